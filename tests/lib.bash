@@ -4,13 +4,15 @@
 passed=0
 failed=0
 
-# check NAME COMMAND...: runs the command; its output is shown only if it fails.
+# check NAME COMMAND...: runs the command. Its last line is shown as a figure
+# where it succeeds, and the whole output where it fails.
 check() {
     local name=$1 output
     shift
     if output=$("$@" 2>&1 </dev/null); then
         passed=$((passed + 1))
-        echo "ok    $name"
+        output=${output##*$'\n'}
+        echo "ok    $name${output:+: $output}"
     else
         failed=$((failed + 1))
         echo "FAIL  $name"
@@ -22,14 +24,4 @@ check() {
 finish() {
     echo "$passed passed, $failed failed"
     ((failed == 0 && passed > 0))
-}
-
-# until_true SECONDS COMMAND...: polls the command until it succeeds.
-until_true() {
-    local end=$((SECONDS + $1))
-    shift
-    until "$@" >/dev/null 2>&1; do
-        ((SECONDS < end)) || return 1
-        sleep 0.05
-    done
 }
