@@ -14,7 +14,7 @@ use super::lookup::Need;
 use super::stream::Stream;
 use crate::reason::{Code, Hint, Reason, Stage};
 use crate::target::address::Host;
-use crate::trail::Trail;
+use crate::trail::{Trail, short};
 
 /// How long an address may stay silent before the next one is tried beside it (RFC 8305 section 5).
 const STAGGER: Duration = Duration::from_millis(250);
@@ -107,7 +107,7 @@ pub async fn one(address: SocketAddr, trail: &Trail) -> Result<Stream, Reason> {
 /// Nothing came back to a connection attempt within `bound`.
 #[must_use]
 pub fn timed_out(address: SocketAddr, bound: Duration) -> Reason {
-    let after = humantime::format_duration(bound);
+    let after = short(bound);
     Reason::new(Code::ConnectTimeout, format!("no answer to the connection attempt from {address} within {after}"))
 }
 
