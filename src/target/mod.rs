@@ -6,6 +6,7 @@ pub mod dns;
 pub mod expect;
 #[cfg(feature = "http")]
 pub mod http;
+mod pattern;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod tcp;

@@ -1,8 +1,10 @@
 //! `http:` and `https:`: a request is answered as expected.
 
+mod body;
 mod check;
 mod failure;
 mod instead;
+mod json;
 mod request;
 mod url;
 
@@ -30,6 +32,10 @@ pub const EXPECTATIONS: &[Spec] = &[
     Spec::value("method", "METHOD"),
     Spec::value("header", "NAME:VALUE").repeatable(),
     Spec::value("data", "TEXT"),
+    Spec::value("body", "TEXT"),
+    Spec::value("match", "REGEX"),
+    Spec::value("json", "/POINTER=VALUE").repeatable(),
+    Spec::flag("follow"),
 ];
 
 /// Expectations whose values are nobody's business.
@@ -68,20 +74,29 @@ impl Http {
 
     async fn ask(&self, net: &Net, mut addresses: Vec<SocketAddr>, trail: &Trail) -> Result<Ready, Reason> {
         let mut request = self.request.clone();
+        let mut host = self.host.clone();
         let mut followed = 0;
         loop {
-            let answer = request.send(net, &self.host, &addresses, trail).await?;
-            let url = match self.check.judge(answer, request.url(), trail).await? {
+            let answer = request.send(net, &host, &addresses, trail).await?;
+            let (url, status) = match self.check.judge(answer, request.url(), trail).await? {
                 Step::Ready(note) if followed == 0 => return Ok(Ready::noted(note)),
                 Step::Ready(note) => return Ok(Ready::noted(format!("{note} after {}", redirects(followed)))),
-                Step::Follow(url) => url,
+                Step::Follow(url, status) => (url, status),
             };
             if followed == REDIRECTS {
-                let text = format!("more than {} on {}", redirects(REDIRECTS), self.host);
+                let text = format!("more than {}, the last one on {host}", redirects(REDIRECTS));
                 return Err(Reason::new(Code::ExpectRedirect, text).key("loop"));
             }
             followed += 1;
-            request.redirect(url);
+            let elsewhere = url.host_str() != request.url().host_str();
+            request.redirect(url, status);
+            if elsewhere {
+                host = Host::parse(request.url().host_str().unwrap_or_default()).map_err(|_| {
+                    let text = format!("{host} redirects to a host whose name cannot be looked up");
+                    Reason::new(Code::ExpectRedirect, text).key("host")
+                })?;
+                addresses = connect::resolve(net, &host, request.port(), trail).await?;
+            }
             for address in &mut addresses {
                 address.set_port(request.port());
             }

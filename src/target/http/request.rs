@@ -12,10 +12,10 @@ use anyhow::{Result, bail};
 use bytes::Bytes;
 use futures_util::future::{MaybeDone, maybe_done};
 use reqwest::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
-use reqwest::{Client, Method, Response, Url, redirect, retry};
+use reqwest::{Client, Method, Response, StatusCode, Url, redirect, retry};
 use tokio::time;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -89,8 +89,22 @@ impl Request {
         self.url.port_or_known_default().unwrap_or(80)
     }
 
-    /// Asks at `url` next, on the same host.
-    pub(super) fn redirect(&mut self, url: Url) {
+    /// Asks at `url` next, because `status` said so; what is meant for one host is not sent to another.
+    pub(super) fn redirect(&mut self, url: Url, status: StatusCode) {
+        if url.host_str() != self.url.host_str() {
+            self.login = None;
+            for name in [AUTHORIZATION, COOKIE, HOST, PROXY_AUTHORIZATION] {
+                self.headers.remove(name);
+            }
+        }
+        // RFC 9110 section 15.4: 307 and 308 repeat the request, the others ask for what stands there.
+        if matches!(status.as_u16(), 301..=303) && self.method != Method::GET && self.method != Method::HEAD {
+            self.method = Method::GET;
+            self.data = None;
+            for name in [CONTENT_LENGTH, CONTENT_TYPE] {
+                self.headers.remove(name);
+            }
+        }
         self.url = url;
     }
 
