@@ -73,7 +73,10 @@ impl Found {
         match self {
             Self::Null => text == "null",
             Self::Bool(value) => text.parse() == Ok(*value),
-            Self::Integer(value) => text.parse() == Ok(*value) || is_float(text, &value.to_string()),
+            Self::Integer(value) => match text.parse::<i128>() {
+                Ok(text) => text == *value,
+                Err(_) => is_float(text, &value.to_string()),
+            },
             Self::Float(value) => is_float(text, &value.to_string()),
             Self::Text(value) => value == text,
             Self::Nothing | Self::Array | Self::Object => false,
