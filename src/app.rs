@@ -17,10 +17,11 @@ use crate::cli::{Cli, Usage};
 use crate::gate::{Board, Gate};
 use crate::net::Net;
 use crate::net::conf::SystemFiles;
-use crate::plan::{self, Color, Plan, Planned, Verbosity};
+use crate::plan::{self, Color, Format, Plan, Planned, Verbosity};
+use crate::report::json::Json;
 use crate::report::lines::Lines;
 use crate::report::text::Text;
-use crate::report::{Event, Report, termination};
+use crate::report::{Event, Form, Report, termination};
 use crate::signal::Signals;
 use crate::trail::{Trail, short};
 use crate::vars::Env;
@@ -54,7 +55,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, vars: impl IntoIterator<Ite
     };
     if plan.dry_run {
         print(&plan.describe());
-        let report = Report::new(Text::new(start, false));
+        let report = Report::new(Form::Text(Text::new(start, false)));
         let warn = || plan.warnings.iter().for_each(|warning| report.tell(&Event::Warning(warning)));
         tracing::subscriber::with_default(Lines::new(plan.verbosity), warn);
         return Verdict::Ready;
@@ -64,7 +65,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, vars: impl IntoIterator<Ite
         Ok(both) => both,
         Err(error) => return refuse(start, Some(&cli), &env, &error),
     };
-    let report = Report::new(Text::new(start, is_colored(plan.color, &env)));
+    let report = Report::new(form(plan.format, plan.color, &env, start));
     let verdict = tracing::subscriber::with_default(Lines::new(plan.verbosity), || wait(&plan, &net, &report, start));
     match (&verdict, command) {
         (Verdict::Ready, Some(mut command)) => {
@@ -161,7 +162,8 @@ fn in_flight() -> usize {
 /// Says what was wrong with the input, on stderr and in the termination message.
 fn refuse(start: Instant, cli: Option<&Cli>, env: &Env, error: &anyhow::Error) -> Verdict {
     let verdict = Verdict::Refused(format!("{error:#}"));
-    let report = Report::new(Text::new(start, is_colored(Color::Auto, env)));
+    let format = plan::log_format(cli, env).unwrap_or_default();
+    let report = Report::new(form(format, Color::Auto, env, start));
     let event = Event::Verdict { verdict: &verdict, standings: &[] };
     tracing::subscriber::with_default(Lines::new(Verbosity::Normal), || report.tell(&event));
     let path = plan::termination_log(cli, env).unwrap_or_default();
@@ -180,6 +182,13 @@ fn leave(path: Option<&Path>, verdict: &Verdict, standings: &[Standing], start: 
 fn print(text: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+fn form(format: Format, color: Color, env: &Env, start: Instant) -> Form {
+    match format {
+        Format::Text => Form::Text(Text::new(start, is_colored(color, env))),
+        Format::Json => Form::Json(Json::new(start)),
+    }
 }
 
 /// Colour as asked for; by default on a terminal, unless NO_COLOR is set to anything (no-color.org).

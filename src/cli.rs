@@ -83,6 +83,10 @@ pub struct Cli {
     #[arg(long, value_name = "PATH")]
     pub termination_log: Option<OsString>,
 
+    /// text, or json: an object a line [default: text]
+    #[arg(long, value_name = "FORMAT", allow_hyphen_values = true)]
+    pub log_format: Option<OsString>,
+
     /// Print nothing but a failed run's verdict
     #[arg(short, long)]
     pub quiet: bool,
