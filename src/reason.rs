@@ -207,6 +207,8 @@ pub enum Hint {
     UseHttps,
     /// Use `http:` for what speaks plain HTTP on this port.
     UseHttp,
+    /// Use `postgres:` for what speaks PostgreSQL's protocol.
+    UsePostgres,
     /// The server is there; the credentials are not accepted.
     Credentials,
     /// The server is there; the database is not.
