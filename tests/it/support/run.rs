@@ -1,0 +1,414 @@
+//! One run of the binary. When an expectation about it fails, the test prints the command, the
+//! status, the time it took, stdout and stderr.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fmt::Write as _,
+    io::Read,
+    ops::Range,
+    os::{fd::OwnedFd, unix::process::CommandExt},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Condvar, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+use super::{PATIENCE, Pod, tool};
+
+/// A run that has not been started yet. Its environment is empty but for what [`Run::env`] adds.
+pub(crate) struct Run {
+    before: Vec<OsString>,
+    args: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+    stderr: Option<OwnedFd>,
+}
+
+impl Run {
+    pub(crate) fn new<I>(args: I) -> Self
+    where
+        I: IntoIterator<Item: AsRef<OsStr>>,
+    {
+        Self {
+            before: Vec::new(),
+            args: args
+                .into_iter()
+                .map(|arg| arg.as_ref().to_owned())
+                .collect(),
+            env: Vec::new(),
+            stderr: None,
+        }
+    }
+
+    pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    pub(crate) fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.env
+            .push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Puts a command that ends in `exec "$@"`, or that runs its arguments, before the binary. The
+    /// first one given is the outermost.
+    pub(crate) fn through<I>(mut self, words: I) -> Self
+    where
+        I: IntoIterator<Item: AsRef<OsStr>>,
+    {
+        let mut words = words.into_iter();
+        let program = words.next().expect("a command to run through");
+        let program = program.as_ref().to_str().expect("a plain program name");
+        self.before.push(tool(program).into_os_string());
+        self.before
+            .extend(words.map(|word| word.as_ref().to_owned()));
+        self
+    }
+
+    /// Runs inside the network and the `/etc` of a [`Pod`].
+    pub(crate) fn inside(self, pod: &Pod) -> Self {
+        self.through(pod.enter_all())
+    }
+
+    /// Runs under `sh -c '<script> exec "$@"'`: redirections and traps that only a shell can set up.
+    pub(crate) fn shell(self, script: &str) -> Self {
+        self.through(["sh", "-c", script, "sh"])
+    }
+
+    /// Sends stderr into a file or a pipe of the test's own instead of reading it.
+    pub(crate) fn stderr_to(mut self, fd: impl Into<OwnedFd>) -> Self {
+        self.stderr = Some(fd.into());
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn start(self) -> Running {
+        let mut words = self.before;
+        words.push(env!("CARGO_BIN_EXE_waitgate").into());
+        words.extend(self.args);
+
+        let mut shown = String::new();
+        for (name, value) in &self.env {
+            let _ = write!(shown, "{}={value:?} ", name.display());
+        }
+        for word in &words {
+            let _ = write!(shown, "{word:?} ");
+        }
+
+        let started = Instant::now();
+        let mut child = Command::new(&words[0])
+            .args(&words[1..])
+            .env_clear()
+            .envs(self.env)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(self.stderr.map_or_else(Stdio::piped, Stdio::from))
+            // A group of its own, so that a wrapper such as strace does not leave the binary behind.
+            .process_group(0)
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {shown}: {error}"));
+        Running {
+            stdout: child.stdout.take().map(Stream::read).unwrap_or_default(),
+            stderr: child.stderr.take().map(Stream::read).unwrap_or_default(),
+            child,
+            shown,
+            started,
+        }
+    }
+
+    /// Starts it and waits for its end.
+    #[track_caller]
+    pub(crate) fn end(self) -> Ended {
+        self.start().end()
+    }
+}
+
+/// A run that has been started. Dropping it kills it.
+pub(crate) struct Running {
+    child: Child,
+    shown: String,
+    started: Instant,
+    stdout: Stream,
+    stderr: Stream,
+}
+
+impl Running {
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// The only child of the process that was started: the binary, when it runs through a wrapper
+    /// that forks.
+    #[track_caller]
+    pub(crate) fn child_pid(&self) -> Pid {
+        let pid = self.pid().as_raw_nonzero();
+        let children =
+            std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        let child = children
+            .split_whitespace()
+            .next()
+            .and_then(|raw| raw.parse().ok());
+        child
+            .and_then(Pid::from_raw)
+            .unwrap_or_else(|| panic!("no child yet: {self}"))
+    }
+
+    /// Waits until a whole line with `text` in it stands on stderr, and returns the line.
+    #[track_caller]
+    pub(crate) fn line(&self, text: &str) -> String {
+        self.stderr.line(text, PATIENCE).unwrap_or_else(|| {
+            panic!("no line with {text:?} on stderr within {PATIENCE:?}: {self}")
+        })
+    }
+
+    #[track_caller]
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal)
+            .unwrap_or_else(|error| panic!("cannot signal: {error}: {self}"));
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn end(mut self) -> Ended {
+        let limit = Instant::now() + PATIENCE;
+        loop {
+            let status = self
+                .child
+                .try_wait()
+                .expect("must be able to wait for our own child");
+            if let Some(status) = status {
+                let ended = Instant::now();
+                self.stdout.settle();
+                self.stderr.settle();
+                return Ended {
+                    shown: self.shown.clone(),
+                    status,
+                    started: self.started,
+                    elapsed: ended - self.started,
+                    stdout: self.stdout.text(),
+                    stderr: self.stderr.text(),
+                };
+            }
+            assert!(
+                Instant::now() < limit,
+                "still running after {PATIENCE:?}: {self}"
+            );
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+impl std::fmt::Display for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            shown,
+            stdout,
+            stderr,
+            started,
+            ..
+        } = self;
+        report(
+            f,
+            shown,
+            "running",
+            started.elapsed(),
+            &stdout.text(),
+            &stderr.text(),
+        )
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = kill_process_group(self.pid(), Signal::KILL);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// A run that is over, and what can be expected of it.
+pub(crate) struct Ended {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) elapsed: Duration,
+    pub(crate) started: Instant,
+    pub(crate) status: ExitStatus,
+    shown: String,
+}
+
+impl Ended {
+    #[track_caller]
+    pub(crate) fn expect(&self, what: &str, holds: bool) -> &Self {
+        assert!(holds, "expected {what}: {self}");
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn success(&self) -> &Self {
+        self.code(0)
+    }
+
+    #[track_caller]
+    pub(crate) fn failure(&self) -> &Self {
+        self.code(1)
+    }
+
+    #[track_caller]
+    pub(crate) fn code(&self, code: i32) -> &Self {
+        self.expect(
+            &format!("exit status {code}"),
+            self.status.code() == Some(code),
+        )
+    }
+
+    #[track_caller]
+    pub(crate) fn stderr_has(&self, text: &str) -> &Self {
+        self.expect(&format!("{text:?} on stderr"), self.stderr.contains(text))
+    }
+
+    /// For words that may stand at the start of a sentence.
+    #[track_caller]
+    pub(crate) fn stderr_says(&self, text: &str) -> &Self {
+        let holds = self.stderr.to_lowercase().contains(&text.to_lowercase());
+        self.expect(&format!("{text:?} on stderr, in any case"), holds)
+    }
+
+    #[track_caller]
+    pub(crate) fn stdout_has(&self, text: &str) -> &Self {
+        self.expect(&format!("{text:?} on stdout"), self.stdout.contains(text))
+    }
+
+    /// Nothing anywhere: neither on stdout nor on stderr.
+    #[track_caller]
+    pub(crate) fn nowhere(&self, text: &str) -> &Self {
+        let absent = !self.stdout.contains(text) && !self.stderr.contains(text);
+        self.expect(&format!("no {text:?} in any output"), absent)
+    }
+
+    #[track_caller]
+    pub(crate) fn silent_stdout(&self) -> &Self {
+        self.expect("nothing on stdout", self.stdout.is_empty())
+    }
+
+    #[track_caller]
+    pub(crate) fn took(&self, range: Range<Duration>) -> &Self {
+        self.expect(
+            &format!("an end within {range:?}"),
+            range.contains(&self.elapsed),
+        )
+    }
+
+    /// The verdict: the last line of stderr.
+    #[track_caller]
+    pub(crate) fn last_line(&self) -> &str {
+        self.stderr
+            .lines()
+            .last()
+            .unwrap_or_else(|| panic!("expected a last line: {self}"))
+    }
+
+    /// How many lines of stderr hold `text`.
+    pub(crate) fn lines_with(&self, text: &str) -> usize {
+        self.stderr
+            .lines()
+            .filter(|line| line.contains(text))
+            .count()
+    }
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        report(
+            f,
+            &self.shown,
+            &self.status.to_string(),
+            self.elapsed,
+            &self.stdout,
+            &self.stderr,
+        )
+    }
+}
+
+fn report(
+    f: &mut std::fmt::Formatter<'_>,
+    shown: &str,
+    status: &str,
+    elapsed: Duration,
+    stdout: &str,
+    stderr: &str,
+) -> std::fmt::Result {
+    write!(
+        f,
+        "\n\n{shown}\n--- {status} after {elapsed:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}\n---"
+    )
+}
+
+/// What has been read from a pipe so far, by a thread that ends when the pipe does.
+#[derive(Clone, Default)]
+struct Stream(Arc<(Mutex<Text>, Condvar)>);
+
+#[derive(Default)]
+struct Text {
+    bytes: Vec<u8>,
+    open: bool,
+}
+
+impl Stream {
+    fn read(mut pipe: impl Read + Send + 'static) -> Self {
+        let stream = Self::default();
+        stream.lock().open = true;
+        let shared = stream.clone();
+        thread::spawn(move || {
+            let mut chunk = [0; 4096];
+            loop {
+                let count = pipe.read(&mut chunk).unwrap_or(0);
+                let mut text = shared.lock();
+                text.bytes.extend_from_slice(&chunk[..count]);
+                text.open = count > 0;
+                shared.0.1.notify_all();
+                if count == 0 {
+                    return;
+                }
+            }
+        });
+        stream
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Text> {
+        self.0.0.lock().expect("no thread panics with this lock")
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.lock().bytes).into_owned()
+    }
+
+    /// Waits for the end of the pipe. A grandchild may keep it open, so not for long.
+    fn settle(&self) {
+        let _ = self
+            .0
+            .1
+            .wait_timeout_while(self.lock(), Duration::from_secs(2), |text| text.open);
+    }
+
+    fn line(&self, wanted: &str, patience: Duration) -> Option<String> {
+        let find = |text: &Text| {
+            let read = String::from_utf8_lossy(&text.bytes);
+            let whole = &read[..=read.rfind('\n')?];
+            whole
+                .lines()
+                .find(|line| line.contains(wanted))
+                .map(str::to_owned)
+        };
+        let (text, _) = self
+            .0
+            .1
+            .wait_timeout_while(self.lock(), patience, |text| {
+                text.open && find(text).is_none()
+            })
+            .expect("no thread panics with this lock");
+        find(&text)
+    }
+}
