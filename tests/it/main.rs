@@ -1,13 +1,53 @@
 //! The binary as a user sees it: one integration binary, a module for each subject.
 //!
-//! They need root (for network namespaces), PostgreSQL, Knot DNS, strace, nftables, iproute2 and
+//! They need root (for network namespaces), `PostgreSQL`, Knot DNS, strace, nftables, iproute2 and
 //! util-linux, and say so when one is missing; `tests/run` installs them.
 
-// Helpers and tests alike stop with the reason when their own setup fails.
 #![expect(
-    clippy::expect_used,
+    clippy::unwrap_used,
     reason = "a test's own setup has nobody to return an error to"
 )]
 
-mod harness;
+/// The harness: runs of the binary, a Pod's namespaces, servers real and fake.
+#[cfg_attr(
+    not(all(
+        feature = "dns",
+        feature = "http",
+        feature = "postgres",
+        feature = "tls"
+    )),
+    allow(dead_code, reason = "a build without a kind has no tests for it")
+)]
 mod support;
+
+/// The fakes themselves.
+mod harness;
+
+/// Help, version, twins, `$(NAME)`, `env:NAME`, `--dry-run`.
+mod cli;
+/// `-- COMMAND`.
+mod command;
+/// Servers that hang, in every stage.
+mod hang;
+/// What is never asked of libc.
+mod libc;
+/// Declared order, `--parallel`, one deadline, `--once`, delays, pauses.
+mod order;
+/// Wrong input, and that it is refused before anything is touched.
+mod refused;
+/// What is printed, and the termination message.
+mod report;
+/// SIGTERM and SIGINT.
+mod signals;
+
+/// `dns:`, and the resolver of every kind.
+#[cfg(feature = "dns")]
+mod dns;
+/// `http:` and `https:`.
+#[cfg(feature = "http")]
+mod http;
+/// `postgres:`.
+#[cfg(feature = "postgres")]
+mod postgres;
+/// `tcp:`.
+mod tcp;

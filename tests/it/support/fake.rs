@@ -44,6 +44,14 @@ impl Fake {
     pub(crate) fn on(addr: SocketAddr, serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(addr)
             .unwrap_or_else(|error| panic!("must be able to listen on {addr}: {error}"));
+        Self::of(listener, serve)
+    }
+
+    /// Serves on a socket that is listening already.
+    pub(crate) fn of(
+        listener: TcpListener,
+        serve: impl Fn(TcpStream) + Send + Sync + 'static,
+    ) -> Self {
         let arrivals = Arc::new(Mutex::new(Vec::new()));
         let addr = listener.local_addr().expect("a listener has an address");
         let (incoming, seen) = (

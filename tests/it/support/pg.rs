@@ -1,4 +1,4 @@
-//! A real PostgreSQL cluster in a temporary folder, on a loopback address of its own.
+//! A real `PostgreSQL` cluster in a temporary folder, on a loopback address of its own.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use super::{PATIENCE, loopback, tool};
 
-/// PostgreSQL refuses to run as root; this is Debian's `nobody`, who has a passwd entry, as initdb wants.
+/// `PostgreSQL` refuses to run as root; this is Debian's `nobody`, who has a passwd entry, as initdb wants.
 const NOBODY: u32 = 65534;
 
 pub(crate) struct Pg {
@@ -106,7 +106,7 @@ impl Pg {
         file.write_all(text.as_bytes()).expect("the folder is ours");
     }
 
-    /// Replaces pg_hba.conf.
+    /// Replaces `pg_hba.conf`.
     pub(crate) fn hba(&self, text: &str) {
         fs::write(self.path("data/pg_hba.conf"), text).expect("the folder is ours");
     }
@@ -262,7 +262,7 @@ impl Pg {
         self.folder.path().join(name)
     }
 
-    /// A program of the newest PostgreSQL installed, as an unprivileged user.
+    /// A program of the newest `PostgreSQL` installed, as an unprivileged user.
     #[track_caller]
     fn program(&self, name: &str) -> Command {
         let path = binaries().join(name);

@@ -137,8 +137,8 @@ impl Pod {
                 .expect("root may enter a namespace");
             make()
         };
-        let made = thread::scope(|scope| scope.spawn(inside).join());
-        made.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        let joined = thread::scope(|scope| scope.spawn(inside).join());
+        joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 

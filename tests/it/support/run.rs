@@ -19,6 +19,7 @@ use super::{PATIENCE, Pod, tool};
 
 /// A run that has not been started yet. Its environment is empty but for what [`Run::env`] adds.
 pub(crate) struct Run {
+    binary: OsString,
     before: Vec<OsString>,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
@@ -30,7 +31,16 @@ impl Run {
     where
         I: IntoIterator<Item: AsRef<OsStr>>,
     {
+        Self::program(env!("CARGO_BIN_EXE_waitgate"), args)
+    }
+
+    /// A copy of the binary, at a place that others may read.
+    pub(crate) fn program<I>(binary: impl AsRef<OsStr>, args: I) -> Self
+    where
+        I: IntoIterator<Item: AsRef<OsStr>>,
+    {
         Self {
+            binary: binary.as_ref().to_owned(),
             before: Vec::new(),
             args: args
                 .into_iter()
@@ -86,15 +96,15 @@ impl Run {
     #[track_caller]
     pub(crate) fn start(self) -> Running {
         let mut words = self.before;
-        words.push(env!("CARGO_BIN_EXE_waitgate").into());
+        words.push(self.binary);
         words.extend(self.args);
 
         let mut shown = String::new();
         for (name, value) in &self.env {
-            let _ = write!(shown, "{}={value:?} ", name.display());
+            let _ = write!(shown, "{}={:?} ", name.display(), value.to_string_lossy());
         }
         for word in &words {
-            let _ = write!(shown, "{word:?} ");
+            let _ = write!(shown, "{:?} ", word.to_string_lossy());
         }
 
         let started = Instant::now();
