@@ -1,0 +1,259 @@
+//! Addresses → Stream, staggered: every address is tried, and what each of them did is kept.
+
+use std::fmt::Write as _;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::net::TcpSocket;
+use tokio::time;
+
+use super::Net;
+use super::lookup::Need;
+use super::stream::Stream;
+use crate::reason::{Code, Hint, Reason, Stage};
+use crate::target::address::Host;
+use crate::trail::{Trail, short};
+
+/// How long an address may stay silent before the next one is tried beside it (RFC 8305 section 5).
+const STAGGER: Duration = Duration::from_millis(250);
+
+/// The socket addresses behind `host`, in a new order for each attempt.
+pub async fn resolve(net: &Net, host: &Host, port: u16, trail: &Trail) -> Result<Vec<SocketAddr>, Reason> {
+    match host {
+        Host::Ip(ip) => Ok(vec![SocketAddr::new(*ip, port)]),
+        Host::Name(name) => {
+            let ips = net.resolver().addresses(name, Need::First, trail).await?;
+            Ok(in_new_order(ips).into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
+        }
+    }
+}
+
+/// Connects to any address behind `host`.
+pub async fn connect(net: &Net, host: &Host, port: u16, trail: &Trail) -> Result<Stream, Reason> {
+    let addresses = resolve(net, host, port, trail).await?;
+    race(&addresses, trail, |address| one(address, trail)).await.map_err(|failed| explain(net, host, &failed))
+}
+
+/// Runs `attempt` for every address, 250 ms apart or at once after a failure; the first that is ready wins
+/// and the others are dropped. Else the reason of each address, in the order of `addresses`.
+pub async fn race<T>(
+    addresses: &[SocketAddr],
+    trail: &Trail,
+    attempt: impl AsyncFn(SocketAddr) -> Result<T, Reason>,
+) -> Result<T, Vec<(SocketAddr, Reason)>> {
+    let mut failed: Vec<(usize, Reason)> = Vec::new();
+    let mut running = FuturesUnordered::new();
+    let mut waiting = addresses.iter().copied().enumerate();
+    let mut next = waiting.next();
+    loop {
+        if let Some((at, address)) = next.take() {
+            // With several addresses the trail names the one that was tried last.
+            trail.enter(Stage::Connect, address);
+            let attempt = &attempt;
+            running.push(async move { (at, attempt(address).await) });
+            next = waiting.next();
+        }
+        let outcome = if next.is_some() {
+            match time::timeout(STAGGER, running.next()).await {
+                Ok(outcome) => outcome,
+                Err(_) => continue,
+            }
+        } else {
+            running.next().await
+        };
+        match outcome {
+            Some((_, Ok(ready))) => return Ok(ready),
+            Some((at, Err(reason))) => failed.push((at, reason)),
+            None if next.is_none() => break,
+            None => {}
+        }
+    }
+    failed.sort_by_key(|(at, _)| *at);
+    Err(failed.into_iter().map(|(at, reason)| (addresses[at], reason)).collect())
+}
+
+/// Connects to one address, on a fresh socket, within the connect timeout.
+pub async fn one(address: SocketAddr, trail: &Trail) -> Result<Stream, Reason> {
+    let bound = trail.connect_timeout();
+    let connecting = async {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        }?;
+        socket.connect(address).await
+    };
+    match time::timeout(bound, connecting).await {
+        Err(_) => {
+            let after = short(bound);
+            Err(Reason::new(
+                Code::ConnectTimeout,
+                format!("no answer to the connection attempt from {address} within {after}"),
+            ))
+        }
+        Ok(Err(error)) => Err(failure(address, &error)),
+        Ok(Ok(socket)) => {
+            // Polling a closed port of the ephemeral range on loopback ends, by simultaneous open, in a
+            // socket that is connected to itself (RFC 793 section 3.4). Reset it: left to close by itself it
+            // would keep the server from binding its port for a minute (TIME_WAIT).
+            if socket.local_addr().is_ok_and(|local| local == address) {
+                let _ = socket.set_zero_linger();
+                drop(socket);
+                return Err(Reason::new(Code::ConnectRefused, format!("refused by {address}")));
+            }
+            // Small questions and answers: waiting to fill a segment would only add delay.
+            let _ = socket.set_nodelay(true);
+            trail.accept();
+            Ok(Stream::tcp(socket, address))
+        }
+    }
+}
+
+/// What an error of `socket` or `connect` means.
+fn failure(address: SocketAddr, error: &io::Error) -> Reason {
+    use rustix::io::Errno;
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    match errno {
+        Some(Errno::CONNREFUSED) => Reason::new(Code::ConnectRefused, format!("refused by {address}")),
+        Some(Errno::CONNRESET) => Reason::new(Code::ConnectRefused, format!("reset by {address}")),
+        Some(Errno::NETUNREACH | Errno::AFNOSUPPORT) => {
+            Reason::new(Code::ConnectUnreachable, format!("no route to {address}"))
+        }
+        Some(Errno::HOSTUNREACH | Errno::HOSTDOWN | Errno::TIMEDOUT) => {
+            Reason::new(Code::ConnectUnreachable, format!("host of {address} is unreachable"))
+        }
+        Some(Errno::PERM | Errno::ACCESS) => {
+            Reason::new(Code::ConnectDenied, format!("a rule on this machine forbids connecting to {address}"))
+        }
+        Some(Errno::MFILE | Errno::NFILE) => {
+            Reason::new(Code::LocalDescriptors, "no file descriptor left for a socket").hint(Hint::Limits)
+        }
+        Some(Errno::ADDRNOTAVAIL) => {
+            Reason::new(Code::LocalSocket, format!("no local address or port left for a connection to {address}"))
+                .hint(Hint::Limits)
+        }
+        Some(errno) => Reason::new(Code::LocalSocket, format!("cannot connect to {address}: {}", describe(errno)))
+            .key(errno.raw_os_error()),
+        None => Reason::new(Code::LocalSocket, format!("cannot connect to {address}")),
+    }
+}
+
+/// The operating system's words for an error, without the number that std appends.
+#[must_use]
+pub fn describe(errno: rustix::io::Errno) -> String {
+    let text = io::Error::from(errno).to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_lowercase(),
+        None => text,
+    }
+}
+
+/// One reason out of each address's own: the one that got furthest, and who said what.
+pub fn explain(net: &Net, host: &Host, failed: &[(SocketAddr, Reason)]) -> Reason {
+    // Of several, the most telling: the furthest stage first, then what says most about the other side.
+    let weight = |reason: &Reason| {
+        let telling = match reason.code() {
+            Code::ConnectRefused => 3,
+            Code::ConnectTimeout => 2,
+            Code::ConnectUnreachable => 1,
+            _ => 0,
+        };
+        (reason.stage(), telling)
+    };
+    let Some((address, main)) = failed.iter().max_by_key(|(_, reason)| weight(reason)) else {
+        return Reason::new(Code::ResolveNoAddresses, format!("{host} has no addresses"));
+    };
+    let hint = main.hinted().or_else(|| hint(net, host, address.ip(), main.code()));
+    if failed.len() == 1 {
+        return main.clone().hint(hint);
+    }
+    const LISTED: usize = 4;
+    let mut text = if failed.iter().all(|(_, reason)| reason.is_like(main)) && main.code() == Code::ConnectRefused {
+        let peers: Vec<String> = failed.iter().take(LISTED).map(|(address, _)| address.to_string()).collect();
+        format!("refused by {}", peers.join(", "))
+    } else {
+        let each: Vec<&str> = failed.iter().take(LISTED).map(|(_, reason)| reason.text()).collect();
+        each.join("; ")
+    };
+    if failed.len() > LISTED {
+        let _ = write!(text, " and {} more", failed.len() - LISTED);
+    }
+    Reason::new(main.code(), text).class(main.cost()).hint(hint)
+}
+
+fn hint(net: &Net, host: &Host, ip: IpAddr, code: Code) -> Option<Hint> {
+    match code {
+        Code::ConnectRefused if ip.is_loopback() => Some(Hint::NothingListens),
+        Code::ConnectRefused if matches!(host, Host::Name(_)) && net.resolver().in_cluster() => Some(Hint::NoReadyPod),
+        Code::ConnectTimeout => Some(Hint::Dropped),
+        _ => None,
+    }
+}
+
+/// The addresses shuffled, then the families taken in turn (RFC 8305 section 4), so that neither a
+/// dead family nor a dead address is always the first.
+fn in_new_order(mut ips: Vec<IpAddr>) -> Vec<IpAddr> {
+    for i in (1..ips.len()).rev() {
+        let Ok(random) = getrandom::u32() else { break };
+        ips.swap(i, random as usize % (i + 1));
+    }
+    let (v6, v4): (Vec<IpAddr>, Vec<IpAddr>) = ips.into_iter().partition(IpAddr::is_ipv6);
+    let (mut v6, mut v4) = (v6.into_iter(), v4.into_iter());
+    let mut ordered = Vec::with_capacity(v6.len() + v4.len());
+    loop {
+        let pair = [v6.next(), v4.next()];
+        if pair == [None, None] {
+            return ordered;
+        }
+        ordered.extend(pair.into_iter().flatten());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trail::Bounds;
+    use std::cell::RefCell;
+
+    const BOUNDS: Bounds = Bounds { attempt: Duration::from_secs(3), connect: Duration::from_secs(1) };
+
+    fn addresses(n: u8) -> Vec<SocketAddr> {
+        (1..=n).map(|last| SocketAddr::from(([10, 0, 0, last], 80))).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silent_addresses_are_joined_by_the_next_every_250_ms() {
+        let trail = Trail::new(BOUNDS, false);
+        let begun = RefCell::new(Vec::new());
+        let attempt = async |address: SocketAddr| {
+            begun.borrow_mut().push((address, trail.started().elapsed().as_millis()));
+            if address.to_string() == "10.0.0.3:80" { Ok(address) } else { std::future::pending().await }
+        };
+        let won = race(&addresses(4), &trail, attempt).await;
+        assert_eq!(won.unwrap().to_string(), "10.0.0.3:80");
+        let times: Vec<_> = begun.borrow().iter().map(|(_, at)| *at).collect();
+        assert_eq!(times, [0, 250, 500]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_followed_by_the_next_at_once_and_all_are_kept_in_order() {
+        let trail = Trail::new(BOUNDS, false);
+        let attempt = async |address: SocketAddr| -> Result<(), _> {
+            Err(Reason::new(Code::ConnectRefused, format!("refused by {address}")))
+        };
+        let failed = race(&addresses(3), &trail, attempt).await.unwrap_err();
+        assert_eq!(trail.started().elapsed(), Duration::ZERO);
+        assert_eq!(failed.iter().map(|(address, _)| *address).collect::<Vec<_>>(), addresses(3));
+    }
+
+    #[test]
+    fn families_take_turns() {
+        let ips: Vec<IpAddr> =
+            ["10.0.0.1", "10.0.0.2", "::1", "10.0.0.3"].iter().map(|ip| ip.parse().unwrap()).collect();
+        let ordered = in_new_order(ips.clone());
+        assert!(ordered[0].is_ipv6() && ordered[1..].iter().all(IpAddr::is_ipv4));
+        assert_eq!(ordered.len(), ips.len());
+        assert!(ips.iter().all(|ip| ordered.contains(ip)));
+    }
+}

@@ -1,0 +1,41 @@
+//! The network as every kind sees it: names, connections, TLS.
+
+pub mod conf;
+pub mod connect;
+pub mod lookup;
+pub mod stream;
+#[cfg(feature = "tls")]
+pub mod tls;
+
+use std::cell::OnceCell;
+
+use conf::SystemFiles;
+use lookup::Resolver;
+
+/// Everything that attempts share. Nothing in it is a socket: those end with their attempt.
+pub struct Net {
+    files: SystemFiles,
+    resolver: OnceCell<Resolver>,
+    /// TLS as the command line has it.
+    #[cfg(feature = "tls")]
+    pub tls: tls::Tls,
+}
+
+impl Net {
+    /// A network that reads resolv.conf and the hosts file when the first name needs them.
+    #[must_use]
+    pub fn new(files: SystemFiles, #[cfg(feature = "tls")] tls: tls::Tls) -> Self {
+        Self {
+            files,
+            resolver: OnceCell::new(),
+            #[cfg(feature = "tls")]
+            tls,
+        }
+    }
+
+    /// The one resolver.
+    #[must_use]
+    pub fn resolver(&self) -> &Resolver {
+        self.resolver.get_or_init(|| Resolver::new(&self.files.read()))
+    }
+}

@@ -1,0 +1,133 @@
+//! One connection: Tcp or Tls, its bytes counted, the first of them kept.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// How many of the first bytes are kept: enough to tell which protocol answered.
+const KEPT: usize = 64;
+
+/// A connection that one attempt owns. Dropping it closes it.
+pub struct Stream {
+    io: Io,
+    peer: SocketAddr,
+    first: Vec<u8>,
+    read: u64,
+    limit: u64,
+}
+
+enum Io {
+    Tcp(TcpStream),
+    #[cfg(feature = "tls")]
+    Tls(Box<tokio_rustls::client::TlsStream<Stream>>),
+}
+
+impl Stream {
+    /// A connected TCP socket.
+    #[must_use]
+    pub fn tcp(socket: TcpStream, peer: SocketAddr) -> Self {
+        Self { io: Io::Tcp(socket), peer, first: Vec::new(), read: 0, limit: u64::MAX }
+    }
+
+    /// TLS over another stream.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(session: tokio_rustls::client::TlsStream<Self>) -> Self {
+        let peer = session.get_ref().0.peer;
+        Self { io: Io::Tls(Box::new(session)), peer, first: Vec::new(), read: 0, limit: u64::MAX }
+    }
+
+    /// Reading more than `bytes` in all ends in an error that [`Stream::over_limit`] knows.
+    #[must_use]
+    pub fn limited(mut self, bytes: u64) -> Self {
+        self.limit = bytes;
+        self
+    }
+
+    /// Whether the limit ended the reading.
+    #[must_use]
+    pub fn over_limit(&self) -> bool {
+        self.read > self.limit
+    }
+
+    /// Who is at the other end.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// The first bytes that were read, at most 64.
+    #[must_use]
+    pub fn first(&self) -> &[u8] {
+        &self.first
+    }
+
+    /// The session, where this is TLS: for the server's certificate.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn session(&self) -> Option<&rustls::ClientConnection> {
+        match &self.io {
+            Io::Tcp(_) => None,
+            Io::Tls(session) => Some(session.get_ref().1),
+        }
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").field("peer", &self.peer).field("read", &self.read).finish_non_exhaustive()
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let before = buf.filled().len();
+        ready!(match &mut this.io {
+            Io::Tcp(socket) => Pin::new(socket).poll_read(cx, buf),
+            #[cfg(feature = "tls")]
+            Io::Tls(session) => Pin::new(session).poll_read(cx, buf),
+        })?;
+        let new = &buf.filled()[before..];
+        this.read += new.len() as u64;
+        if this.first.len() < KEPT {
+            let room = KEPT - this.first.len();
+            this.first.extend(&new[..new.len().min(room)]);
+        }
+        if this.over_limit() {
+            return Poll::Ready(Err(io::Error::other("the peer sent more than the bound allows")));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.io {
+            Io::Tcp(socket) => Pin::new(socket).poll_write(cx, buf),
+            #[cfg(feature = "tls")]
+            Io::Tls(session) => Pin::new(session).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Tcp(socket) => Pin::new(socket).poll_flush(cx),
+            #[cfg(feature = "tls")]
+            Io::Tls(session) => Pin::new(session).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
+            #[cfg(feature = "tls")]
+            Io::Tls(session) => Pin::new(session).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Hosts and ports as targets write them.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use anyhow::{Result, bail};
+
+use crate::vars::Fill;
+
+/// A host: an address that needs no query, or a name for the resolver.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Host {
+    /// An IP literal.
+    Ip(IpAddr),
+    /// A name, as it was written (a trailing dot included).
+    Name(String),
+}
+
+impl Host {
+    /// Parses a host that has been filled; `[…]` around an IPv6 address has been taken off or not.
+    ///
+    /// Forms that C libraries disagree about (`127.1`, `0x7f.1`, `010.0.0.1`) are refused with the
+    /// form that all agree on (RFC 6943 section 3.1.1).
+    pub fn parse(text: &str) -> Result<Self> {
+        const FORM: &str = "expected a host: a name, an IPv4 address or an [IPv6] address";
+        let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+        if text.is_empty() || bare.is_empty() {
+            bail!("{FORM}, found nothing");
+        }
+        if let Ok(ip) = bare.parse::<Ipv6Addr>() {
+            return Ok(Self::Ip(IpAddr::V6(ip)));
+        }
+        if bare.contains(':') || bare.len() != text.len() {
+            if bare.contains('%') {
+                bail!("{FORM}; a zone behind '%' is not supported: give an address that is valid on every link");
+            }
+            bail!("{FORM}; what stands here has the colons or brackets of an IPv6 address and is none");
+        }
+        if let Ok(ip) = text.parse::<Ipv4Addr>() {
+            return Ok(Self::Ip(IpAddr::V4(ip)));
+        }
+        if let Some(ip) = loose_ipv4(text) {
+            bail!("{FORM}; an IPv4 address has four decimal parts without leading zeros: write {ip}");
+        }
+        if text.contains('$') {
+            bail!("{FORM}, found '$': no shell runs here; write $(NAME) to fill in an environment variable");
+        }
+        if !text.is_ascii() {
+            bail!("{FORM} in ASCII: write an internationalised name in its xn-- form");
+        }
+        if text.contains(['/', '\\']) {
+            bail!(
+                "{FORM}, found a slash in it: is it a URL, such as a Kubernetes service link (NAME_PORT=tcp://…)? The host and the port are in NAME_SERVICE_HOST and NAME_SERVICE_PORT"
+            );
+        }
+        if !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
+            bail!("{FORM}; a name has letters, digits, '-', '_' and '.' only");
+        }
+        let labels = text.strip_suffix('.').unwrap_or(text);
+        if labels.len() > 253 {
+            bail!("{FORM}; a name has at most 253 characters");
+        }
+        if labels.split('.').any(|label| label.is_empty() || label.len() > 63) {
+            bail!("{FORM}; each part of a name between the dots has 1 to 63 characters");
+        }
+        // RFC 3696 section 2: a top-level domain is never all digits, so this is an address with a mistake in it.
+        if labels.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit())) {
+            bail!("{FORM}; what ends in a number is an IPv4 address, and it has four parts from 0 to 255");
+        }
+        Ok(Self::Name(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
+            Self::Ip(ip) => write!(f, "{ip}"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+/// The address that `inet_aton` would read in `text`: one to four parts, decimal, octal or hex.
+fn loose_ipv4(text: &str) -> Option<Ipv4Addr> {
+    let parts: Vec<&str> = text.split('.').collect();
+    let number = |part: &str| -> Option<u32> {
+        let (digits, radix) = match part.strip_prefix("0x").or_else(|| part.strip_prefix("0X")) {
+            Some(hex) => (hex, 16),
+            None if part.len() > 1 && part.starts_with('0') => (&part[1..], 8),
+            None => (part, 10),
+        };
+        if digits.starts_with('+') { None } else { u32::from_str_radix(digits, radix).ok() }
+    };
+    let (last, head) = parts.split_last()?;
+    if parts.len() > 4 || (parts.len() == 1 && !text.starts_with("0x")) {
+        return None;
+    }
+    let mut value: u32 = 0;
+    for part in head {
+        let octet = number(part).filter(|octet| *octet < 256)?;
+        value = value << 8 | octet;
+    }
+    let bits = 8 * (4 - u32::try_from(head.len()).ok()?);
+    let tail = number(last)?;
+    if bits < 32 && tail >> bits != 0 {
+        return None;
+    }
+    Some(Ipv4Addr::from(if bits == 32 { tail } else { value << bits | tail }))
+}
+
+/// Parses a port that has been filled.
+pub fn port(text: &str) -> Result<u16> {
+    const FORM: &str = "expected a port from 1 to 65535";
+    if text.contains('$') {
+        bail!("{FORM}, found '$': no shell runs here; write $(NAME) to fill in an environment variable");
+    }
+    if text.contains("://") {
+        bail!(
+            "{FORM}, found a URL: a Kubernetes service link NAME_PORT holds tcp://ADDRESS:PORT; the number alone is in NAME_SERVICE_PORT"
+        );
+    }
+    if text.is_empty() {
+        bail!("{FORM}, found nothing");
+    }
+    if !text.bytes().all(|b| b.is_ascii_digit()) {
+        bail!("{FORM}, found something that is not a number");
+    }
+    match text.parse() {
+        Ok(0) | Err(_) => bail!("{FORM}, found a number outside of that"),
+        Ok(port) => Ok(port),
+    }
+}
+
+/// Splits raw `HOST:PORT`, `[V6]:PORT` or `HOST`, before anything is filled. `$(NAME)` holds neither.
+#[must_use]
+pub fn split(raw: &str) -> (&str, Option<&str>) {
+    match raw.rsplit_once(':') {
+        Some((host, _)) if host.contains('[') && !host.ends_with(']') => (raw, None),
+        // An IPv6 address without brackets has no port; Host::parse takes it or says what is wrong.
+        Some((host, _)) if host.contains(':') && !host.starts_with('[') => (raw, None),
+        Some((host, port)) => (host, Some(port)),
+        None => (raw, None),
+    }
+}
+
+/// Parses raw `HOST:PORT`; `form` is the expected form, which begins every message.
+pub fn host_port(raw: &str, form: &str, fill: Fill<'_>) -> Result<(Host, u16)> {
+    let (host, number) = split(raw);
+    let Some(number) = number else {
+        if raw.contains(':') && !raw.starts_with('[') {
+            bail!("expected {form}: an IPv6 address stands in brackets, [::1]:5432");
+        }
+        bail!("expected {form}: the port is missing");
+    };
+    let part = |raw| fill.plain(raw).map_err(|error| error.context(format!("expected {form}")));
+    let host = Host::parse(&part(host)?).map_err(|error| error.context(format!("expected {form}")))?;
+    let port = port(&part(number)?).map_err(|error| error.context(format!("expected {form}")))?;
+    Ok((host, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vars::Env;
+
+    #[test]
+    fn hosts() {
+        for good in ["db", "db.ns.svc.cluster.local.", "_sip._tcp.x", "a-b", "1a.b", "xn--bcher-kva.example"] {
+            assert_eq!(Host::parse(good).unwrap(), Host::Name(good.into()));
+        }
+        assert_eq!(Host::parse("10.0.0.1").unwrap().to_string(), "10.0.0.1");
+        assert_eq!(Host::parse("[::1]").unwrap().to_string(), "[::1]");
+        assert_eq!(Host::parse("::ffff:1.2.3.4").unwrap().to_string(), "[::ffff:1.2.3.4]");
+    }
+
+    #[test]
+    fn loose_addresses_are_refused_with_the_canonical_form() {
+        for (loose, canonical) in [
+            ("127.1", "127.0.0.1"),
+            ("0x7f.1", "127.0.0.1"),
+            ("010.0.0.1", "8.0.0.1"),
+            ("0x7f000001", "127.0.0.1"),
+            ("10.0.258", "10.0.1.2"),
+            ("127.0.0.01", "127.0.0.1"),
+        ] {
+            let message = Host::parse(loose).unwrap_err().to_string();
+            assert!(message.ends_with(&format!("write {canonical}")), "{loose}: {message}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        for bad in [
+            "",
+            "[]",
+            "a..b",
+            ".a",
+            "a b",
+            "${HOST}",
+            "$HOST",
+            "bücher.de",
+            "tcp://10.0.0.1:1",
+            "[::1",
+            "1:2",
+            "fe80::1%eth0",
+            "1.2.3.4.5",
+            "256.1.1.1",
+            "a@b",
+        ] {
+            assert!(Host::parse(bad).is_err(), "{bad}");
+        }
+        assert!(Host::parse(&"a".repeat(64)).is_err());
+        assert!(Host::parse(&["a"; 128].join(".")).is_err());
+    }
+
+    #[test]
+    fn host_and_port() {
+        let env: Env =
+            [("H", "db"), ("P", "5432"), ("REDIS_PORT", "tcp://10.0.0.1:6379"), ("HP", "db:1")].into_iter().collect();
+        let parse = |raw| host_port(raw, "tcp:HOST:PORT", Fill::from_env(&env));
+        assert_eq!(parse("$(H):$(P)").unwrap(), (Host::Name("db".into()), 5432));
+        assert_eq!(parse("[::1]:80").unwrap().0.to_string(), "[::1]");
+        let refused = |raw| format!("{:#}", parse(raw).unwrap_err());
+        assert!(refused("redis:$(REDIS_PORT)").contains("NAME_SERVICE_PORT"));
+        assert!(refused("redis").contains("the port is missing"));
+        assert!(refused("::1:80").contains("brackets"));
+        for bad in ["db:", "db:0", "db:65536", "db:http", ":80", "db:-1", "$(HP):1", "db:8 0"] {
+            assert!(refused(bad).starts_with("expected tcp:HOST:PORT"), "{bad}");
+        }
+    }
+}
