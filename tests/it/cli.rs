@@ -5,11 +5,7 @@ use crate::support::{Fake, Run, free_port};
 /// A plan of this target with these options and this environment, as `--dry-run` prints it.
 #[track_caller]
 fn plan(args: &[&str], env: &[(&str, &str)]) -> crate::support::run::Ended {
-    let run = env
-        .iter()
-        .fold(Run::new(args).arg("--dry-run"), |run, (name, value)| {
-            run.env(name, value)
-        });
+    let run = env.iter().fold(Run::new(args).arg("--dry-run"), |run, (name, value)| run.env(name, value));
     let ended = run.end();
     ended.success();
     ended
@@ -19,10 +15,7 @@ fn plan(args: &[&str], env: &[(&str, &str)]) -> crate::support::run::Ended {
 fn help_is_on_stdout() {
     for flag in ["--help", "-h"] {
         let ended = Run::new([flag]).end();
-        ended
-            .success()
-            .stdout_has("waitgate [OPTIONS] <TARGET>")
-            .stdout_has("--attempt-timeout");
+        ended.success().stdout_has("waitgate [OPTIONS] <TARGET>").stdout_has("--attempt-timeout");
         ended.expect("nothing on stderr", ended.stderr.is_empty());
     }
 }
@@ -70,24 +63,11 @@ fn readme_shows_this_help() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"))
         .expect("the README stands beside Cargo.toml");
     let help = Run::new(["--help"]).end();
-    let usage = help
-        .stdout
-        .lines()
-        .find(|line| line.contains("waitgate [OPTIONS]"));
+    let usage = help.stdout.lines().find(|line| line.contains("waitgate [OPTIONS]"));
     let usage = usage.expect("the help has a usage line");
-    assert!(
-        readme.contains(usage.trim()),
-        "the README lacks the usage line {usage:?}"
-    );
-    for line in help
-        .stdout
-        .lines()
-        .filter(|line| line.trim_start().starts_with('-'))
-    {
-        assert!(
-            readme.contains(line.trim()),
-            "the README's help block lacks {line:?}"
-        );
+    assert!(readme.contains(usage.trim()), "the README lacks the usage line {usage:?}");
+    for line in help.stdout.lines().filter(|line| line.trim_start().starts_with('-')) {
+        assert!(readme.contains(line.trim()), "the README's help block lacks {line:?}");
     }
 }
 
@@ -95,9 +75,7 @@ fn readme_shows_this_help() {
 fn options_stand_before_or_after_targets() {
     plan(&["--timeout=7m", "tcp:h:1"], &[]).stdout_has("7m");
     plan(&["tcp:h:1", "--timeout", "7m"], &[]).stdout_has("7m");
-    plan(&["tcp:h:1", "-t", "7m", "tcp:i:2"], &[])
-        .stdout_has("7m")
-        .stdout_has("tcp:i:2");
+    plan(&["tcp:h:1", "-t", "7m", "tcp:i:2"], &[]).stdout_has("7m").stdout_has("tcp:i:2");
 }
 
 #[test]
@@ -115,18 +93,13 @@ fn default_timeout_is_15m() {
 fn twins_set_what_flags_leave_open() {
     let twin = [("WAITGATE_TIMEOUT", "7m")];
     plan(&["tcp:h:1"], &twin).stdout_has("7m");
-    plan(&["tcp:h:1", "--timeout=11m"], &twin)
-        .stdout_has("11m")
-        .nowhere("7m");
+    plan(&["tcp:h:1", "--timeout=11m"], &twin).stdout_has("11m").nowhere("7m");
 }
 
 /// `env: [{name: WAITGATE_TIMEOUT, value: ""}]` is how a chart says "the default".
 #[test]
 fn empty_twin_is_unset() {
-    let ended = plan(
-        &["tcp:h:1"],
-        &[("WAITGATE_TIMEOUT", ""), ("WAITGATE_PARALLEL", "")],
-    );
+    let ended = plan(&["tcp:h:1"], &[("WAITGATE_TIMEOUT", ""), ("WAITGATE_PARALLEL", "")]);
     ended.stdout_has("15m");
     ended.expect("no warning", ended.stderr.is_empty());
 }
@@ -138,10 +111,7 @@ fn boolean_twins_are_spelt_four_ways() {
     let open = format!("tcp:{}", fake.addr);
     // With --parallel, --once tries the second target too.
     for (value, hits) in [("true", 1), ("1", 2), ("false", 2), ("0", 2)] {
-        Run::new(["--once", &closed, &open])
-            .env("WAITGATE_PARALLEL", value)
-            .end()
-            .failure();
+        Run::new(["--once", &closed, &open]).env("WAITGATE_PARALLEL", value).end().failure();
         assert_eq!(fake.hits(), hits, "WAITGATE_PARALLEL={value}");
     }
 }
@@ -149,10 +119,7 @@ fn boolean_twins_are_spelt_four_ways() {
 #[test]
 fn unknown_twin_warns_and_names_the_nearest() {
     let ended = plan(&["tcp:h:1"], &[("WAITGATE_TIMEOT", "hunter2")]);
-    ended
-        .stderr_has("WAITGATE_TIMEOT")
-        .stderr_has("WAITGATE_TIMEOUT")
-        .nowhere("hunter2");
+    ended.stderr_has("WAITGATE_TIMEOT").stderr_has("WAITGATE_TIMEOUT").nowhere("hunter2");
 }
 
 /// A Service called `waitgate` puts these into every Pod of its namespace.
@@ -176,11 +143,7 @@ fn rust_log_is_not_read() {
     let target = format!("tcp:{}", fake.addr);
     let plain = Run::new([&target]).end();
     let loud = Run::new([&target]).env("RUST_LOG", "trace").end();
-    assert_eq!(
-        plain.stderr.lines().count(),
-        loud.stderr.lines().count(),
-        "{plain}{loud}"
-    );
+    assert_eq!(plain.stderr.lines().count(), loud.stderr.lines().count(), "{plain}{loud}");
 }
 
 #[test]
@@ -199,14 +162,8 @@ fn names_are_filled_from_the_environment() {
 fn env_target_takes_the_whole_value() {
     let fake = Fake::silent();
     let value = format!("tcp:{}", fake.addr);
-    Run::new(["--once", "env:UPSTREAM"])
-        .env("UPSTREAM", &value)
-        .end()
-        .success();
-    Run::new(["--once", "env:UPSTREAM#hold=10ms"])
-        .env("UPSTREAM", value)
-        .end()
-        .success();
+    Run::new(["--once", "env:UPSTREAM"]).env("UPSTREAM", &value).end().success();
+    Run::new(["--once", "env:UPSTREAM#hold=10ms"]).env("UPSTREAM", value).end().success();
     assert_eq!(fake.hits(), 2);
 }
 
@@ -215,14 +172,8 @@ fn env_target_takes_the_whole_value() {
 #[test]
 fn env_target_is_not_split_at_a_hash() {
     let url = "postgres://app:hun#timeout=ter2@db/app";
-    let ended = Run::new(["--dry-run", "env:DATABASE_URL"])
-        .env("DATABASE_URL", url)
-        .end();
-    ended
-        .success()
-        .stdout_has("db")
-        .nowhere("hun")
-        .nowhere("ter2");
+    let ended = Run::new(["--dry-run", "env:DATABASE_URL"]).env("DATABASE_URL", url).end();
+    ended.success().stdout_has("db").nowhere("hun").nowhere("ter2");
 }
 
 #[test]
@@ -230,26 +181,15 @@ fn dry_run_prints_the_plan_and_probes_nothing() {
     let fake = Fake::silent();
     let target = format!("tcp:{}#hold=123ms", fake.addr);
     let ended = Run::new(["--dry-run", "--max-pause=777ms", &target]).end();
-    ended
-        .success()
-        .stdout_has(&fake.addr.to_string())
-        .stdout_has("123ms")
-        .stdout_has("777ms");
+    ended.success().stdout_has(&fake.addr.to_string()).stdout_has("123ms").stdout_has("777ms");
     assert_eq!(fake.hits(), 0);
 }
 
 /// The plan of a wrong line is an error, like the run would be.
 #[test]
 fn dry_run_refuses_what_a_run_refuses() {
-    Run::new(["--dry-run", "tcp:h"])
-        .end()
-        .failure()
-        .silent_stdout()
-        .stderr_has("tcp:HOST:PORT");
-    Run::new(["--dry-run", "tcp:h:1", "--ca-file=/nowhere/ca.pem"])
-        .end()
-        .failure()
-        .stderr_has("/nowhere/ca.pem");
+    Run::new(["--dry-run", "tcp:h"]).end().failure().silent_stdout().stderr_has("tcp:HOST:PORT");
+    Run::new(["--dry-run", "tcp:h:1", "--ca-file=/nowhere/ca.pem"]).end().failure().stderr_has("/nowhere/ca.pem");
 }
 
 #[cfg(all(feature = "http", feature = "postgres"))]
@@ -265,24 +205,13 @@ fn dry_run_hides_secrets() {
         "env:DATABASE_URL",
     ])
     .env("DB_PASSWORD", "hunter2")
-    .env(
-        "DATABASE_URL",
-        "postgres://app:hunter2@db/app?password=hunter2",
-    )
+    .env("DATABASE_URL", "postgres://app:hunter2@db/app?password=hunter2")
     .end();
-    ended
-        .success()
-        .stdout_has("db")
-        .stdout_has("api")
-        .nowhere("hunter2");
+    ended.success().stdout_has("db").stdout_has("api").nowhere("hunter2");
 }
 
 #[test]
 fn an_option_says_that_it_is_unknown_without_its_value() {
     let ended = Run::new(["tcp:h:1", "--password=hunter2"]).end();
-    ended
-        .failure()
-        .silent_stdout()
-        .stderr_has("--password")
-        .nowhere("hunter2");
+    ended.failure().silent_stdout().stderr_has("--password").nowhere("hunter2");
 }

@@ -25,9 +25,7 @@ fn keeps_the_pid() {
     let running = then(&fake, ["sh", "-c", "echo $$"]).start();
     let pid = running.pid().as_raw_nonzero().to_string();
     let ended = running.end();
-    ended
-        .success()
-        .expect("its own pid", ended.stdout.trim() == pid);
+    ended.success().expect("its own pid", ended.stdout.trim() == pid);
 }
 
 #[test]
@@ -42,26 +40,10 @@ fn has_its_own_status() {
 #[test]
 fn gets_its_arguments_verbatim() {
     let fake = Fake::silent();
-    let words = [
-        "sh",
-        "-c",
-        r#"printf '<%s>' "$@""#,
-        "sh",
-        "$(X)",
-        "${X}",
-        "--timeout",
-        "-t",
-        "",
-        "a b",
-        "--",
-        "tcp:",
-    ];
+    let words = ["sh", "-c", r#"printf '<%s>' "$@""#, "sh", "$(X)", "${X}", "--timeout", "-t", "", "a b", "--", "tcp:"];
     let ended = then(&fake, words).env("X", "filled").end();
     ended.success();
-    assert_eq!(
-        ended.stdout, "<$(X)><${X}><--timeout><-t><><a b><--><tcp:>",
-        "{ended}"
-    );
+    assert_eq!(ended.stdout, "<$(X)><${X}><--timeout><-t><><a b><--><tcp:>", "{ended}");
 }
 
 #[test]
@@ -84,16 +66,7 @@ fn gets_the_environment_as_found() {
         .end();
     let mut lines: Vec<_> = ended.success().stdout.lines().collect();
     lines.sort_unstable();
-    assert_eq!(
-        lines,
-        [
-            "EMPTY=",
-            "ODD=\u{fffd}",
-            "PATH=/usr/bin:/bin",
-            "WAITGATE_TIMEOUT=7m"
-        ],
-        "{ended}"
-    );
+    assert_eq!(lines, ["EMPTY=", "ODD=\u{fffd}", "PATH=/usr/bin:/bin", "WAITGATE_TIMEOUT=7m"], "{ended}");
 }
 
 #[test]
@@ -101,24 +74,13 @@ fn inherits_no_file_of_ours() {
     let fake = Fake::silent();
     let ended = then(&fake, ["ls", "/proc/self/fd"]).end();
     // ls itself has the folder open as 3.
-    assert_eq!(
-        ended
-            .success()
-            .stdout
-            .split_whitespace()
-            .collect::<Vec<_>>(),
-        ["0", "1", "2", "3"],
-        "{ended}"
-    );
+    assert_eq!(ended.success().stdout.split_whitespace().collect::<Vec<_>>(), ["0", "1", "2", "3"], "{ended}");
 }
 
 /// One of the masks of `/proc/self/status`, which has a bit for each signal from 1 up.
 #[track_caller]
 fn mask(status: &str, name: &str) -> u64 {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix(name))
-        .expect("Linux shows its masks");
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("Linux shows its masks");
     u64::from_str_radix(line.trim_start_matches(':').trim(), 16).expect("a mask is a number")
 }
 
@@ -144,28 +106,17 @@ fn starts_with_default_signals() {
 #[test]
 fn gets_defaults_even_from_a_parent_that_ignores() {
     let fake = Fake::silent();
-    let run =
-        then(&fake, ["cat", "/proc/self/status"]).shell(r#"trap '' PIPE TERM INT; exec "$@""#);
+    let run = then(&fake, ["cat", "/proc/self/status"]).shell(r#"trap '' PIPE TERM INT; exec "$@""#);
     let ended = run.end();
     let ignored = mask(&ended.success().stdout, "SigIgn");
-    assert_eq!(
-        ignored & (bit(SIGINT) | bit(SIGPIPE) | bit(SIGTERM)),
-        0,
-        "{ended}"
-    );
+    assert_eq!(ignored & (bit(SIGINT) | bit(SIGPIPE) | bit(SIGTERM)), 0, "{ended}");
 }
 
 #[test]
 fn keeps_the_signal_mask() {
     let fake = Fake::silent();
-    let ended = then(&fake, ["cat", "/proc/self/status"])
-        .through(["env", "--block-signal=USR1"])
-        .end();
-    assert_eq!(
-        mask(&ended.success().stdout, "SigBlk"),
-        bit(SIGUSR1),
-        "{ended}"
-    );
+    let ended = then(&fake, ["cat", "/proc/self/status"]).through(["env", "--block-signal=USR1"]).end();
+    assert_eq!(mask(&ended.success().stdout, "SigBlk"), bit(SIGUSR1), "{ended}");
 }
 
 #[test]
@@ -175,27 +126,15 @@ fn is_found_on_the_path_or_by_its_own() {
     then(&fake, ["/bin/true"]).end().success();
     let folder = tempfile::tempdir().unwrap();
     std::fs::copy("/bin/true", folder.path().join("only-here")).unwrap();
-    then(&fake, ["only-here"])
-        .env("PATH", folder.path())
-        .end()
-        .success();
-    then(&fake, ["only-here"])
-        .end()
-        .failure()
-        .stderr_has("only-here");
+    then(&fake, ["only-here"]).env("PATH", folder.path()).end().success();
+    then(&fake, ["only-here"]).end().failure().stderr_has("only-here");
 }
 
 #[test]
 fn is_looked_up_before_anything_is_probed() {
     let fake = Fake::silent();
-    then(&fake, ["no-such-command"])
-        .end()
-        .failure()
-        .stderr_has("no-such-command");
-    then(&fake, ["/proc/version"])
-        .end()
-        .failure()
-        .stderr_has("/proc/version");
+    then(&fake, ["no-such-command"]).end().failure().stderr_has("no-such-command");
+    then(&fake, ["/proc/version"]).end().failure().stderr_has("/proc/version");
     assert_eq!(fake.hits(), 0);
 }
 
@@ -203,13 +142,7 @@ fn is_looked_up_before_anything_is_probed() {
 fn does_not_run_when_not_ready() {
     let closed = format!("tcp:{}", free_port());
     for bound in [["--once"].as_slice(), &["--timeout", "300ms"]] {
-        let ended = Run::new(bound)
-            .arg(&closed)
-            .arg("--")
-            .arg("echo")
-            .arg("ran")
-            .env("PATH", PATH)
-            .end();
+        let ended = Run::new(bound).arg(&closed).arg("--").arg("echo").arg("ran").env("PATH", PATH).end();
         ended.failure().silent_stdout();
     }
 }
@@ -218,8 +151,6 @@ fn does_not_run_when_not_ready() {
 fn does_not_run_in_a_dry_run() {
     let fake = Fake::silent();
     let target = format!("tcp:{}", fake.addr);
-    let ended = Run::new(["--dry-run", &target, "--", "sh", "-c", "echo r''an"])
-        .env("PATH", PATH)
-        .end();
+    let ended = Run::new(["--dry-run", &target, "--", "sh", "-c", "echo r''an"]).env("PATH", PATH).end();
     ended.success().nowhere("ran\n");
 }

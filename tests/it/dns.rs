@@ -46,18 +46,12 @@ fn name_appears_late() {
 fn a_name_that_appears_is_seen_at_once() {
     let pod = in_cluster();
     let mut knot = Knot::start(&pod, "");
-    let running = Run::new(["dns:db", "--max-pause=100ms"])
-        .inside(&pod)
-        .start();
+    let running = Run::new(["dns:db", "--max-pause=100ms"]).inside(&pod).start();
     running.line("NXDOMAIN");
     knot.serve("db.default.svc A 10.0.0.7");
     let served = std::time::Instant::now();
     running.end().success();
-    assert!(
-        served.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        served.elapsed()
-    );
+    assert!(served.elapsed() < Duration::from_secs(2), "{:?}", served.elapsed());
 }
 
 /// The SOA says how long others may keep the denial: 5 s is its TTL in the test's zone, 7 s its minimum.
@@ -65,9 +59,7 @@ fn a_name_that_appears_is_seen_at_once() {
 fn reason_says_how_long_a_denial_may_be_kept() {
     let pod = in_cluster();
     let _knot = Knot::start(&pod, "");
-    once(&pod, "dns:db.cluster.test.")
-        .failure()
-        .stderr_has("5s");
+    once(&pod, "dns:db.cluster.test.").failure().stderr_has("5s");
 }
 
 #[test]
@@ -87,10 +79,7 @@ fn search_list_in_order() {
 #[test]
 fn ndots_asks_a_long_name_as_it_stands_first() {
     let pod = Pod::new();
-    pod.etc(
-        "resolv.conf",
-        "search cluster.test\nnameserver 127.0.0.1\noptions ndots:2\n",
-    );
+    pod.etc("resolv.conf", "search cluster.test\nnameserver 127.0.0.1\noptions ndots:2\n");
     let names = Names::start(&pod, |_| Answer::Code(NXDOMAIN));
     once(&pod, "dns:a.b.c").failure();
     assert_eq!(names.names(), ["a.b.c", "a.b.c.cluster.test"]);
@@ -135,10 +124,7 @@ fn a_and_aaaa_are_asked_and_either_will_do() {
 #[test]
 fn hosts_file_comes_first() {
     let pod = in_cluster();
-    pod.etc(
-        "hosts",
-        "127.0.0.1 localhost\n10.0.0.9 Legacy-DB db.example.test\n",
-    );
+    pod.etc("hosts", "127.0.0.1 localhost\n10.0.0.9 Legacy-DB db.example.test\n");
     let names = Names::start(&pod, |_| Answer::Code(NXDOMAIN));
     for target in ["dns:legacy-db", "dns:db.example.test"] {
         once(&pod, target).success().stderr_has("10.0.0.9");
@@ -164,23 +150,12 @@ fn nxdomain_nodata_servfail_and_silence_are_told_apart() {
     let nxdomain = once(&pod, "dns:nowhere.cluster.test.");
     nxdomain.failure().stderr_has("NXDOMAIN");
     let nodata = once(&pod, "dns:text.cluster.test.");
-    nodata
-        .failure()
-        .stderr_says("no address")
-        .nowhere("NXDOMAIN");
+    nodata.failure().stderr_says("no address").nowhere("NXDOMAIN");
     let servfail = once(&pod, "dns:x.broken.test.");
-    servfail
-        .failure()
-        .stderr_has("SERVFAIL")
-        .nowhere("NXDOMAIN");
+    servfail.failure().stderr_has("SERVFAIL").nowhere("NXDOMAIN");
     knot.signal(Signal::STOP);
     let silent = once(&pod, "dns:nowhere.cluster.test.");
-    silent
-        .failure()
-        .stderr_has("127.0.0.1")
-        .stderr_says("no answer")
-        .nowhere("NXDOMAIN")
-        .nowhere("SERVFAIL");
+    silent.failure().stderr_has("127.0.0.1").stderr_says("no answer").nowhere("NXDOMAIN").nowhere("SERVFAIL");
 }
 
 /// Nobody listens on port 53: a connected UDP socket hears that at once.
@@ -188,11 +163,7 @@ fn nxdomain_nodata_servfail_and_silence_are_told_apart() {
 fn no_nameserver_there_is_a_refusal() {
     let pod = in_cluster();
     let ended = once(&pod, "dns:db");
-    ended
-        .failure()
-        .stderr_has("127.0.0.1")
-        .stderr_says("refused")
-        .took(Duration::ZERO..Duration::from_millis(900));
+    ended.failure().stderr_has("127.0.0.1").stderr_says("refused").took(Duration::ZERO..Duration::from_millis(900));
 }
 
 #[test]
@@ -206,23 +177,10 @@ fn refused_by_policy_is_named() {
 #[test]
 fn servfail_on_the_way_is_trouble() {
     let pod = in_cluster();
-    let names = Names::start(&pod, |asked| {
-        Answer::Code(if asked.name == "db.svc.cluster.test" {
-            SERVFAIL
-        } else {
-            NXDOMAIN
-        })
-    });
-    once(&pod, "dns:db")
-        .failure()
-        .stderr_has("SERVFAIL")
-        .stderr_has("db.svc.cluster.test");
-    assert_eq!(
-        names.names().len(),
-        4,
-        "the walk goes on: {:?}",
-        names.names()
-    );
+    let names =
+        Names::start(&pod, |asked| Answer::Code(if asked.name == "db.svc.cluster.test" { SERVFAIL } else { NXDOMAIN }));
+    once(&pod, "dns:db").failure().stderr_has("SERVFAIL").stderr_has("db.svc.cluster.test");
+    assert_eq!(names.names().len(), 4, "the walk goes on: {:?}", names.names());
 }
 
 /// ... and a name further on in the list is found all the same.
@@ -242,21 +200,10 @@ fn servfail_on_the_way_does_not_hide_a_name() {
 #[test]
 fn the_next_nameserver_is_asked() {
     let answers = |asked: &Asked| {
-        if asked.kind == A {
-            v4(7)
-        } else {
-            Answer::NoData
-        }
+        if asked.kind == A { v4(7) } else { Answer::NoData }
     };
-    let config = CLUSTER.replace(
-        "nameserver 127.0.0.1",
-        "nameserver 127.0.0.1\nnameserver 127.0.0.2",
-    );
-    for first in [
-        Answer::Code(SERVFAIL),
-        Answer::Code(REFUSED),
-        Answer::Silence,
-    ] {
+    let config = CLUSTER.replace("nameserver 127.0.0.1", "nameserver 127.0.0.1\nnameserver 127.0.0.2");
+    for first in [Answer::Code(SERVFAIL), Answer::Code(REFUSED), Answer::Silence] {
         let pod = Pod::new();
         pod.etc("resolv.conf", &config);
         let said = first.clone();
@@ -276,16 +223,8 @@ fn the_next_nameserver_is_asked() {
 #[test]
 fn a_silent_aaaa_does_not_hold_up_a() {
     let pod = in_cluster();
-    let _names = Names::start(&pod, |asked| {
-        if asked.kind == A {
-            v4(7)
-        } else {
-            Answer::Silence
-        }
-    });
-    once(&pod, "dns:db")
-        .success()
-        .took(Duration::ZERO..Duration::from_millis(600));
+    let _names = Names::start(&pod, |asked| if asked.kind == A { v4(7) } else { Answer::Silence });
+    once(&pod, "dns:db").success().took(Duration::ZERO..Duration::from_millis(600));
 }
 
 #[test]
@@ -304,27 +243,9 @@ fn other_kinds_use_the_same_resolver() {
 #[test]
 fn dns_asks_anew_for_each_success() {
     let pod = in_cluster();
-    let names = Names::start(&pod, |asked| {
-        if asked.kind == A {
-            v4(7)
-        } else {
-            Answer::NoData
-        }
-    });
-    Run::new([
-        "dns:db.default.svc.cluster.test",
-        "--successes=3",
-        "--max-pause=100ms",
-    ])
-    .inside(&pod)
-    .end()
-    .success();
-    assert_eq!(
-        names.asked().iter().filter(|asked| asked.kind == A).count(),
-        3,
-        "{:?}",
-        names.asked()
-    );
+    let names = Names::start(&pod, |asked| if asked.kind == A { v4(7) } else { Answer::NoData });
+    Run::new(["dns:db.default.svc.cluster.test", "--successes=3", "--max-pause=100ms"]).inside(&pod).end().success();
+    assert_eq!(names.asked().iter().filter(|asked| asked.kind == A).count(), 3, "{:?}", names.asked());
 }
 
 /// The hostname of a node has a domain; nobody asked for names in it.
@@ -387,10 +308,7 @@ fn many_addresses_come_over_tcp() {
     let _knot = Knot::start(&pod, &records);
     once(&pod, "dns:db#has=10.0.1.200").success();
     once(&pod, "dns:db#min=200").success();
-    once(&pod, "dns:db#min=201")
-        .failure()
-        .stderr_has("200")
-        .stderr_has("201");
+    once(&pod, "dns:db#min=201").failure().stderr_has("200").stderr_has("201");
 }
 
 #[test]
@@ -401,9 +319,7 @@ fn cname_is_followed() {
         "db.default.svc CNAME real.default.svc\nreal.default.svc A 10.0.0.7\nloop.default.svc CNAME loop.default.svc",
     );
     once(&pod, "dns:db").success().stderr_has("10.0.0.7");
-    once(&pod, "dns:loop")
-        .failure()
-        .took(Duration::ZERO..Duration::from_secs(4));
+    once(&pod, "dns:loop").failure().took(Duration::ZERO..Duration::from_secs(4));
 }
 
 #[test]
@@ -423,16 +339,12 @@ fn records_of_a_type() {
 fn a_server_of_its_own() {
     let pod = in_cluster();
     pod.etc("hosts", "10.0.0.9 db\n");
-    let names = Names::start_at(&pod, ([127, 0, 0, 9], 5353).into(), |asked| {
-        match (asked.name.as_str(), asked.kind) {
-            ("db.example.test", A) => v4(7),
-            ("db.example.test", _) => Answer::NoData,
-            _ => Answer::Code(NXDOMAIN),
-        }
+    let names = Names::start_at(&pod, ([127, 0, 0, 9], 5353).into(), |asked| match (asked.name.as_str(), asked.kind) {
+        ("db.example.test", A) => v4(7),
+        ("db.example.test", _) => Answer::NoData,
+        _ => Answer::Code(NXDOMAIN),
     });
-    once(&pod, "dns://127.0.0.9:5353/db")
-        .failure()
-        .stderr_has("NXDOMAIN");
+    once(&pod, "dns://127.0.0.9:5353/db").failure().stderr_has("NXDOMAIN");
     once(&pod, "dns://127.0.0.9:5353/db.example.test").success();
     assert_eq!(names.names(), ["db", "db.example.test"]);
 }

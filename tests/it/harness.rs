@@ -16,9 +16,7 @@ use crate::support::{
 
 fn get(web: &Web) -> String {
     let mut stream = TcpStream::connect(web.fake.addr).unwrap();
-    stream
-        .write_all(b"GET /x?y HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n")
-        .unwrap();
+    stream.write_all(b"GET /x?y HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     text
@@ -26,13 +24,7 @@ fn get(web: &Web) -> String {
 
 #[test]
 fn web_answers_and_remembers() {
-    let web = Web::new(|seen, before| {
-        Reply::status(if seen.path == "/x?y" && before == 1 {
-            204
-        } else {
-            404
-        })
-    });
+    let web = Web::new(|seen, before| Reply::status(if seen.path == "/x?y" && before == 1 { 204 } else { 404 }));
     assert!(get(&web).starts_with("HTTP/1.1 404"));
     assert!(get(&web).starts_with("HTTP/1.1 204"));
     assert_eq!(web.seen()[0].header("Host"), Some("h"));
@@ -43,34 +35,15 @@ fn web_answers_and_remembers() {
 fn web_speaks_tls_that_curl_verifies() {
     let authority = Authority::new();
     let config = authority.server(&["name.test"]);
-    let web = Web::on(([127, 0, 0, 1], 0).into(), Some(config), |_, _| {
-        Reply::status(200)
-    });
+    let web = Web::on(([127, 0, 0, 1], 0).into(), Some(config), |_, _| Reply::status(200));
     let curl = |extra: &[&str]| {
         let port = web.fake.port();
         let mut curl = Command::new(tool("curl"));
-        curl.args([
-            "--silent",
-            "--noproxy",
-            "*",
-            "--resolve",
-            &format!("name.test:{port}:127.0.0.1"),
-        ]);
-        curl.args(extra)
-            .arg(format!("https://name.test:{port}/"))
-            .status()
-            .unwrap()
-            .code()
+        curl.args(["--silent", "--noproxy", "*", "--resolve", &format!("name.test:{port}:127.0.0.1")]);
+        curl.args(extra).arg(format!("https://name.test:{port}/")).status().unwrap().code()
     };
-    assert_eq!(
-        curl(&["--cacert", authority.file().to_str().unwrap()]),
-        Some(0)
-    );
-    assert_eq!(
-        curl(&[]),
-        Some(60),
-        "curl must not trust it without our authority"
-    );
+    assert_eq!(curl(&["--cacert", authority.file().to_str().unwrap()]), Some(0));
+    assert_eq!(curl(&[]), Some(60), "curl must not trust it without our authority");
 }
 
 #[test]
@@ -84,11 +57,7 @@ fn fakes_close_their_port() {
 
 /// `dig` in the Pod: the status, then the answers.
 fn dig(pod: &Pod, server: &str, name: &str) -> String {
-    let out = pod
-        .server("dig")
-        .args([server, name, "A", "+tries=1", "+time=2"])
-        .output()
-        .unwrap();
+    let out = pod.server("dig").args([server, name, "A", "+tries=1", "+time=2"]).output().unwrap();
     String::from_utf8_lossy(&out.stdout).into_owned()
 }
 
@@ -127,9 +96,7 @@ fn postgres_starts_in_recovery_and_accepts_when_told() {
     pg.start();
     pg.logged("database system was shut down");
     let refused = pg.psql("SELECT 1").output().unwrap();
-    assert!(
-        String::from_utf8_lossy(&refused.stderr).contains("the database system is starting up")
-    );
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("the database system is starting up"));
     pg.recovered();
     pg.accepting();
     assert_eq!(pg.sql("SELECT 1 + 1"), "2");

@@ -1,10 +1,10 @@
 //! `http:` and `https:` against a real server.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use crate::support::{
     Fake, Pod, Run, free_port,
-    web::{Authority, Reply, Web},
+    web::{Reply, Web},
 };
 
 const OK: u16 = 200;
@@ -45,11 +45,7 @@ fn unavailable_then_ok() {
     ended.success().stderr_has("503").stderr_says("ready");
     let seen = web.seen();
     assert_eq!(seen.len(), 4, "{ended}");
-    assert!(
-        seen.iter()
-            .all(|seen| seen.method == "GET" && seen.path == "/healthz?full=1"),
-        "{seen:?}"
-    );
+    assert!(seen.iter().all(|seen| seen.method == "GET" && seen.path == "/healthz?full=1"), "{seen:?}");
 }
 
 /// A connection for each attempt: a kept one would show what is behind a Pod that is going away.
@@ -78,13 +74,7 @@ fn redirects_on_the_same_host_are_followed() {
         _ => Reply::status(404),
     });
     ready(&web.url("/"));
-    let web = Web::new(|seen, _| {
-        if seen.path == "/" {
-            Reply::to(301, "/gone")
-        } else {
-            Reply::status(404)
-        }
-    });
+    let web = Web::new(|seen, _| if seen.path == "/" { Reply::to(301, "/gone") } else { Reply::status(404) });
     unready(&web.url("/")).stderr_has("404");
 }
 
@@ -111,21 +101,13 @@ fn status_says_what_is_ready() {
     let web = Web::always(404);
     ready(&web.url("/#status=404"));
     ready(&web.url("/#status=200,204,400-499"));
-    unready(&web.url("/#status=200-299"))
-        .stderr_has("404")
-        .stderr_has("200-299");
+    unready(&web.url("/#status=200-299")).stderr_has("404").stderr_has("200-299");
 }
 
 /// Listing a 3xx follows none.
 #[test]
 fn status_of_a_redirect() {
-    let web = Web::new(|seen, _| {
-        if seen.path == "/" {
-            Reply::to(302, "/next")
-        } else {
-            Reply::status(404)
-        }
-    });
+    let web = Web::new(|seen, _| if seen.path == "/" { Reply::to(302, "/next") } else { Reply::status(404) });
     ready(&web.url("/#status=302"));
     assert_eq!(web.seen().len(), 1);
 }
@@ -144,11 +126,7 @@ fn headers_are_sent() {
     let seen = &web.seen()[0];
     assert_eq!(seen.header("x-one"), Some("1"));
     assert_eq!(seen.header("x-two"), Some("two words"));
-    let hosts: Vec<_> = seen
-        .headers
-        .iter()
-        .filter(|(name, _)| name.eq_ignore_ascii_case("host"))
-        .collect();
+    let hosts: Vec<_> = seen.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("host")).collect();
     assert_eq!(hosts.len(), 1, "{hosts:?}");
     assert_eq!(hosts[0].1, "api.example.test");
 }
@@ -157,25 +135,17 @@ fn headers_are_sent() {
 fn host_header_is_the_address_by_default() {
     let web = Web::always(OK);
     ready(&web.url("/"));
-    assert_eq!(
-        web.seen()[0].header("host"),
-        Some(web.fake.addr.to_string().as_str())
-    );
+    assert_eq!(web.seen()[0].header("host"), Some(web.fake.addr.to_string().as_str()));
 }
 
 #[test]
 fn data_is_sent_on_every_attempt() {
     let web = Web::new(|_, before| Reply::status(if before < 2 { 503 } else { 201 }));
-    Run::new([web.url("/register#method=POST#data=instance=a%23b&ip=10.0.0.1")])
-        .end()
-        .success();
+    Run::new([web.url("/register#method=POST#data=instance=a%23b&ip=10.0.0.1")]).end().success();
     let seen = web.seen();
     assert_eq!(seen.len(), 3);
     for seen in seen {
-        assert_eq!(
-            (seen.method.as_str(), seen.body.as_str()),
-            ("POST", "instance=a#b&ip=10.0.0.1")
-        );
+        assert_eq!((seen.method.as_str(), seen.body.as_str()), ("POST", "instance=a#b&ip=10.0.0.1"));
         assert_eq!(seen.header("content-length"), Some("24"));
     }
 }
@@ -185,22 +155,16 @@ fn data_is_sent_on_every_attempt() {
 fn names_are_filled_after_the_text_was_split() {
     let web = Web::always(OK);
     let odd = "a#b&c=d e%41'\"";
-    Run::new([
-        "--once",
-        &web.url("/p/$(ODD)?q=$(ODD)#method=POST#data=$(ODD)%24(ODD)#header=X-Odd:$(ODD)"),
-    ])
-    .env("ODD", odd)
-    .end()
-    .success();
+    Run::new(["--once", &web.url("/p/$(ODD)?q=$(ODD)#method=POST#data=$(ODD)%24(ODD)#header=X-Odd:$(ODD)")])
+        .env("ODD", odd)
+        .end()
+        .success();
     let seen = &web.seen()[0];
     assert_eq!(seen.body, format!("{odd}$(ODD)"));
     assert_eq!(seen.header("x-odd"), Some(odd));
     let (path, query) = seen.path.split_once('?').expect("a query");
     for part in [path, query] {
-        assert!(
-            part.contains("a%23b") && part.contains("%2541") && part.contains("%20e"),
-            "{part}"
-        );
+        assert!(part.contains("a%23b") && part.contains("%2541") && part.contains("%20e"), "{part}");
     }
     assert!(query.starts_with("q=") && query.contains("%26c"), "{query}");
 }
@@ -208,10 +172,7 @@ fn names_are_filled_after_the_text_was_split() {
 #[test]
 fn an_address_in_the_environment() {
     let web = Web::new(|seen, _| Reply::status(if seen.path == "/x?a=b" { OK } else { 404 }));
-    Run::new(["--once", "env:UPSTREAM_URL"])
-        .env("UPSTREAM_URL", web.url("/x?a=b"))
-        .end()
-        .success();
+    Run::new(["--once", "env:UPSTREAM_URL"]).env("UPSTREAM_URL", web.url("/x?a=b")).end().success();
 }
 
 #[test]
@@ -220,9 +181,7 @@ fn proxy_variables_are_ignored() {
     let address = format!("http://{}", proxy.addr);
     let run = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
         .iter()
-        .fold(Run::new(["--once", &web.url("/")]), |run, name| {
-            run.env(name, &address)
-        });
+        .fold(Run::new(["--once", &web.url("/")]), |run, name| run.env(name, &address));
     run.end().success();
     assert_eq!(proxy.hits(), 0);
 }
@@ -230,8 +189,7 @@ fn proxy_variables_are_ignored() {
 #[test]
 fn secrets_of_a_request_are_never_printed() {
     let web = Web::always(401);
-    let target =
-        web.url("/x?token=hunter2#header=Authorization:Bearer hunter3#method=POST#data=hunter4");
+    let target = web.url("/x?token=hunter2#header=Authorization:Bearer hunter3#method=POST#data=hunter4");
     let target = target.replace("http://", "http://user:hunter5@");
     let ended = Run::new(["-v", "-t", "1s", &target]).end();
     ended.failure().stderr_has("401");
@@ -244,11 +202,7 @@ fn secrets_of_a_request_are_never_printed() {
 #[test]
 fn secrets_of_a_redirect_are_never_printed() {
     let web = Web::new(|_, _| Reply::to(302, "http://elsewhere.test/x?token=hunter2"));
-    Run::new(["-v", &web.url("/")])
-        .end()
-        .success()
-        .stderr_has("elsewhere.test")
-        .nowhere("hunter2");
+    Run::new(["-v", &web.url("/")]).end().success().stderr_has("elsewhere.test").nowhere("hunter2");
 }
 
 /// What a server says may go to a terminal.
@@ -287,10 +241,7 @@ fn an_endless_header_is_cut_off() {
 /// The status says it; nobody reads a body that nobody asked about.
 #[test]
 fn an_endless_body_does_not_matter() {
-    let fake = Fake::endless(
-        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
-        "4\r\nbody\r\n",
-    );
+    let fake = Fake::endless("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", "4\r\nbody\r\n");
     let ended = Run::new(["--once", &format!("http://{}/", fake.addr)]).end();
     ended.success().took(Duration::ZERO..Duration::from_secs(2));
 }
@@ -299,163 +250,7 @@ fn an_endless_body_does_not_matter() {
 fn name_from_the_hosts_file() {
     let pod = Pod::new();
     pod.etc("hosts", "127.0.1.1 api\n127.0.1.2 api\n");
-    let web = pod.within(|| {
-        Web::on(([127, 0, 1, 2], 8080).into(), None, |_, _| {
-            Reply::status(OK)
-        })
-    });
-    Run::new(["--once", "http://api:8080/"])
-        .inside(&pod)
-        .end()
-        .success();
+    let web = pod.within(|| Web::on(([127, 0, 1, 2], 8080).into(), None, |_, _| Reply::status(OK)));
+    Run::new(["--once", "http://api:8080/"]).inside(&pod).end().success();
     assert_eq!(web.seen()[0].header("host"), Some("api:8080"));
-}
-
-#[cfg(feature = "tls")]
-mod https {
-    use super::*;
-
-    /// A server at `api:8443` in a Pod, whose certificate is for `names`.
-    fn served(authority: &Authority, names: &[&str]) -> (Pod, Web) {
-        let pod = Pod::new();
-        pod.etc("hosts", "127.0.0.1 api localhost\n");
-        let config = authority.server(names);
-        let addr = ([127, 0, 0, 1], 8443).into();
-        let web = pod.within(|| Web::on(addr, Some(config), |_, _| Reply::status(OK)));
-        (pod, web)
-    }
-
-    #[test]
-    fn own_authority_by_ca_file() {
-        let authority = Authority::new();
-        let (pod, web) = served(&authority, &["api"]);
-        let run = Run::new(["--once", "https://api:8443/x"])
-            .arg("--ca-file")
-            .arg(authority.file());
-        run.inside(&pod).end().success();
-        assert_eq!(web.seen()[0].path, "/x");
-        let run =
-            Run::new(["--once", "https://api:8443/"]).env("WAITGATE_CA_FILE", authority.file());
-        run.inside(&pod).end().success();
-    }
-
-    #[test]
-    fn unknown_authority_is_refused_with_the_reason() {
-        let authority = Authority::new();
-        let (pod, web) = served(&authority, &["api"]);
-        let ended = Run::new(["-t", "1s", "https://api:8443/"])
-            .inside(&pod)
-            .end();
-        ended
-            .failure()
-            .stderr_says("certificate")
-            .stderr_has("--ca-file");
-        let other = Authority::new();
-        let ended = Run::new(["--once", "https://api:8443/"])
-            .arg("--ca-file")
-            .arg(other.file())
-            .inside(&pod)
-            .end();
-        ended.failure().stderr_says("certificate");
-        assert!(
-            web.seen().is_empty(),
-            "no request goes to a server that was not verified"
-        );
-    }
-
-    #[test]
-    fn certificate_for_another_name() {
-        let authority = Authority::new();
-        let (pod, _web) = served(&authority, &["other.test"]);
-        let run = Run::new(["--once", "https://api:8443/"])
-            .arg("--ca-file")
-            .arg(authority.file());
-        run.inside(&pod)
-            .end()
-            .failure()
-            .stderr_says("certificate")
-            .stderr_has("other.test");
-    }
-
-    #[test]
-    fn insecure_connects_and_says_so() {
-        let authority = Authority::new();
-        let (pod, web) = served(&authority, &["other.test"]);
-        let ended = Run::new(["--insecure", "https://api:8443/"])
-            .inside(&pod)
-            .end();
-        ended.success().stderr_says("certificate");
-        assert_eq!(web.seen().len(), 1);
-    }
-
-    #[test]
-    fn address_in_the_certificate() {
-        let authority = Authority::new();
-        let addr = free_port();
-        let config = authority.server(&[&addr.ip().to_string()]);
-        let web = Web::on(addr, Some(config), |_, _| Reply::status(OK));
-        Run::new(["--once", &web.https("/")])
-            .arg("--ca-file")
-            .arg(authority.file())
-            .end()
-            .success();
-    }
-
-    /// The file is the whole world to a scratch image: several certificates in it, any of them.
-    #[test]
-    fn several_authorities_in_one_file() {
-        let (one, two) = (Authority::new(), Authority::new());
-        let (pod, _web) = served(&two, &["api"]);
-        let both = tempfile::NamedTempFile::new().unwrap();
-        let read = |authority: &Authority| fs::read_to_string(authority.file()).unwrap();
-        fs::write(
-            both.path(),
-            format!("# two\n{}\n{}", read(&one), read(&two)),
-        )
-        .unwrap();
-        let run = Run::new(["--once", "https://api:8443/"])
-            .arg("--ca-file")
-            .arg(both.path());
-        run.inside(&pod).end().success();
-    }
-
-    #[test]
-    fn a_server_without_tls_is_named_as_such() {
-        let web = Web::always(OK);
-        let ended = Run::new(["--once", &web.https("/")]).end();
-        ended.failure().stderr_has("http:").stderr_says("TLS");
-    }
-
-    #[test]
-    fn a_server_with_tls_is_named_as_such() {
-        let authority = Authority::new();
-        let config = authority.server(&["127.0.0.1"]);
-        let web = Web::on(free_port(), Some(config), |_, _| Reply::status(OK));
-        let ended = Run::new(["-t", "1s", &web.url("/")]).end();
-        ended.failure().stderr_has("https:");
-    }
-
-    #[test]
-    fn redirects_never_go_from_https_to_http() {
-        let authority = Authority::new();
-        let pod = Pod::new();
-        pod.etc("hosts", "127.0.0.1 api\n");
-        let web = pod.within(|| {
-            Web::on(([127, 0, 0, 1], 8080).into(), None, |_, _| {
-                Reply::status(OK)
-            })
-        });
-        let config = authority.server(&["api"]);
-        let tls = pod.within(|| {
-            Web::on(([127, 0, 0, 1], 8443).into(), Some(config), |_, _| {
-                Reply::to(302, "http://api:8080/")
-            })
-        });
-        Run::new(["--once", "https://api:8443/"])
-            .arg("--ca-file")
-            .arg(authority.file())
-            .inside(&pod)
-            .end();
-        assert_eq!((tls.seen().len(), web.seen().len()), (1, 0));
-    }
 }

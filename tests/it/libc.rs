@@ -6,14 +6,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 use crate::support::{Fake, Pod, Run, dns::Knot, fake::linger};
 
 /// Files that only libc's name service and its loader of modules would open.
-const NEVER: [&str; 6] = [
-    "nsswitch.conf",
-    "/etc/passwd",
-    "/etc/group",
-    "/etc/gai.conf",
-    "/etc/host.conf",
-    "libnss",
-];
+const NEVER: [&str; 6] = ["nsswitch.conf", "/etc/passwd", "/etc/group", "/etc/gai.conf", "/etc/host.conf", "libnss"];
 
 /// The files that a run in the Pod opened, after the dynamic loader was done with its own.
 #[track_caller]
@@ -22,29 +15,15 @@ fn opened(pod: &Pod, args: &[&str]) -> (crate::support::run::Ended, String) {
     let path = trace.path().to_string_lossy().into_owned();
     let ended = Run::new(args)
         .inside(pod)
-        .through([
-            "strace",
-            "-f",
-            "-qq",
-            "-e",
-            "trace=%file,socket,connect,sendto",
-            "-o",
-            &path,
-        ])
+        .through(["strace", "-f", "-qq", "-e", "trace=%file,socket,connect,sendto", "-o", &path])
         .end();
-    (
-        ended,
-        fs::read_to_string(trace.path()).expect("strace wrote its trace"),
-    )
+    (ended, fs::read_to_string(trace.path()).expect("strace wrote its trace"))
 }
 
 /// A Pod whose `/etc` has everything that would lead libc astray.
 fn baited() -> (Pod, Knot) {
     let pod = Pod::new();
-    pod.etc(
-        "nsswitch.conf",
-        "hosts: resolve myhostname mymachines files dns\npasswd: files systemd sss\n",
-    );
+    pod.etc("nsswitch.conf", "hosts: resolve myhostname mymachines files dns\npasswd: files systemd sss\n");
     pod.etc("passwd", "root:x:0:0::/:/bin/sh\n");
     pod.etc("resolv.conf", "nameserver 127.0.0.1\nsearch cluster.test\n");
     let knot = Knot::start(&pod, "db A 127.0.5.1");
@@ -57,10 +36,7 @@ fn reaches_no_name_service(args: &[&str], ready: bool) {
     let _fake = pod.within(|| Fake::on(([127, 0, 5, 1], 7000).into(), linger));
     let (ended, trace) = opened(&pod, args);
     ended.code(i32::from(!ready));
-    assert!(
-        trace.contains("/etc/resolv.conf"),
-        "strace saw the run: {trace}"
-    );
+    assert!(trace.contains("/etc/resolv.conf"), "strace saw the run: {trace}");
     for file in NEVER {
         assert!(!trace.contains(file), "{file} was touched: {trace}{ended}");
     }
@@ -85,32 +61,16 @@ fn dns_by_name() {
 #[cfg(feature = "http")]
 #[test]
 fn http_by_name() {
-    reaches_no_name_service(
-        &["--once", "--attempt-timeout=300ms", "http://db:7000/"],
-        false,
-    );
-    reaches_no_name_service(
-        &["--once", "--attempt-timeout=300ms", "https://db:7000/"],
-        false,
-    );
+    reaches_no_name_service(&["--once", "--attempt-timeout=300ms", "http://db:7000/"], false);
+    reaches_no_name_service(&["--once", "--attempt-timeout=300ms", "https://db:7000/"], false);
 }
 
 /// Without a user in the address, libpq and tokio-postgres ask who we are.
 #[cfg(feature = "postgres")]
 #[test]
 fn postgres_by_name_without_a_user() {
-    reaches_no_name_service(
-        &["--once", "--attempt-timeout=300ms", "postgres:db:7000"],
-        false,
-    );
-    reaches_no_name_service(
-        &[
-            "--once",
-            "--attempt-timeout=300ms",
-            "postgres://:secret@db:7000/app",
-        ],
-        false,
-    );
+    reaches_no_name_service(&["--once", "--attempt-timeout=300ms", "postgres:db:7000"], false);
+    reaches_no_name_service(&["--once", "--attempt-timeout=300ms", "postgres://:secret@db:7000/app"], false);
 }
 
 /// `OpenShift` runs any image under a UID of its choice.
@@ -119,10 +79,7 @@ fn uid_without_a_passwd_entry() {
     let (pod, _knot) = baited();
     let _fake = pod.within(|| Fake::on(([127, 0, 5, 1], 7000).into(), linger));
     // The build folder may be closed to others; the binary itself is for everybody, as in the image.
-    let folder = tempfile::Builder::new()
-        .permissions(fs::Permissions::from_mode(0o755))
-        .tempdir()
-        .unwrap();
+    let folder = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o755)).tempdir().unwrap();
     let binary = folder.path().join("waitgate");
     fs::copy(env!("CARGO_BIN_EXE_waitgate"), &binary).unwrap();
     let someone = [
@@ -134,12 +91,7 @@ fn uid_without_a_passwd_entry() {
         "--bounding-set=-all",
         "--inh-caps=-all",
     ];
-    let as_someone = |args: &[&str]| {
-        Run::program(&binary, args)
-            .inside(&pod)
-            .through(someone)
-            .end()
-    };
+    let as_someone = |args: &[&str]| Run::program(&binary, args).inside(&pod).through(someone).end();
     as_someone(&["--once", "tcp:db:7000"]).success();
     let ended = as_someone(&["--once", "tcp:db:7000#hold=0", "--", "/usr/bin/id", "-u"]);
     ended.success();
@@ -155,25 +107,11 @@ fn uid_without_a_passwd_entry() {
 #[test]
 fn postgres_under_a_uid_without_a_passwd_entry() {
     let pg = crate::support::pg::Pg::started();
-    let folder = tempfile::Builder::new()
-        .permissions(fs::Permissions::from_mode(0o755))
-        .tempdir()
-        .unwrap();
+    let folder = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o755)).tempdir().unwrap();
     let binary = folder.path().join("waitgate");
     fs::copy(env!("CARGO_BIN_EXE_waitgate"), &binary).unwrap();
-    let someone = [
-        "setpriv",
-        "--reuid=54321",
-        "--regid=54321",
-        "--clear-groups",
-    ];
-    for target in [
-        format!("postgres:{}", pg.addr),
-        pg.url("postgres:secret", ""),
-    ] {
-        Run::program(&binary, ["--once", &target])
-            .through(someone)
-            .end()
-            .success();
+    let someone = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"];
+    for target in [format!("postgres:{}", pg.addr), pg.url("postgres:secret", "")] {
+        Run::program(&binary, ["--once", &target]).through(someone).end().success();
     }
 }

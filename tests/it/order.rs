@@ -47,10 +47,7 @@ fn ready_ones_are_left_alone() {
     ended.success();
     assert_eq!((first.hits(), second.hits()), (1, 1), "{ended}");
     let at = |addr: &str| ended.stderr.find(addr);
-    ended.expect(
-        "the first before the second",
-        at(&first.addr.to_string()) < at(&late.to_string()),
-    );
+    ended.expect("the first before the second", at(&first.addr.to_string()) < at(&late.to_string()));
 }
 
 #[test]
@@ -77,11 +74,7 @@ fn one_deadline_for_all() {
 fn a_second_target_that_was_never_tried_is_missing_too() {
     let (first, second) = (free_port(), Fake::silent());
     let ended = Run::new(["-t", "500ms", &format!("tcp:{first}"), &tcp(&second)]).end();
-    ended
-        .failure()
-        .took(secs(0.5)..secs(0.7))
-        .stderr_has(&first.to_string())
-        .stderr_has(&second.addr.to_string());
+    ended.failure().took(secs(0.5)..secs(0.7)).stderr_has(&first.to_string()).stderr_has(&second.addr.to_string());
     assert_eq!(second.hits(), 0, "{ended}");
 }
 
@@ -89,23 +82,14 @@ fn a_second_target_that_was_never_tried_is_missing_too() {
 fn a_targets_own_timeout_ends_the_run() {
     let closed = free_port();
     let ended = Run::new(["-t", "20s", &format!("tcp:{closed}#timeout=500ms")]).end();
-    ended
-        .failure()
-        .took(secs(0.5)..secs(0.7))
-        .stderr_has(&closed.to_string());
+    ended.failure().took(secs(0.5)..secs(0.7)).stderr_has(&closed.to_string());
 }
 
 /// It starts with the target's first attempt, not with the run.
 #[test]
 fn a_targets_own_timeout_starts_with_its_first_attempt() {
     let (late, second) = (free_port(), Fake::silent());
-    let running = Run::new([
-        "-t",
-        "20s",
-        &format!("tcp:{late}"),
-        &format!("{}#timeout=1s", tcp(&second)),
-    ])
-    .start();
+    let running = Run::new(["-t", "20s", &format!("tcp:{late}"), &format!("{}#timeout=1s", tcp(&second))]).start();
     running.line("refused");
     thread::sleep(secs(1.2));
     let _first = Fake::on(late, linger);
@@ -122,23 +106,14 @@ fn a_targets_own_timeout_never_extends_the_deadline() {
 fn once_stops_at_the_first_that_is_not_ready() {
     let (closed, second) = (free_port(), Fake::silent());
     let ended = Run::new(["--once", &format!("tcp:{closed}"), &tcp(&second)]).end();
-    ended
-        .failure()
-        .took(secs(0.0)..secs(1.0))
-        .stderr_has("refused");
+    ended.failure().took(secs(0.0)..secs(1.0)).stderr_has("refused");
     assert_eq!(second.hits(), 0, "{ended}");
 }
 
 #[test]
 fn once_in_parallel_asks_all() {
     let (closed, second) = (free_port(), Fake::silent());
-    let ended = Run::new([
-        "--once",
-        "--parallel",
-        &format!("tcp:{closed}"),
-        &tcp(&second),
-    ])
-    .end();
+    let ended = Run::new(["--once", "--parallel", &format!("tcp:{closed}"), &tcp(&second)]).end();
     ended.failure();
     assert_eq!(second.hits(), 1, "{ended}");
 }
@@ -150,9 +125,7 @@ fn once_is_one_attempt() {
     ended.failure();
     assert_eq!(fake.hits(), 1, "{ended}");
     let (first, second) = (Fake::silent(), Fake::silent());
-    Run::new(["--once", &tcp(&first), &tcp(&second)])
-        .end()
-        .success();
+    Run::new(["--once", &tcp(&first), &tcp(&second)]).end().success();
     assert_eq!((first.hits(), second.hits()), (1, 1));
 }
 
@@ -167,13 +140,7 @@ fn initial_delay_comes_before_the_first_attempt() {
 
 #[test]
 fn deadline_includes_the_initial_delay() {
-    let ended = Run::new([
-        "--initial-delay=700ms",
-        "-t",
-        "1s",
-        &format!("tcp:{}", free_port()),
-    ])
-    .end();
+    let ended = Run::new(["--initial-delay=700ms", "-t", "1s", &format!("tcp:{}", free_port())]).end();
     ended.failure().took(secs(1.0)..secs(1.2));
 }
 
@@ -190,10 +157,7 @@ fn settle_sleeps_a_random_part_after_ready() {
     let longest = ended.iter().map(|run| run.elapsed).max().unwrap();
     let shortest = ended.iter().map(|run| run.elapsed).min().unwrap();
     assert!(longest > secs(0.1), "{longest:?}");
-    assert!(
-        longest.checked_sub(shortest).unwrap() > secs(0.01),
-        "{shortest:?} to {longest:?} is hardly random"
-    );
+    assert!(longest.checked_sub(shortest).unwrap() > secs(0.01), "{shortest:?} to {longest:?} is hardly random");
 }
 
 /// The deadline is over by then, and the run is a success all the same.
@@ -201,8 +165,7 @@ fn settle_sleeps_a_random_part_after_ready() {
 fn settle_is_not_part_of_the_deadline() {
     let fake = Fake::silent();
     let target = format!("{}#hold=0", tcp(&fake));
-    let running: [Running; 4] =
-        std::array::from_fn(|_| Run::new(["-t", "300ms", "--settle=2s", &target]).start());
+    let running: [Running; 4] = std::array::from_fn(|_| Run::new(["-t", "300ms", "--settle=2s", &target]).start());
     for run in running {
         run.end().success();
     }
@@ -217,11 +180,7 @@ fn successes_are_a_full_cap_apart() {
     let arrivals = fake.arrivals();
     assert_eq!(arrivals.len(), 3, "{ended}");
     for pair in arrivals.windows(2) {
-        assert!(
-            pair[1] - pair[0] >= secs(0.29),
-            "{:?}: {ended}",
-            pair[1] - pair[0]
-        );
+        assert!(pair[1] - pair[0] >= secs(0.29), "{:?}: {ended}", pair[1] - pair[0]);
     }
 }
 
@@ -250,10 +209,7 @@ fn attempts_pause_and_the_pauses_grow() {
     // With equal jitter a pause is at least half of its base.
     let last = gaps.last().unwrap();
     assert!(*last >= secs(0.49), "the last one is not: {gaps:?}");
-    assert!(
-        gaps.iter().all(|gap| *gap < secs(1.5)),
-        "none is far beyond the cap: {gaps:?}"
-    );
+    assert!(gaps.iter().all(|gap| *gap < secs(1.5)), "none is far beyond the cap: {gaps:?}");
 }
 
 /// `0` waits for ever: nothing but a signal ends it.

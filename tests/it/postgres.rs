@@ -31,31 +31,17 @@ fn refused_then_starting_up_then_ready() {
     pg.recovered();
     let ended = running.end();
     ended.success();
-    assert_eq!(
-        ended.lines_with("starting up"),
-        1,
-        "one line for each change: {ended}"
-    );
+    assert_eq!(ended.lines_with("starting up"), 1, "one line for each change: {ended}");
 }
 
 #[test]
 fn accepting_is_ready_without_a_password() {
     let pg = Pg::started();
-    for target in [
-        format!("postgres:{}", pg.addr),
-        pg.url("", ""),
-        pg.url("app", "app"),
-        pg.url("", "nowhere"),
-    ] {
+    for target in [format!("postgres:{}", pg.addr), pg.url("", ""), pg.url("app", "app"), pg.url("", "nowhere")] {
         Run::new(["--once", &target]).end().success();
     }
-    for url in [
-        pg.url("", ""),
-        pg.url("", "").replace("postgres:", "postgresql+psycopg2:"),
-    ] {
-        Run::new(["--once", &url.replace("postgres:", "postgresql:")])
-            .end()
-            .success();
+    for url in [pg.url("", ""), pg.url("", "").replace("postgres:", "postgresql+psycopg2:")] {
+        Run::new(["--once", &url.replace("postgres:", "postgresql:")]).end().success();
     }
 }
 
@@ -63,27 +49,15 @@ fn accepting_is_ready_without_a_password() {
 #[test]
 fn a_ping_is_no_failed_login() {
     let pg = Pg::started();
-    Run::new(["--once", &format!("postgres:{}", pg.addr)])
-        .end()
-        .success();
-    assert!(
-        !pg.log().contains("password authentication failed"),
-        "{}",
-        pg.log()
-    );
+    Run::new(["--once", &format!("postgres:{}", pg.addr)]).end().success();
+    assert!(!pg.log().contains("password authentication failed"), "{}", pg.log());
 }
 
 #[test]
 fn right_password_is_ready() {
     let pg = Pg::started();
-    Run::new(["--once", &pg.url("postgres:secret", "postgres")])
-        .end()
-        .success();
-    Run::new(["--once", &pg.url("", "postgres")])
-        .env("PGUSER", "postgres")
-        .env("PGPASSWORD", "secret")
-        .end()
-        .success();
+    Run::new(["--once", &pg.url("postgres:secret", "postgres")]).end().success();
+    Run::new(["--once", &pg.url("", "postgres")]).env("PGUSER", "postgres").env("PGPASSWORD", "secret").end().success();
 }
 
 /// As a Secret has them: the address in the manifest, the rest in three keys.
@@ -100,10 +74,7 @@ fn user_password_and_database_from_the_environment() {
             .end()
     };
     run("shop").success();
-    run("nowhere")
-        .failure()
-        .stderr_has("nowhere")
-        .nowhere("app-secret");
+    run("nowhere").failure().stderr_has("nowhere").nowhere("app-secret");
 }
 
 /// The URL wins over the environment.
@@ -127,11 +98,7 @@ fn wrong_password_keeps_waiting_and_says_so() {
     running.line("28P01");
     pg.sql("ALTER ROLE app PASSWORD 'new-secret'");
     let ended = running.end();
-    ended
-        .success()
-        .stderr_says("password")
-        .nowhere("new-secret")
-        .nowhere("old-secret");
+    ended.success().stderr_says("password").nowhere("new-secret").nowhere("old-secret");
 }
 
 #[test]
@@ -150,14 +117,9 @@ fn no_entry_in_pg_hba() {
     pg.hba("local all all trust\n");
     pg.start();
     pg.accepting();
-    unready(&pg.url("postgres:secret", "postgres"))
-        .stderr_has("28000")
-        .stderr_has("pg_hba.conf")
-        .nowhere("secret");
+    unready(&pg.url("postgres:secret", "postgres")).stderr_has("28000").stderr_has("pg_hba.conf").nowhere("secret");
     // pg_isready calls this ready, and so it is: the server accepts connections.
-    Run::new(["--once", &format!("postgres:{}", pg.addr)])
-        .end()
-        .success();
+    Run::new(["--once", &format!("postgres:{}", pg.addr)]).end().success();
 }
 
 /// A session keeps a smart shutdown from ending; dropping it ends the session.
@@ -168,11 +130,7 @@ impl Session {
         pg.conf("log_statement = all\n");
         pg.signal(Signal::HUP);
         pg.logged("parameter \"log_statement\" changed");
-        let session = Self(
-            pg.psql("SELECT pg_sleep(60)")
-                .spawn()
-                .expect("must be able to start psql"),
-        );
+        let session = Self(pg.psql("SELECT pg_sleep(60)").spawn().expect("must be able to start psql"));
         pg.logged("SELECT pg_sleep(60)");
         session
     }
@@ -191,9 +149,7 @@ fn shutting_down_is_not_ready() {
     let session = Session::open(&pg);
     pg.ask_to_stop(Stop::Smart);
     pg.logged("received smart shutdown request");
-    unready(&format!("postgres:{}", pg.addr))
-        .stderr_has("57P03")
-        .stderr_has("shutting down");
+    unready(&format!("postgres:{}", pg.addr)).stderr_has("57P03").stderr_has("shutting down");
     unready(&pg.url("postgres:secret", "postgres")).stderr_has("shutting down");
     drop(session);
 }
@@ -226,9 +182,7 @@ fn stopped_postmaster_then_continued() {
 #[test]
 fn an_http_server_on_the_port_is_named_as_such() {
     let web = Web::always(200);
-    unready(&format!("postgres:{}", web.fake.addr))
-        .stderr_says("PostgreSQL")
-        .stderr_says("HTTP");
+    unready(&format!("postgres:{}", web.fake.addr)).stderr_says("PostgreSQL").stderr_says("HTTP");
 }
 
 #[test]
@@ -236,15 +190,8 @@ fn a_server_that_hangs_up() {
     let fake = Fake::closing();
     unready(&format!("postgres:{}", fake.addr)).stderr_says("closed");
     let fake = Fake::answering("");
-    let ended = Run::new([
-        "--once",
-        "--attempt-timeout=300ms",
-        &format!("postgres:{}", fake.addr),
-    ])
-    .end();
-    ended
-        .failure()
-        .took(Duration::from_millis(300)..Duration::from_millis(900));
+    let ended = Run::new(["--once", "--attempt-timeout=300ms", &format!("postgres:{}", fake.addr)]).end();
+    ended.failure().took(Duration::from_millis(300)..Duration::from_millis(900));
 }
 
 /// A server's length field may claim anything.
@@ -260,10 +207,7 @@ fn lengths_of_a_hostile_server_are_bounded() {
     status.resize(4096 + 5, b'a');
     let fake = Fake::endless(status.clone(), status);
     let ended = Run::new(["--once", &format!("postgres://u:hunter2@{}/d", fake.addr)]).end();
-    ended
-        .failure()
-        .took(Duration::ZERO..Duration::from_secs(4))
-        .nowhere("hunter2");
+    ended.failure().took(Duration::ZERO..Duration::from_secs(4)).nowhere("hunter2");
 }
 
 /// Every character that a password generator may come up with, each way that a password can come.
@@ -272,44 +216,26 @@ fn odd_passwords() {
     let pg = Pg::started();
     let odd = r#"a#b@c:d/e?f&g=h%41 i$(j)${k}'l"m\n;ü"#;
     pg.sql(&format!("CREATE ROLE app LOGIN PASSWORD $pw${odd}$pw$"));
-    let encoded = odd
-        .bytes()
-        .fold(String::new(), |text, byte| format!("{text}%{byte:02X}"));
+    let encoded = odd.bytes().fold(String::new(), |text, byte| format!("{text}%{byte:02X}"));
 
-    let filled = Run::new(["-v", "--once", &pg.url("app:$(DB_PASSWORD)", "postgres")])
-        .env("DB_PASSWORD", odd)
-        .end();
+    let filled = Run::new(["-v", "--once", &pg.url("app:$(DB_PASSWORD)", "postgres")]).env("DB_PASSWORD", odd).end();
     filled.success().nowhere(odd).nowhere("c:d/e");
-    let given = Run::new(["-v", "--once", &pg.url("app", "postgres")])
-        .env("PGPASSWORD", odd)
-        .end();
+    let given = Run::new(["-v", "--once", &pg.url("app", "postgres")]).env("PGPASSWORD", odd).end();
     given.success().nowhere(odd).nowhere("c:d/e");
     let url = pg.url(&format!("app:{encoded}"), "postgres");
-    let whole = Run::new(["-v", "--once", "env:DATABASE_URL"])
-        .env("DATABASE_URL", &url)
-        .end();
+    let whole = Run::new(["-v", "--once", "env:DATABASE_URL"]).env("DATABASE_URL", &url).end();
     whole.success().nowhere(&encoded).nowhere("c:d/e");
-    Run::new(["-v", "--once", &url])
-        .end()
-        .success()
-        .nowhere(&encoded)
-        .nowhere("c:d/e");
+    Run::new(["-v", "--once", &url]).end().success().nowhere(&encoded).nowhere("c:d/e");
 
     // And that it is the password that counts: all four fail with another one.
     pg.sql("ALTER ROLE app PASSWORD 'other'");
     for run in [
-        Run::new(["-v", "--once", &pg.url("app:$(DB_PASSWORD)", "postgres")])
-            .env("DB_PASSWORD", odd),
+        Run::new(["-v", "--once", &pg.url("app:$(DB_PASSWORD)", "postgres")]).env("DB_PASSWORD", odd),
         Run::new(["-v", "--once", &pg.url("app", "postgres")]).env("PGPASSWORD", odd),
         Run::new(["-v", "--once", "env:DATABASE_URL"]).env("DATABASE_URL", &url),
         Run::new(["-v", "--once", &url]),
     ] {
-        run.end()
-            .failure()
-            .stderr_has("28P01")
-            .nowhere(odd)
-            .nowhere(&encoded)
-            .nowhere("c:d/e");
+        run.end().failure().stderr_has("28P01").nowhere(odd).nowhere(&encoded).nowhere("c:d/e");
     }
 }
 
@@ -330,101 +256,15 @@ fn odd_users_and_databases() {
 #[test]
 fn leaves_no_noise_in_the_servers_log() {
     let pg = Pg::started();
-    Run::new(["--once", &pg.url("postgres:secret", "postgres")])
-        .end()
-        .success();
-    Run::new(["--once", &format!("postgres:{}", pg.addr)])
-        .end()
-        .success();
-    for noise in [
-        "unexpected EOF",
-        "could not receive",
-        "incomplete startup",
-        "reset by peer",
-    ] {
+    Run::new(["--once", &pg.url("postgres:secret", "postgres")]).end().success();
+    Run::new(["--once", &format!("postgres:{}", pg.addr)]).end().success();
+    for noise in ["unexpected EOF", "could not receive", "incomplete startup", "reset by peer"] {
         assert!(!pg.log().contains(noise), "{}", pg.log());
-    }
-}
-
-#[cfg(feature = "tls")]
-mod tls {
-    use super::*;
-    use crate::support::web::Authority;
-
-    /// A server that speaks TLS with a certificate for these names.
-    fn served(authority: &Authority, names: &[&str], hba: &str) -> Pg {
-        let mut pg = Pg::new();
-        let ip = pg.ip().to_string();
-        let names: Vec<_> = names
-            .iter()
-            .map(|name| if *name == "IP" { ip.as_str() } else { name })
-            .collect();
-        let (certificate, key) = authority.sign(&names);
-        pg.file("server.crt", &certificate);
-        pg.file("server.key", &key);
-        pg.conf("ssl = on\n");
-        if !hba.is_empty() {
-            pg.hba(hba);
-        }
-        pg.start();
-        pg.accepting();
-        pg
-    }
-
-    /// `prefer` takes TLS when it is there, and the server asks for it.
-    #[test]
-    fn tls_is_used_when_the_server_has_it() {
-        let only = "local all all trust\nhostssl all all 127.0.0.0/8 scram-sha-256\n";
-        let pg = served(&Authority::new(), &["other.test"], only);
-        Run::new(["--once", &pg.url("postgres:secret", "postgres")])
-            .end()
-            .success();
-        let plain = pg.url("postgres:secret", "postgres?sslmode=disable");
-        unready(&plain).stderr_has("28000").nowhere("secret");
-    }
-
-    #[test]
-    fn require_needs_tls() {
-        let pg = Pg::started();
-        let target = pg.url("postgres:secret", "postgres?sslmode=require");
-        unready(&target).stderr_says("TLS").nowhere("secret");
-    }
-
-    /// With a CA given an unset sslmode is verify-full.
-    #[test]
-    fn ca_file_verifies() {
-        let (authority, other) = (Authority::new(), Authority::new());
-        let pg = served(&authority, &["IP"], "");
-        let url = pg.url("postgres:secret", "postgres");
-        Run::new(["--once", &url])
-            .arg("--ca-file")
-            .arg(authority.file())
-            .end()
-            .success();
-        let ended = Run::new(["--once", &url])
-            .arg("--ca-file")
-            .arg(other.file())
-            .end();
-        ended.failure().stderr_says("certificate").nowhere("secret");
-        let pg = served(&authority, &["other.test"], "");
-        let url = pg.url("postgres:secret", "postgres");
-        let ended = Run::new(["--once", &url])
-            .arg("--ca-file")
-            .arg(authority.file())
-            .end();
-        ended.failure().stderr_has("other.test");
-        // verify-ca leaves the name out, and so does require with a CA, as libpq has it.
-        for mode in ["verify-ca", "require"] {
-            let run = Run::new(["--once", &format!("{url}?sslmode={mode}")]);
-            run.arg("--ca-file").arg(authority.file()).end().success();
-        }
     }
 }
 
 #[test]
 fn refused_names_the_address() {
     let addr = free_port();
-    unready(&format!("postgres:{addr}"))
-        .stderr_has("refused")
-        .stderr_has(&addr.to_string());
+    unready(&format!("postgres:{addr}")).stderr_has("refused").stderr_has(&addr.to_string());
 }

@@ -21,11 +21,7 @@ struct Wrong<'a> {
 
 impl Wrong<'_> {
     fn run(&self) -> Run {
-        self.env
-            .iter()
-            .fold(Run::new(self.args), |run, (name, value)| {
-                run.env(name, value)
-            })
+        self.env.iter().fold(Run::new(self.args), |run, (name, value)| run.env(name, value))
     }
 
     #[track_caller]
@@ -63,24 +59,12 @@ fn in_time(run: impl Fn() -> Run) -> Ended {
 fn touches_no_network(run: Run) {
     let trace = tempfile::NamedTempFile::new().expect("must be able to make a temporary file");
     let path = trace.path().to_string_lossy().into_owned();
-    let ended = run
-        .through(["strace", "-f", "-qq", "-e", "trace=%network", "-o", &path])
-        .end();
+    let ended = run.through(["strace", "-f", "-qq", "-e", "trace=%network", "-o", &path]).end();
     ended.failure();
     let calls = fs::read_to_string(trace.path()).expect("strace wrote its trace");
     // A pair of connected sockets inside the process, for signals, is no network.
-    for call in [
-        "socket(",
-        "connect(",
-        "bind(",
-        "sendto(",
-        "sendmsg(",
-        "sendmmsg(",
-    ] {
-        assert!(
-            !calls.contains(call),
-            "{call} in a run that should have been refused: {calls}{ended}"
-        );
+    for call in ["socket(", "connect(", "bind(", "sendto(", "sendmsg(", "sendmmsg("] {
+        assert!(!calls.contains(call), "{call} in a run that should have been refused: {calls}{ended}");
     }
 }
 
@@ -90,15 +74,8 @@ fn strace_sees_a_run_that_does_connect() {
     let trace = tempfile::NamedTempFile::new().unwrap();
     let path = trace.path().to_string_lossy().into_owned();
     let closed = format!("tcp:{}", crate::support::free_port());
-    Run::new(["--once", &closed])
-        .through(["strace", "-f", "-qq", "-e", "trace=%network", "-o", &path])
-        .end()
-        .failure();
-    assert!(
-        fs::read_to_string(trace.path())
-            .unwrap()
-            .contains("connect(")
-    );
+    Run::new(["--once", &closed]).through(["strace", "-f", "-qq", "-e", "trace=%network", "-o", &path]).end().failure();
+    assert!(fs::read_to_string(trace.path()).unwrap().contains("connect("));
 }
 
 macro_rules! refused {
@@ -115,11 +92,7 @@ macro_rules! refused {
 
 /// A row without an environment.
 fn wrong<'a>(args: &'a [&'a str], says: &'a [&'a str]) -> Wrong<'a> {
-    Wrong {
-        args,
-        says,
-        ..Wrong::default()
-    }
+    Wrong { args, says, ..Wrong::default() }
 }
 
 impl<'a> Wrong<'a> {
@@ -263,11 +236,7 @@ refused! {
 #[test]
 fn ca_file_that_is_no_pem() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, text) in [
-        ("empty", ""),
-        ("text", "hello\n"),
-        ("half", "-----BEGIN CERTIFICATE-----\nAAAA\n"),
-    ] {
+    for (name, text) in [("empty", ""), ("text", "hello\n"), ("half", "-----BEGIN CERTIFICATE-----\nAAAA\n")] {
         let path = folder.path().join(name);
         fs::write(&path, text).unwrap();
         let path = path.to_string_lossy().into_owned();
@@ -282,11 +251,7 @@ fn ca_file_that_is_no_pem() {
 fn ca_file_with_a_broken_certificate() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ca.pem").to_string_lossy().into_owned();
-    fs::write(
-        &path,
-        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-    )
-    .unwrap();
+    fs::write(&path, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
     in_time(|| Run::new(["--ca-file", &path, "https://h/"])).stderr_has(&path);
 }
 

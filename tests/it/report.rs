@@ -3,8 +3,6 @@
 use std::{
     fs::{self, File},
     io::{Read, Write},
-    os::unix::fs::PermissionsExt,
-    path::Path,
     time::Duration,
 };
 
@@ -13,7 +11,7 @@ use rustix::{
     process::Signal,
 };
 
-use crate::support::{Fake, Pod, Run, fake::linger, free_port};
+use crate::support::{Fake, Run, fake::linger, free_port};
 
 fn secs(seconds: f64) -> Duration {
     Duration::from_secs_f64(seconds)
@@ -78,21 +76,13 @@ fn heartbeat_after_ten_seconds() {
 fn quiet_leaves_a_failed_runs_verdict() {
     let addr = free_port();
     let ended = Run::new(["-q", "-t", "500ms", &format!("tcp:{addr}")]).end();
-    ended
-        .failure()
-        .stderr_has(&addr.to_string())
-        .stderr_has("refused");
+    ended.failure().stderr_has(&addr.to_string()).stderr_has("refused");
     assert_eq!(ended.stderr.lines().count(), 1, "{ended}");
     let fake = Fake::silent();
     let ended = Run::new(["-q", &format!("tcp:{}", fake.addr)]).end();
-    ended
-        .success()
-        .expect("nothing at all", ended.stderr.is_empty());
-    let twin = Run::new([format!("tcp:{}", fake.addr)])
-        .env("WAITGATE_QUIET", "true")
-        .end();
-    twin.success()
-        .expect("nothing at all", twin.stderr.is_empty());
+    ended.success().expect("nothing at all", ended.stderr.is_empty());
+    let twin = Run::new([format!("tcp:{}", fake.addr)]).env("WAITGATE_QUIET", "true").end();
+    twin.success().expect("nothing at all", twin.stderr.is_empty());
 }
 
 #[test]
@@ -111,25 +101,15 @@ fn verbose_has_a_line_for_each_attempt() {
 #[test]
 fn stdout_stays_empty() {
     let fake = Fake::silent();
-    Run::new(["-v", &format!("tcp:{}", fake.addr)])
-        .end()
-        .success()
-        .silent_stdout();
-    Run::new(["-v", "--once", &format!("tcp:{}", free_port())])
-        .end()
-        .failure()
-        .silent_stdout();
+    Run::new(["-v", &format!("tcp:{}", fake.addr)]).end().success().silent_stdout();
+    Run::new(["-v", "--once", &format!("tcp:{}", free_port())]).end().failure().silent_stdout();
 }
 
 #[test]
 fn closed_stderr_changes_nothing() {
     let fake = Fake::silent();
     let ready = format!("tcp:{}", fake.addr);
-    for close in [
-        r#"exec "$@" 2>&-"#,
-        r#"exec "$@" 1>&- 2>&-"#,
-        r#"exec "$@" 0<&- 1>&- 2>&-"#,
-    ] {
+    for close in [r#"exec "$@" 2>&-"#, r#"exec "$@" 1>&- 2>&-"#, r#"exec "$@" 0<&- 1>&- 2>&-"#] {
         Run::new(["-v", &ready]).shell(close).end().success();
         Run::new(["-v", "-t", "700ms", &format!("tcp:{}", free_port())])
             .shell(close)
@@ -139,16 +119,8 @@ fn closed_stderr_changes_nothing() {
         Run::new(["tcp:h"]).shell(close).end().failure();
     }
     // The file behind descriptor 2 must not be a socket of ours that happened to get that number.
-    let marked = Run::new([
-        "-v",
-        "-t",
-        "500ms",
-        &format!("{ready}#hold=0"),
-        "--",
-        "/bin/sh",
-        "-c",
-        "test ! -e /proc/self/fd/2",
-    ]);
+    let marked =
+        Run::new(["-v", "-t", "500ms", &format!("{ready}#hold=0"), "--", "/bin/sh", "-c", "test ! -e /proc/self/fd/2"]);
     marked.shell(r#"exec "$@" 2>&-"#).end();
 }
 
@@ -157,17 +129,12 @@ fn closed_stderr_changes_nothing() {
 fn stderr_that_breaks_changes_nothing() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let ended = Run::new(["-v", "-t", "700ms", &format!("tcp:{}", free_port())])
-        .stderr_to(writer)
-        .end();
+    let ended = Run::new(["-v", "-t", "700ms", &format!("tcp:{}", free_port())]).stderr_to(writer).end();
     ended.failure().took(secs(0.7)..secs(0.9));
     let fake = Fake::silent();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    Run::new(["-v", &format!("tcp:{}", fake.addr)])
-        .stderr_to(writer)
-        .end()
-        .success();
+    Run::new(["-v", &format!("tcp:{}", fake.addr)]).stderr_to(writer).end().success();
 }
 
 /// A pipe without room, which nobody reads.
@@ -184,26 +151,15 @@ fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
 #[test]
 fn full_pipe_holds_nothing_up() {
     let (_reader, writer) = full_pipe();
-    let ended = Run::new(["-v", "-t", "1s", &format!("tcp:{}", free_port())])
-        .stderr_to(writer)
-        .end();
+    let ended = Run::new(["-v", "-t", "1s", &format!("tcp:{}", free_port())]).stderr_to(writer).end();
     ended.failure().took(secs(1.0)..secs(1.2));
     let fake = Fake::silent();
     let (_reader, writer) = full_pipe();
-    Run::new(["-v", &format!("tcp:{}", fake.addr)])
-        .stderr_to(writer)
-        .end()
-        .success();
+    Run::new(["-v", &format!("tcp:{}", fake.addr)]).stderr_to(writer).end().success();
     let (_reader, writer) = full_pipe();
-    Run::new(["tcp:h"])
-        .stderr_to(writer)
-        .end()
-        .failure()
-        .took(secs(0.0)..secs(1.0));
+    Run::new(["tcp:h"]).stderr_to(writer).end().failure().took(secs(0.0)..secs(1.0));
     let (_reader, writer) = full_pipe();
-    let running = Run::new(["-v", &format!("tcp:{}", free_port())])
-        .stderr_to(writer)
-        .start();
+    let running = Run::new(["-v", &format!("tcp:{}", free_port())]).stderr_to(writer).start();
     std::thread::sleep(secs(0.5));
     running.signal(Signal::TERM);
     running.end().failure().took(secs(0.5)..secs(1.0));
@@ -216,266 +172,12 @@ fn stderr_is_never_made_nonblocking() {
     let watched = writer.try_clone().unwrap();
     let fake = Fake::silent();
     let target = format!("tcp:{}", fake.addr);
-    Run::new([
-        "-v",
-        &target,
-        "--",
-        "/bin/sh",
-        "-c",
-        "echo from the command >&2",
-    ])
-    .stderr_to(writer)
-    .end()
-    .success();
+    Run::new(["-v", &target, "--", "/bin/sh", "-c", "echo from the command >&2"]).stderr_to(writer).end().success();
     assert!(!fcntl_getfl(&watched).unwrap().contains(OFlags::NONBLOCK));
     drop(watched);
     let mut text = String::new();
     reader.read_to_string(&mut text).unwrap();
     assert!(text.ends_with("from the command\n"), "{text}");
-}
-
-/// A file for a termination message, as the kubelet makes it: empty, for everybody.
-fn kubelets_file(path: &Path) {
-    fs::write(path, "").expect("the folder is ours");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o666)).expect("the file is ours");
-}
-
-#[test]
-fn termination_message_says_what_is_missing() {
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("log");
-    kubelets_file(&log);
-    let (ready, addr) = (Fake::silent(), free_port());
-    let targets = [format!("tcp:{}", ready.addr), format!("tcp:{addr}")];
-    Run::new(["-t", "500ms"])
-        .arg(&targets[0])
-        .arg(&targets[1])
-        .arg("--termination-log")
-        .arg(&log)
-        .end()
-        .failure();
-    let message = fs::read_to_string(&log).unwrap();
-    assert!(
-        message.contains(&addr.to_string()) && message.contains("refused"),
-        "{message}"
-    );
-    assert!(
-        !message.contains(&ready.addr.to_string()),
-        "only what is missing: {message}"
-    );
-    assert!(
-        message.len() <= 1000 && !message.contains('\x1b'),
-        "{message}"
-    );
-}
-
-/// The message of the run before is not added to.
-#[test]
-fn termination_message_replaces_what_was_there() {
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("log");
-    fs::write(&log, "old\n".repeat(1000)).unwrap();
-    Run::new(["-t", "300ms", &format!("tcp:{}", free_port())])
-        .arg("--termination-log")
-        .arg(&log)
-        .end()
-        .failure();
-    assert!(!fs::read_to_string(&log).unwrap().contains("old"));
-}
-
-#[test]
-fn termination_message_is_at_most_1000_bytes() {
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("log");
-    kubelets_file(&log);
-    let ip = crate::support::loopback();
-    let targets = (1..=100).map(|port| format!("tcp:{ip}:{port}"));
-    let args = ["-t", "1s", "--parallel"]
-        .map(str::to_owned)
-        .into_iter()
-        .chain(targets);
-    Run::new(args)
-        .arg("--termination-log")
-        .arg(&log)
-        .end()
-        .failure();
-    let message = fs::read_to_string(&log).unwrap();
-    assert!(
-        (100..=1000).contains(&message.len()),
-        "{} bytes: {message}",
-        message.len()
-    );
-    assert!(message.contains(&format!("{ip}:1")), "{message}");
-}
-
-/// One that is longer than the room, with letters of more than one byte.
-#[test]
-fn termination_message_ends_at_a_letter() {
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("log");
-    kubelets_file(&log);
-    let targets = (1..=40).map(|port| format!("tcp:127.0.0.1:{port}#hold=0"));
-    let args = ["-t", "700ms", "--parallel"]
-        .map(str::to_owned)
-        .into_iter()
-        .chain(targets);
-    Run::new(args)
-        .arg("--termination-log")
-        .arg(&log)
-        .end()
-        .failure();
-    assert!(String::from_utf8(fs::read(&log).unwrap()).is_ok());
-}
-
-#[test]
-fn termination_message_is_never_created() {
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("log");
-    let ended = Run::new(["-t", "300ms", &format!("tcp:{}", free_port())])
-        .arg("--termination-log")
-        .arg(&log)
-        .end();
-    ended
-        .failure()
-        .nowhere("termination")
-        .nowhere("No such file");
-    assert!(!log.exists());
-}
-
-#[test]
-fn termination_message_is_left_alone_when_ready() {
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("log");
-    fs::write(&log, "before").unwrap();
-    let fake = Fake::silent();
-    Run::new([format!("tcp:{}", fake.addr)])
-        .arg("--termination-log")
-        .arg(&log)
-        .end()
-        .success();
-    assert_eq!(fs::read_to_string(&log).unwrap(), "before");
-}
-
-/// Neither a folder nor a pipe without a reader holds up the end or changes it.
-#[test]
-fn termination_message_that_cannot_be_written() {
-    let folder = tempfile::tempdir().unwrap();
-    let pipe = folder.path().join("pipe");
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        &pipe,
-        rustix::fs::FileType::Fifo,
-        0o600.into(),
-        0,
-    )
-    .unwrap();
-    for path in [folder.path(), &pipe] {
-        let run = Run::new(["-t", "500ms", &format!("tcp:{}", free_port())]);
-        run.arg("--termination-log")
-            .arg(path)
-            .end()
-            .failure()
-            .took(secs(0.5)..secs(0.7));
-    }
-}
-
-/// The default path, in a Pod.
-mod default_path {
-    use super::*;
-
-    fn pod() -> Pod {
-        let pod = Pod::new();
-        kubelets_file(&pod.termination_log());
-        pod
-    }
-
-    fn message(pod: &Pod) -> String {
-        fs::read_to_string(pod.termination_log()).expect("the Pod has one")
-    }
-
-    #[test]
-    fn is_written_when_not_ready() {
-        let pod = pod();
-        Run::new(["-t", "300ms", "tcp:127.0.0.1:7000"])
-            .inside(&pod)
-            .end()
-            .failure();
-        assert!(
-            message(&pod).contains("tcp:127.0.0.1:7000"),
-            "{}",
-            message(&pod)
-        );
-    }
-
-    /// A line that was refused is the most usual reason of all to look into `kubectl describe`.
-    #[test]
-    fn is_written_when_refused() {
-        let pod = pod();
-        Run::new(["tcp:db"]).inside(&pod).end().failure();
-        assert!(message(&pod).contains("tcp:HOST:PORT"), "{}", message(&pod));
-    }
-
-    #[test]
-    fn can_be_turned_off() {
-        for run in [
-            Run::new(["-t", "300ms", "tcp:127.0.0.1:7000", "--termination-log="]),
-            Run::new([
-                "-t",
-                "300ms",
-                "tcp:127.0.0.1:7000",
-                "--termination-log",
-                "/nowhere/log",
-            ]),
-        ] {
-            let pod = pod();
-            run.inside(&pod).end().failure();
-            assert_eq!(message(&pod), "");
-        }
-    }
-
-    /// An exec probe runs in the application's container, where that file is the application's.
-    #[test]
-    fn is_left_alone_by_once_and_dry_run() {
-        let pod = pod();
-        Run::new(["--once", "tcp:127.0.0.1:7000"])
-            .inside(&pod)
-            .end()
-            .failure();
-        Run::new(["--dry-run", "tcp:127.0.0.1"])
-            .inside(&pod)
-            .end()
-            .failure();
-        assert_eq!(message(&pod), "");
-        // Unless it was asked for by name.
-        let flag = "--termination-log=/dev/termination-log";
-        Run::new(["--once", flag, "tcp:127.0.0.1:7000"])
-            .inside(&pod)
-            .end()
-            .failure();
-        assert!(
-            message(&pod).contains("tcp:127.0.0.1:7000"),
-            "{}",
-            message(&pod)
-        );
-    }
-
-    #[test]
-    fn holds_no_secrets() {
-        let pod = pod();
-        for target in [
-            "postgres://app:hunter2@127.0.0.1:7000/app",
-            "http://u:hunter2@127.0.0.1:7000/?token=hunter2#header=A:hunter2",
-        ] {
-            if cfg!(all(feature = "http", feature = "postgres")) {
-                Run::new(["-t", "300ms", target])
-                    .inside(&pod)
-                    .end()
-                    .failure();
-                assert!(message(&pod).contains("127.0.0.1"), "{}", message(&pod));
-                assert!(!message(&pod).contains("hunter2"), "{}", message(&pod));
-            }
-        }
-    }
 }
 
 /// Two runs that write to one file do not mix their lines.
@@ -486,26 +188,13 @@ fn a_line_is_one_write() {
     let trace = folder.path().join("trace").to_string_lossy().into_owned();
     let stderr = File::create(&path).unwrap();
     Run::new(["-v", "-t", "1s", &format!("tcp:{}", free_port())])
-        .through([
-            "strace",
-            "-f",
-            "-qq",
-            "-e",
-            "trace=write,writev",
-            "-e",
-            "write=2",
-            "-o",
-            &trace,
-        ])
+        .through(["strace", "-f", "-qq", "-e", "trace=write,writev", "-e", "write=2", "-o", &trace])
         .stderr_to(stderr)
         .end()
         .failure();
     let lines = fs::read_to_string(&path).unwrap().lines().count();
     let trace = fs::read_to_string(trace).unwrap();
-    let writes = trace
-        .lines()
-        .filter(|line| line.contains("write(2,") || line.contains("writev(2,"))
-        .count();
+    let writes = trace.lines().filter(|line| line.contains("write(2,") || line.contains("writev(2,")).count();
     assert!(lines > 2);
     assert_eq!(writes, lines, "{trace}");
 }

@@ -23,10 +23,7 @@ fn interrupted(running: Running, pid: Pid, signal: Signal) -> (Ended, Duration) 
     let ended = running.end();
     let took = sent.elapsed();
     ended.failure();
-    assert!(
-        took < Duration::from_millis(500),
-        "{took:?} after the signal: {ended}"
-    );
+    assert!(took < Duration::from_millis(500), "{took:?} after the signal: {ended}");
     (ended, took)
 }
 
@@ -38,23 +35,14 @@ fn log() -> NamedTempFile {
 fn while_waiting() {
     for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT")] {
         let (addr, log) = (free_port(), log());
-        let running = Run::new([format!("tcp:{addr}")])
-            .arg("--termination-log")
-            .arg(log.path())
-            .start();
+        let running = Run::new([format!("tcp:{addr}")]).arg("--termination-log").arg(log.path()).start();
         running.line("refused");
         let pid = running.pid();
         let (ended, _) = interrupted(running, pid, signal);
         let last = ended.last_line();
-        assert!(
-            last.contains(name) && last.contains(&addr.to_string()),
-            "{ended}"
-        );
+        assert!(last.contains(name) && last.contains(&addr.to_string()), "{ended}");
         let message = fs::read_to_string(log.path()).unwrap();
-        assert!(
-            message.contains(&addr.to_string()) && message.contains("refused"),
-            "{message}"
-        );
+        assert!(message.contains(&addr.to_string()) && message.contains("refused"), "{message}");
     }
 }
 
@@ -79,28 +67,19 @@ fn in_the_middle_of_an_attempt() {
     wait_for(|| fake.hits() > 0);
     let pid = running.pid();
     let (ended, _) = interrupted(running, pid, Signal::TERM);
-    assert!(
-        ended.last_line().contains(&fake.addr.to_string()),
-        "{ended}"
-    );
+    assert!(ended.last_line().contains(&fake.addr.to_string()), "{ended}");
 }
 
 #[test]
 fn in_the_initial_delay() {
     let (addr, log) = (free_port(), log());
-    let running = Run::new(["--initial-delay=20s", &format!("tcp:{addr}")])
-        .arg("--termination-log")
-        .arg(log.path())
-        .start();
+    let running =
+        Run::new(["--initial-delay=20s", &format!("tcp:{addr}")]).arg("--termination-log").arg(log.path()).start();
     handles_signals(running.pid());
     let pid = running.pid();
     let (ended, _) = interrupted(running, pid, Signal::TERM);
     assert!(ended.last_line().contains(&addr.to_string()), "{ended}");
-    assert!(
-        fs::read_to_string(log.path())
-            .unwrap()
-            .contains(&addr.to_string())
-    );
+    assert!(fs::read_to_string(log.path()).unwrap().contains(&addr.to_string()));
 }
 
 /// All is ready by then, but the application has not started: that is no success.
@@ -109,14 +88,7 @@ fn while_it_settles() {
     let fake = Fake::silent();
     for _ in 0..3 {
         // A random part of 24 hours: less than this test needs once in 17,000 tries.
-        let running = Run::new([
-            "--settle=24h",
-            &format!("tcp:{}", fake.addr),
-            "--",
-            "/bin/echo",
-            "ran",
-        ])
-        .start();
+        let running = Run::new(["--settle=24h", &format!("tcp:{}", fake.addr), "--", "/bin/echo", "ran"]).start();
         running.line("ready");
         let pid = running.pid();
         let (ended, _) = interrupted(running, pid, Signal::INT);
@@ -136,10 +108,7 @@ fn as_pid_1() {
         running.line("refused");
         let pid = running.child_pid();
         let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).unwrap();
-        let inside = status
-            .lines()
-            .find(|line| line.starts_with("NSpid:"))
-            .unwrap();
+        let inside = status.lines().find(|line| line.starts_with("NSpid:")).unwrap();
         assert!(inside.ends_with("\t1"), "{inside}");
         let (ended, _) = interrupted(running, pid, signal);
         assert!(ended.last_line().contains(&addr.to_string()), "{ended}");
@@ -152,12 +121,7 @@ fn as_pid_1_in_the_initial_delay() {
     let running = Run::new(["--initial-delay=20s", &format!("tcp:{}", free_port())])
         .through(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"])
         .start();
-    let child = || {
-        fs::read_to_string(format!(
-            "/proc/{0}/task/{0}/children",
-            running.pid().as_raw_nonzero()
-        ))
-    };
+    let child = || fs::read_to_string(format!("/proc/{0}/task/{0}/children", running.pid().as_raw_nonzero()));
     wait_for(|| child().is_ok_and(|children| !children.trim().is_empty()));
     let pid = running.child_pid();
     handles_signals(pid);
@@ -187,29 +151,16 @@ fn names_all_that_is_missing() {
     let pid = running.pid();
     interrupted(running, pid, Signal::TERM);
     let message = fs::read_to_string(log.path()).unwrap();
-    let at = |addr: &str| {
-        message
-            .find(addr)
-            .unwrap_or_else(|| panic!("no {addr} in {message}"))
-    };
-    assert!(
-        at(&first.to_string()) < at(&second.addr.to_string()),
-        "{message}"
-    );
+    let at = |addr: &str| message.find(addr).unwrap_or_else(|| panic!("no {addr} in {message}"));
+    assert!(at(&first.to_string()) < at(&second.addr.to_string()), "{message}");
 }
 
 /// Waits until the process has its handlers.
 #[track_caller]
 fn handles_signals(pid: Pid) {
     let caught = || {
-        let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero()))
-            .unwrap_or_default();
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("SigCgt:"))
-            .unwrap_or_default()
-            .trim()
-            .to_owned();
+        let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or_default().trim().to_owned();
         u64::from_str_radix(&line, 16).unwrap_or_default()
     };
     // SIGINT is 2, SIGTERM is 15.

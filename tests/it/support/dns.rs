@@ -56,11 +56,7 @@ impl Knot {
             .stderr(log)
             .spawn()
             .expect("must be able to start knotd");
-        let mut knot = Self {
-            server,
-            folder,
-            serial: 1,
-        };
+        let mut knot = Self { server, folder, serial: 1 };
         knot.until("server started");
         knot
     }
@@ -89,10 +85,7 @@ impl Knot {
                 return;
             }
             let over = !matches!(self.server.try_wait(), Ok(None));
-            assert!(
-                !over && Instant::now() < limit,
-                "knotd was expected to log {text:?}:\n{log}"
-            );
+            assert!(!over && Instant::now() < limit, "knotd was expected to log {text:?}:\n{log}");
             thread::sleep(Duration::from_millis(10));
         }
     }
@@ -107,9 +100,8 @@ impl Drop for Knot {
 
 /// The minimum of 7 s is how long a negative answer may be kept.
 fn write_zone(folder: &TempDir, serial: u32, records: &str) {
-    let mut zone = format!(
-        "$ORIGIN cluster.test.\n$TTL 5\n@ SOA ns root {serial} 60 60 600 7\n@ NS ns\nns A 127.0.0.1\n"
-    );
+    let mut zone =
+        format!("$ORIGIN cluster.test.\n$TTL 5\n@ SOA ns root {serial} 60 60 600 7\n@ NS ns\nns A 127.0.0.1\n");
     let _ = writeln!(zone, "{records}");
     fs::write(folder.path().join("cluster.test.zone"), zone).expect("the folder is ours");
 }
@@ -151,28 +143,14 @@ impl Names {
     }
 
     #[track_caller]
-    pub(crate) fn start_at(
-        pod: &Pod,
-        addr: SocketAddr,
-        answer: impl Fn(&Asked) -> Answer + Send + 'static,
-    ) -> Self {
-        let socket = pod
-            .within(|| UdpSocket::bind(addr))
-            .expect("the Pod's ports are free");
+    pub(crate) fn start_at(pod: &Pod, addr: SocketAddr, answer: impl Fn(&Asked) -> Answer + Send + 'static) -> Self {
+        let socket = pod.within(|| UdpSocket::bind(addr)).expect("the Pod's ports are free");
         Self::serve(socket, answer)
     }
 
-    pub(crate) fn serve(
-        socket: UdpSocket,
-        answer: impl Fn(&Asked) -> Answer + Send + 'static,
-    ) -> Self {
-        socket
-            .set_read_timeout(Some(Duration::from_millis(50)))
-            .expect("a socket takes a timeout");
-        let names = Self {
-            asked: Arc::default(),
-            over: Arc::default(),
-        };
+    pub(crate) fn serve(socket: UdpSocket, answer: impl Fn(&Asked) -> Answer + Send + 'static) -> Self {
+        socket.set_read_timeout(Some(Duration::from_millis(50))).expect("a socket takes a timeout");
+        let names = Self { asked: Arc::default(), over: Arc::default() };
         let (asked, over) = (Arc::clone(&names.asked), Arc::clone(&names.over));
         thread::spawn(move || {
             let mut packet = [0; 1500];
@@ -183,10 +161,7 @@ impl Names {
                 let Some((question, end)) = parse(&packet[..length]) else {
                     continue;
                 };
-                asked
-                    .lock()
-                    .expect("no thread panics with this lock")
-                    .push(question.clone());
+                asked.lock().expect("no thread panics with this lock").push(question.clone());
                 if let Some(reply) = encode(&packet[..end], &question, &answer(&question)) {
                     let _ = socket.send_to(&reply, client);
                 }
@@ -196,10 +171,7 @@ impl Names {
     }
 
     pub(crate) fn asked(&self) -> Vec<Asked> {
-        self.asked
-            .lock()
-            .expect("no thread panics with this lock")
-            .clone()
+        self.asked.lock().expect("no thread panics with this lock").clone()
     }
 
     /// The names in the order in which they were first asked.

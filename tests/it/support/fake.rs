@@ -14,9 +14,7 @@ use super::PATIENCE;
 /// A loopback address that no other test uses: the whole of 127.0.0.0/8 is local. A connection to
 /// it comes from 127.0.0.1, so it cannot connect to itself either.
 pub(crate) fn loopback() -> Ipv4Addr {
-    let [a, b, c, ..] = RandomState::new()
-        .hash_one(std::process::id())
-        .to_le_bytes();
+    let [a, b, c, ..] = RandomState::new().hash_one(std::process::id()).to_le_bytes();
     Ipv4Addr::new(127, a, b, c | 2)
 }
 
@@ -42,28 +40,20 @@ impl Fake {
     /// Serves on a given address, for a port that opens late.
     #[track_caller]
     pub(crate) fn on(addr: SocketAddr, serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind(addr)
-            .unwrap_or_else(|error| panic!("must be able to listen on {addr}: {error}"));
+        let listener =
+            TcpListener::bind(addr).unwrap_or_else(|error| panic!("must be able to listen on {addr}: {error}"));
         Self::of(listener, serve)
     }
 
     /// Serves on a socket that is listening already.
-    pub(crate) fn of(
-        listener: TcpListener,
-        serve: impl Fn(TcpStream) + Send + Sync + 'static,
-    ) -> Self {
+    pub(crate) fn of(listener: TcpListener, serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
         let arrivals = Arc::new(Mutex::new(Vec::new()));
         let addr = listener.local_addr().expect("a listener has an address");
-        let (incoming, seen) = (
-            listener.try_clone().expect("a listener can be cloned"),
-            Arc::clone(&arrivals),
-        );
+        let (incoming, seen) = (listener.try_clone().expect("a listener can be cloned"), Arc::clone(&arrivals));
         let serve = Arc::new(serve);
         thread::spawn(move || {
             while let Ok((stream, _)) = incoming.accept() {
-                seen.lock()
-                    .expect("no thread panics with this lock")
-                    .push(Instant::now());
+                seen.lock().expect("no thread panics with this lock").push(Instant::now());
                 // No thread of ours may outlive a stuck peer for ever.
                 let _ = stream.set_read_timeout(Some(PATIENCE));
                 let _ = stream.set_write_timeout(Some(PATIENCE));
@@ -71,11 +61,7 @@ impl Fake {
                 thread::spawn(move || serve(stream));
             }
         });
-        Self {
-            addr,
-            listener,
-            arrivals,
-        }
+        Self { addr, listener, arrivals }
     }
 
     /// Accepts, reads and says nothing until the peer goes away.
@@ -128,10 +114,7 @@ impl Fake {
 
     /// When it accepted each of them.
     pub(crate) fn arrivals(&self) -> Vec<Instant> {
-        self.arrivals
-            .lock()
-            .expect("no thread panics with this lock")
-            .clone()
+        self.arrivals.lock().expect("no thread panics with this lock").clone()
     }
 
     pub(crate) fn ip(&self) -> IpAddr {

@@ -8,6 +8,7 @@ pub(crate) mod fake;
 pub(crate) mod pg;
 pub(crate) mod pod;
 pub(crate) mod run;
+mod stream;
 pub(crate) mod web;
 
 use std::path::PathBuf;
@@ -28,12 +29,7 @@ pub(crate) fn tool(name: &str) -> PathBuf {
         .iter()
         .map(|folder| PathBuf::from(folder).join(name))
         .find(|path| path.is_file())
-        .unwrap_or_else(|| {
-            panic!(
-                "this test needs `{name}`: {} (tests/run does it)",
-                install(name)
-            )
-        })
+        .unwrap_or_else(|| panic!("this test needs `{name}`: {} (tests/run does it)", install(name)))
 }
 
 fn install(name: &str) -> String {

@@ -45,11 +45,7 @@ impl Pg {
         let ip = loopback();
         let listener = TcpListener::bind((ip, 0)).expect("must be able to listen on loopback");
         let addr = listener.local_addr().expect("a listener has an address");
-        let pg = Self {
-            addr,
-            folder,
-            server: None,
-        };
+        let pg = Self { addr, folder, server: None };
         let password = pg.path("password");
         fs::write(&password, "secret").expect("the folder is ours");
         let data = pg.path("data");
@@ -60,12 +56,7 @@ impl Pg {
         }
         let made = pg
             .program("initdb")
-            .args([
-                "--no-sync",
-                "--username=postgres",
-                "--auth-local=trust",
-                "--auth-host=scram-sha-256",
-            ])
+            .args(["--no-sync", "--username=postgres", "--auth-local=trust", "--auth-host=scram-sha-256"])
             .args(["--encoding=UTF8", "--locale=C"])
             .arg("--pwfile")
             .arg(&password)
@@ -73,11 +64,7 @@ impl Pg {
             .arg(&data)
             .output()
             .expect("must be able to start initdb");
-        assert!(
-            made.status.success(),
-            "initdb: {}",
-            String::from_utf8_lossy(&made.stderr)
-        );
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         // The default hba is for 127.0.0.1 alone, and clients of 127.x.y.z come from there.
         pg.conf(&format!(
             "listen_addresses = '{ip}'\nport = {}\nunix_socket_directories = '{}'\nfsync = off\n\
@@ -99,10 +86,8 @@ impl Pg {
 
     /// Appends to postgresql.conf; the last word about a setting counts.
     pub(crate) fn conf(&self, text: &str) {
-        let mut file = fs::OpenOptions::new()
-            .append(true)
-            .open(self.path("data/postgresql.conf"))
-            .expect("initdb made this file");
+        let mut file =
+            fs::OpenOptions::new().append(true).open(self.path("data/postgresql.conf")).expect("initdb made this file");
         file.write_all(text.as_bytes()).expect("the folder is ours");
     }
 
@@ -155,11 +140,7 @@ impl Pg {
     /// Waits until psql can log in over the socket.
     #[track_caller]
     pub(crate) fn accepting(&self) {
-        self.until("to accept connections", || {
-            self.psql("SELECT 1")
-                .output()
-                .is_ok_and(|out| out.status.success())
-        });
+        self.until("to accept connections", || self.psql("SELECT 1").output().is_ok_and(|out| out.status.success()));
     }
 
     /// Waits until the server's log has `text`.
@@ -176,11 +157,7 @@ impl Pg {
     fn until(&self, what: &str, holds: impl Fn() -> bool) {
         let limit = Instant::now() + PATIENCE;
         while !holds() {
-            assert!(
-                Instant::now() < limit,
-                "PostgreSQL was expected {what:?}; its log:\n{}",
-                self.log()
-            );
+            assert!(Instant::now() < limit, "PostgreSQL was expected {what:?}; its log:\n{}", self.log());
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -189,31 +166,17 @@ impl Pg {
     #[track_caller]
     pub(crate) fn sql(&self, sql: &str) -> String {
         let out = self.psql(sql).output().expect("must be able to start psql");
-        assert!(
-            out.status.success(),
-            "psql: {}",
-            String::from_utf8_lossy(&out.stderr)
-        );
+        assert!(out.status.success(), "psql: {}", String::from_utf8_lossy(&out.stderr));
         String::from_utf8_lossy(&out.stdout).trim_end().to_owned()
     }
 
     /// psql over the socket, to be started; a session that lasts for a smart shutdown to wait for.
     pub(crate) fn psql(&self, sql: &str) -> Command {
         let mut psql = self.program("psql");
-        psql.args([
-            "--no-psqlrc",
-            "--no-align",
-            "--tuples-only",
-            "--set=ON_ERROR_STOP=1",
-        ])
-        .args(["--username=postgres", "--dbname=postgres", "--command", sql])
-        .args([
-            "--host",
-            &self.folder.path().to_string_lossy(),
-            "--port",
-            &self.addr.port().to_string(),
-        ])
-        .stdin(Stdio::null());
+        psql.args(["--no-psqlrc", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1"])
+            .args(["--username=postgres", "--dbname=postgres", "--command", sql])
+            .args(["--host", &self.folder.path().to_string_lossy(), "--port", &self.addr.port().to_string()])
+            .stdin(Stdio::null());
         psql
     }
 
@@ -231,11 +194,7 @@ impl Pg {
     pub(crate) fn stop(&mut self) {
         self.ask_to_stop(Stop::Fast);
         let status = self.server.take().expect("it was running").wait();
-        assert!(
-            status.is_ok_and(|status| status.success()),
-            "PostgreSQL: {}",
-            self.log()
-        );
+        assert!(status.is_ok_and(|status| status.success()), "PostgreSQL: {}", self.log());
     }
 
     /// Signals the postmaster.
@@ -270,18 +229,12 @@ impl Pg {
             let (uid, gid) = (format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"));
             let mut command = Command::new(tool("setpriv"));
             // The last one ends the server when a test was killed and could not.
-            command
-                .args([uid.as_str(), &gid, "--clear-groups", "--pdeathsig=KILL"])
-                .arg(path);
+            command.args([uid.as_str(), &gid, "--clear-groups", "--pdeathsig=KILL"]).arg(path);
             command
         } else {
             Command::new(path)
         };
-        command
-            .env_clear()
-            .env("LC_ALL", "C")
-            .env("PATH", "/usr/bin:/bin")
-            .current_dir(self.folder.path());
+        command.env_clear().env("LC_ALL", "C").env("PATH", "/usr/bin:/bin").current_dir(self.folder.path());
         command
     }
 }
@@ -305,16 +258,11 @@ impl Drop for Pg {
 /// Debian keeps them out of PATH, one folder for each major version.
 #[track_caller]
 fn binaries() -> PathBuf {
-    let versions = fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten();
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = versions
         .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
         .filter(|version| Path::new(&format!("/usr/lib/postgresql/{version}/bin/initdb")).is_file())
         .max();
-    let newest = newest.expect(
-        "this test needs a PostgreSQL server: apt-get install postgresql (tests/run does it)",
-    );
+    let newest = newest.expect("this test needs a PostgreSQL server: apt-get install postgresql (tests/run does it)");
     PathBuf::from(format!("/usr/lib/postgresql/{newest}/bin"))
 }

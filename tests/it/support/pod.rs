@@ -50,16 +50,7 @@ impl Pod {
             fs::create_dir(folder.path().join(name)).expect("a new folder is writable");
         }
         let holder = Command::new(tool("unshare"))
-            .args([
-                "--net",
-                "--mount",
-                "--propagation",
-                "private",
-                "sh",
-                "-c",
-                SET_UP,
-                "sh",
-            ])
+            .args(["--net", "--mount", "--propagation", "private", "sh", "-c", SET_UP, "sh"])
             .arg(folder.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -71,22 +62,14 @@ impl Pod {
         let stdout = pod.holder.stdout.take().expect("stdout was piped");
         let mut said = String::new();
         let _ = BufReader::new(stdout).read_line(&mut said);
-        assert_eq!(
-            said, "up\n",
-            "must be able to make namespaces and mounts: are we root with CAP_SYS_ADMIN?"
-        );
+        assert_eq!(said, "up\n", "must be able to make namespaces and mounts: are we root with CAP_SYS_ADMIN?");
         pod
     }
 
     /// Writes a file of the Pod's `/etc`, in one step as the kubelet does.
     pub(crate) fn etc(&self, name: &str, text: &str) {
-        let (new, path) = (
-            self.folder.path().join("new"),
-            self.folder.path().join("etc").join(name),
-        );
-        fs::write(&new, text)
-            .and_then(|()| fs::rename(&new, &path))
-            .expect("the folder is ours");
+        let (new, path) = (self.folder.path().join("new"), self.folder.path().join("etc").join(name));
+        fs::write(&new, text).and_then(|()| fs::rename(&new, &path)).expect("the folder is ours");
     }
 
     pub(crate) fn remove_etc(&self, name: &str) {
@@ -101,28 +84,20 @@ impl Pod {
     /// The words before a command that put it into the network and the mounts.
     pub(crate) fn enter_all(&self) -> Vec<String> {
         let pid = self.holder.id().to_string();
-        ["nsenter", "--target", &pid, "--net", "--mount", "--"]
-            .map(str::to_owned)
-            .into()
+        ["nsenter", "--target", &pid, "--net", "--mount", "--"].map(str::to_owned).into()
     }
 
     /// A program in the Pod's network, but with the files of the host: a server.
     pub(crate) fn server(&self, program: &str) -> Command {
         let mut command = Command::new(tool("nsenter"));
-        command
-            .args(["--target", &self.holder.id().to_string(), "--net", "--"])
-            .arg(tool(program));
+        command.args(["--target", &self.holder.id().to_string(), "--net", "--"]).arg(tool(program));
         command
     }
 
     /// Runs a shell script in the Pod's network, with the files of the host.
     #[track_caller]
     pub(crate) fn sh(&self, script: &str) {
-        let status = self
-            .server("sh")
-            .args(["-ec", script])
-            .status()
-            .expect("must be able to run sh");
+        let status = self.server("sh").args(["-ec", script]).status().expect("must be able to run sh");
         assert!(status.success(), "{status}: {script}");
     }
 
@@ -130,8 +105,7 @@ impl Pod {
     /// so what it returns may be used from any thread, and threads that it starts stay inside.
     #[track_caller]
     pub(crate) fn within<T: Send>(&self, make: impl FnOnce() -> T + Send) -> T {
-        let network =
-            fs::File::open(format!("/proc/{}/ns/net", self.holder.id())).expect("the holder runs");
+        let network = fs::File::open(format!("/proc/{}/ns/net", self.holder.id())).expect("the holder runs");
         let inside = || {
             move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))
                 .expect("root may enter a namespace");

@@ -4,18 +4,16 @@
 use std::{
     ffi::{OsStr, OsString},
     fmt::Write as _,
-    io::Read,
     ops::Range,
     os::{fd::OwnedFd, unix::process::CommandExt},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Condvar, Mutex},
     thread,
     time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use super::{PATIENCE, Pod, tool};
+use super::{PATIENCE, Pod, stream::Stream, tool};
 
 /// A run that has not been started yet. Its environment is empty but for what [`Run::env`] adds.
 pub(crate) struct Run {
@@ -42,10 +40,7 @@ impl Run {
         Self {
             binary: binary.as_ref().to_owned(),
             before: Vec::new(),
-            args: args
-                .into_iter()
-                .map(|arg| arg.as_ref().to_owned())
-                .collect(),
+            args: args.into_iter().map(|arg| arg.as_ref().to_owned()).collect(),
             env: Vec::new(),
             stderr: None,
         }
@@ -57,8 +52,7 @@ impl Run {
     }
 
     pub(crate) fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
-        self.env
-            .push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self.env.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         self
     }
 
@@ -72,8 +66,7 @@ impl Run {
         let program = words.next().expect("a command to run through");
         let program = program.as_ref().to_str().expect("a plain program name");
         self.before.push(tool(program).into_os_string());
-        self.before
-            .extend(words.map(|word| word.as_ref().to_owned()));
+        self.before.extend(words.map(|word| word.as_ref().to_owned()));
         self
     }
 
@@ -154,29 +147,22 @@ impl Running {
     #[track_caller]
     pub(crate) fn child_pid(&self) -> Pid {
         let pid = self.pid().as_raw_nonzero();
-        let children =
-            std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-        let child = children
-            .split_whitespace()
-            .next()
-            .and_then(|raw| raw.parse().ok());
-        child
-            .and_then(Pid::from_raw)
-            .unwrap_or_else(|| panic!("no child yet: {self}"))
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        let child = children.split_whitespace().next().and_then(|raw| raw.parse().ok());
+        child.and_then(Pid::from_raw).unwrap_or_else(|| panic!("no child yet: {self}"))
     }
 
     /// Waits until a whole line with `text` in it stands on stderr, and returns the line.
     #[track_caller]
     pub(crate) fn line(&self, text: &str) -> String {
-        self.stderr.line(text, PATIENCE).unwrap_or_else(|| {
-            panic!("no line with {text:?} on stderr within {PATIENCE:?}: {self}")
-        })
+        self.stderr
+            .line(text, PATIENCE)
+            .unwrap_or_else(|| panic!("no line with {text:?} on stderr within {PATIENCE:?}: {self}"))
     }
 
     #[track_caller]
     pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(self.pid(), signal)
-            .unwrap_or_else(|error| panic!("cannot signal: {error}: {self}"));
+        kill_process(self.pid(), signal).unwrap_or_else(|error| panic!("cannot signal: {error}: {self}"));
     }
 
     /// Waits for its end.
@@ -184,10 +170,7 @@ impl Running {
     pub(crate) fn end(mut self) -> Ended {
         let limit = Instant::now() + PATIENCE;
         loop {
-            let status = self
-                .child
-                .try_wait()
-                .expect("must be able to wait for our own child");
+            let status = self.child.try_wait().expect("must be able to wait for our own child");
             if let Some(status) = status {
                 let ended = Instant::now();
                 self.stdout.settle();
@@ -201,10 +184,7 @@ impl Running {
                     stderr: self.stderr.text(),
                 };
             }
-            assert!(
-                Instant::now() < limit,
-                "still running after {PATIENCE:?}: {self}"
-            );
+            assert!(Instant::now() < limit, "still running after {PATIENCE:?}: {self}");
             thread::sleep(Duration::from_millis(1));
         }
     }
@@ -212,21 +192,8 @@ impl Running {
 
 impl std::fmt::Display for Running {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            shown,
-            stdout,
-            stderr,
-            started,
-            ..
-        } = self;
-        report(
-            f,
-            shown,
-            "running",
-            started.elapsed(),
-            &stdout.text(),
-            &stderr.text(),
-        )
+        let Self { shown, stdout, stderr, started, .. } = self;
+        report(f, shown, "running", started.elapsed(), &stdout.text(), &stderr.text())
     }
 }
 
@@ -268,10 +235,7 @@ impl Ended {
 
     #[track_caller]
     pub(crate) fn code(&self, code: i32) -> &Self {
-        self.expect(
-            &format!("exit status {code}"),
-            self.status.code() == Some(code),
-        )
+        self.expect(&format!("exit status {code}"), self.status.code() == Some(code))
     }
 
     #[track_caller]
@@ -305,40 +269,24 @@ impl Ended {
 
     #[track_caller]
     pub(crate) fn took(&self, range: Range<Duration>) -> &Self {
-        self.expect(
-            &format!("an end within {range:?}"),
-            range.contains(&self.elapsed),
-        )
+        self.expect(&format!("an end within {range:?}"), range.contains(&self.elapsed))
     }
 
     /// The verdict: the last line of stderr.
     #[track_caller]
     pub(crate) fn last_line(&self) -> &str {
-        self.stderr
-            .lines()
-            .last()
-            .unwrap_or_else(|| panic!("expected a last line: {self}"))
+        self.stderr.lines().last().unwrap_or_else(|| panic!("expected a last line: {self}"))
     }
 
     /// How many lines of stderr hold `text`.
     pub(crate) fn lines_with(&self, text: &str) -> usize {
-        self.stderr
-            .lines()
-            .filter(|line| line.contains(text))
-            .count()
+        self.stderr.lines().filter(|line| line.contains(text)).count()
     }
 }
 
 impl std::fmt::Display for Ended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        report(
-            f,
-            &self.shown,
-            &self.status.to_string(),
-            self.elapsed,
-            &self.stdout,
-            &self.stderr,
-        )
+        report(f, &self.shown, &self.status.to_string(), self.elapsed, &self.stdout, &self.stderr)
     }
 }
 
@@ -350,75 +298,5 @@ fn report(
     stdout: &str,
     stderr: &str,
 ) -> std::fmt::Result {
-    write!(
-        f,
-        "\n\n{shown}\n--- {status} after {elapsed:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}\n---"
-    )
-}
-
-/// What has been read from a pipe so far, by a thread that ends when the pipe does.
-#[derive(Clone, Default)]
-struct Stream(Arc<(Mutex<Text>, Condvar)>);
-
-#[derive(Default)]
-struct Text {
-    bytes: Vec<u8>,
-    open: bool,
-}
-
-impl Stream {
-    fn read(mut pipe: impl Read + Send + 'static) -> Self {
-        let stream = Self::default();
-        stream.lock().open = true;
-        let shared = stream.clone();
-        thread::spawn(move || {
-            let mut chunk = [0; 4096];
-            loop {
-                let count = pipe.read(&mut chunk).unwrap_or(0);
-                let mut text = shared.lock();
-                text.bytes.extend_from_slice(&chunk[..count]);
-                text.open = count > 0;
-                shared.0.1.notify_all();
-                if count == 0 {
-                    return;
-                }
-            }
-        });
-        stream
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Text> {
-        self.0.0.lock().expect("no thread panics with this lock")
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.lock().bytes).into_owned()
-    }
-
-    /// Waits for the end of the pipe. A grandchild may keep it open, so not for long.
-    fn settle(&self) {
-        let _ = self
-            .0
-            .1
-            .wait_timeout_while(self.lock(), Duration::from_secs(2), |text| text.open);
-    }
-
-    fn line(&self, wanted: &str, patience: Duration) -> Option<String> {
-        let find = |text: &Text| {
-            let read = String::from_utf8_lossy(&text.bytes);
-            let whole = &read[..=read.rfind('\n')?];
-            whole
-                .lines()
-                .find(|line| line.contains(wanted))
-                .map(str::to_owned)
-        };
-        let (text, _) = self
-            .0
-            .1
-            .wait_timeout_while(self.lock(), patience, |text| {
-                text.open && find(text).is_none()
-            })
-            .expect("no thread panics with this lock");
-        find(&text)
-    }
+    write!(f, "\n\n{shown}\n--- {status} after {elapsed:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}\n---")
 }

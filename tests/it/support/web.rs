@@ -8,9 +8,7 @@ use std::{
 };
 
 use http_body_util::{BodyExt, Full};
-use hyper::{
-    Request, Response, body::Bytes, body::Incoming, server::conn::http1, service::service_fn,
-};
+use hyper::{Request, Response, body::Bytes, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::{ServerConfig, pki_types::PrivateKeyDer};
@@ -31,10 +29,7 @@ pub(crate) struct Seen {
 
 impl Seen {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        let found = self
-            .headers
-            .iter()
-            .find(|(seen, _)| seen.eq_ignore_ascii_case(name));
+        let found = self.headers.iter().find(|(seen, _)| seen.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 }
@@ -49,20 +44,12 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn status(status: u16) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: String::new(),
-        }
+        Self { status, headers: Vec::new(), body: String::new() }
     }
 
     pub(crate) fn to(status: u16, location: impl Into<String>) -> Self {
         let headers = vec![("location", location.into())];
-        Self {
-            status,
-            headers,
-            body: String::new(),
-        }
+        Self { status, headers, body: String::new() }
     }
 }
 
@@ -98,10 +85,7 @@ impl Web {
             log.push(request);
             reply
         });
-        Self {
-            fake: Fake::on(addr, move |stream| serve(stream, tls.as_ref(), &reply)),
-            seen,
-        }
+        Self { fake: Fake::on(addr, move |stream| serve(stream, tls.as_ref(), &reply)), seen }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -113,10 +97,7 @@ impl Web {
     }
 
     pub(crate) fn seen(&self) -> Vec<Seen> {
-        self.seen
-            .lock()
-            .expect("no thread panics with this lock")
-            .clone()
+        self.seen.lock().expect("no thread panics with this lock").clone()
     }
 }
 
@@ -129,17 +110,11 @@ where
         let reply = Arc::clone(reply);
         async move {
             let (parts, body) = request.into_parts();
-            let body = body
-                .collect()
-                .await
-                .map(http_body_util::Collected::to_bytes)
-                .unwrap_or_default();
-            let headers = parts.headers.iter().map(|(name, value)| {
-                (
-                    name.to_string(),
-                    String::from_utf8_lossy(value.as_bytes()).into_owned(),
-                )
-            });
+            let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+            let headers = parts
+                .headers
+                .iter()
+                .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
             let reply = reply(Seen {
                 method: parts.method.to_string(),
                 path: parts.uri.to_string(),
@@ -150,35 +125,20 @@ where
             for (name, value) in &reply.headers {
                 response = response.header(*name, value);
             }
-            let response = response
-                .body(Full::new(Bytes::from(reply.body)))
-                .expect("tests send valid headers");
+            let response = response.body(Full::new(Bytes::from(reply.body))).expect("tests send valid headers");
             Ok::<_, Infallible>(response)
         }
     });
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     // A client that hangs up is not this server's trouble: tests look at what the client made of it.
     runtime.block_on(async {
-        stream
-            .set_nonblocking(true)
-            .expect("a socket can be made nonblocking");
+        stream.set_nonblocking(true).expect("a socket can be made nonblocking");
         let stream = tokio::net::TcpStream::from_std(stream).expect("a runtime takes a socket");
         match tls {
-            None => drop(
-                http1::Builder::new()
-                    .serve_connection(TokioIo::new(stream), service)
-                    .await,
-            ),
+            None => drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await),
             Some(tls) => {
                 if let Ok(stream) = tls.accept(stream).await {
-                    drop(
-                        http1::Builder::new()
-                            .serve_connection(TokioIo::new(stream), service)
-                            .await,
-                    );
+                    drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
                 }
             }
         }
@@ -196,9 +156,7 @@ impl Authority {
         let mut params = CertificateParams::new([]).expect("no names is a valid list of names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         // Clients take a certificate whose issuer has its own name for a self-signed one.
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "the test's authority");
+        params.distinguished_name.push(DnType::CommonName, "the test's authority");
         let key = KeyPair::generate().expect("must be able to make a key");
         let issuer = CertifiedIssuer::self_signed(params, key).expect("must be able to sign");
         let folder = tempfile::tempdir().expect("must be able to make a temporary folder");
@@ -233,9 +191,7 @@ impl Authority {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let params = CertificateParams::new(names).expect("tests use valid names");
         let key = KeyPair::generate().expect("must be able to make a key");
-        let certificate = params
-            .signed_by(&key, &self.issuer)
-            .expect("must be able to sign");
+        let certificate = params.signed_by(&key, &self.issuer).expect("must be able to sign");
         (certificate, key)
     }
 }
