@@ -140,7 +140,7 @@ fn dropped_syns_then_accepted() {
 fn no_route_is_said() {
     let pod = Pod::new();
     let ended = Run::new(["--once", "tcp:10.9.9.9:80"]).inside(&pod).end();
-    ended.failure().stderr_has("10.9.9.9").stderr_says("unreachable");
+    ended.failure().stderr_has("10.9.9.9").stderr_says("no route");
 }
 
 /// Linux connects a socket to itself when the port that it picks for it is the one it connects to.
@@ -177,16 +177,14 @@ fn a_connection_to_itself_leaves_the_port_free() {
     running.line("127.0.0.1:40000");
     thread::sleep(secs(0.5)); // some hundred attempts, whose sockets must all be gone again
     let limit = Instant::now() + secs(1.0);
-    let listener = pod.within(|| {
-        loop {
-            match TcpListener::bind("127.0.0.1:40000") {
-                Ok(listener) => return listener,
-                // One attempt may have it at this very moment.
-                Err(error) => assert!(Instant::now() < limit, "{error}: {running}"),
-            }
-            thread::sleep(Duration::from_millis(1));
+    let listener = loop {
+        match pod.within(|| TcpListener::bind("127.0.0.1:40000")) {
+            Ok(listener) => break listener,
+            // One attempt may have it at this very moment.
+            Err(error) => assert!(Instant::now() < limit, "{error}: {running}"),
         }
-    });
+        thread::sleep(Duration::from_millis(1));
+    };
     let _fake = Fake::of(listener, linger);
     running.end().success();
 }

@@ -7,11 +7,12 @@ use std::{
     ops::Range,
     os::{fd::OwnedFd, unix::process::CommandExt},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc::{self, Receiver},
     thread,
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 
 use super::{PATIENCE, Pod, stream::Stream, tool};
 
@@ -113,6 +114,7 @@ impl Run {
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {shown}: {error}"));
         Running {
+            exit: watch(Pid::from_child(&child)),
             stdout: child.stdout.take().map(Stream::read).unwrap_or_default(),
             stderr: child.stderr.take().map(Stream::read).unwrap_or_default(),
             child,
@@ -131,6 +133,7 @@ impl Run {
 /// A run that has been started. Dropping it kills it.
 pub(crate) struct Running {
     child: Child,
+    exit: Receiver<Instant>,
     shown: String,
     started: Instant,
     stdout: Stream,
@@ -168,26 +171,31 @@ impl Running {
     /// Waits for its end.
     #[track_caller]
     pub(crate) fn end(mut self) -> Ended {
-        let limit = Instant::now() + PATIENCE;
-        loop {
-            let status = self.child.try_wait().expect("must be able to wait for our own child");
-            if let Some(status) = status {
-                let ended = Instant::now();
-                self.stdout.settle();
-                self.stderr.settle();
-                return Ended {
-                    shown: self.shown.clone(),
-                    status,
-                    started: self.started,
-                    elapsed: ended - self.started,
-                    stdout: self.stdout.text(),
-                    stderr: self.stderr.text(),
-                };
-            }
-            assert!(Instant::now() < limit, "still running after {PATIENCE:?}: {self}");
-            thread::sleep(Duration::from_millis(1));
+        let Ok(exit) = self.exit.recv_timeout(PATIENCE) else {
+            panic!("still running after {PATIENCE:?}: {self}");
+        };
+        let status = self.child.wait().expect("must be able to wait for our own child");
+        self.stdout.settle();
+        self.stderr.settle();
+        Ended {
+            shown: self.shown.clone(),
+            status,
+            started: self.started,
+            elapsed: exit - self.started,
+            stdout: self.stdout.text(),
+            stderr: self.stderr.text(),
         }
     }
+}
+
+/// Tells when the process ended, and leaves it to be waited for: until then its pid is nobody else's.
+fn watch(pid: Pid) -> Receiver<Instant> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+        let _ = sender.send(Instant::now());
+    });
+    receiver
 }
 
 impl std::fmt::Display for Running {
