@@ -115,7 +115,7 @@ async fn race(plan: &Plan, net: &Net, board: &Board, report: &Report, start: Ins
     let verdict = tokio::select! {
         biased;
         signal = signals.arrived() => Verdict::Interrupted(signal),
-        timeout = deadline(start, plan.timeout) => Verdict::TimedOut(timeout),
+        timeout = deadline(start, plan.timeout) => Verdict::TimedOut(timeout, None),
         verdict = gate.run() => verdict,
     };
     if verdict != Verdict::Ready {

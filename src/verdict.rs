@@ -13,8 +13,8 @@ pub enum Verdict {
     Ready,
     /// --once: an attempt was not ready.
     NotReady,
-    /// The deadline passed, or a target's own timeout did.
-    TimedOut(Duration),
+    /// The deadline passed; or the own timeout of this target did.
+    TimedOut(Duration, Option<String>),
     /// A signal came first.
     Interrupted(Signal),
     /// The input was wrong, and nothing was probed; or the command could not be run.

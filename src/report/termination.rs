@@ -57,7 +57,7 @@ mod tests {
                 reason: Some(Reason::new(Code::ConnectRefused, "refused by 10.0.0.1:80 ä")),
             })
             .collect();
-        let text = message(&Verdict::TimedOut(Duration::from_secs(1)), &standings, "1s").unwrap();
+        let text = message(&Verdict::TimedOut(Duration::from_secs(1), None), &standings, "1s").unwrap();
         assert!(text.len() <= LONGEST && text.len() > LONGEST - 8, "{}", text.len());
         assert!(text.starts_with("waitgate: timed out after 1s: 0 of 40 targets ready; tcp:ü0.example:80"));
         assert_eq!(message(&Verdict::Ready, &standings, "1s"), None);

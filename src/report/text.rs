@@ -113,7 +113,8 @@ pub fn headline(verdict: &Verdict, at: &str) -> String {
     match verdict {
         Verdict::Ready => "ready".into(),
         Verdict::NotReady => "not ready".into(),
-        Verdict::TimedOut(timeout) => format!("timed out after {}", short(*timeout)),
+        Verdict::TimedOut(timeout, None) => format!("timed out after {}", short(*timeout)),
+        Verdict::TimedOut(timeout, Some(target)) => format!("timed out after {} for {target}", short(*timeout)),
         Verdict::Interrupted(signal) => format!("interrupted by {signal} after {at}"),
         Verdict::Refused(_) => "error".into(),
     }
@@ -166,7 +167,7 @@ mod tests {
             [standing("dns:a", 1, None), standing("tcp:redis:6379", 123, Some(reason)), standing("tcp:c:1", 0, None)];
         let line = |verdict| text.line(&Event::Verdict { verdict: &verdict, standings: &standings });
         assert_eq!(
-            line(Verdict::TimedOut(Duration::from_secs(900))),
+            line(Verdict::TimedOut(Duration::from_secs(900), None)),
             "waitgate: timed out after 15m: 1 of 3 targets ready; tcp:redis:6379 (123 attempts) refused by 10.96.14.7:6379: \
              the Service exists, no ready Pod is behind it yet (or another port is meant); not tried: tcp:c:1"
         );
