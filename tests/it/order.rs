@@ -61,6 +61,19 @@ fn parallel_probes_all() {
     running.end().success();
 }
 
+/// Sixty attempts at a time would need more descriptors than there are: they take turns.
+#[test]
+fn parallel_stays_below_the_descriptor_limit() {
+    let fakes: [Fake; 60] = std::array::from_fn(|_| Fake::silent());
+    let targets = fakes.iter().map(tcp);
+    let ended = Run::new(["-v", "--parallel", "-t", "20s"].map(str::to_owned).into_iter().chain(targets))
+        .through(["prlimit", "--nofile=32", "--"])
+        .end();
+    ended.success();
+    // Each was ready at its first attempt, so none of them ran out of descriptors on the way.
+    assert!(fakes.iter().all(|fake| fake.hits() == 1), "{ended}");
+}
+
 #[test]
 fn one_deadline_for_all() {
     let (first, second) = (Fake::silent(), free_port());
