@@ -202,14 +202,12 @@ fn is_colored(color: Color, env: &Env) -> bool {
 
 /// The network, with the CA file read and checked where one is given.
 fn net(plan: &Plan) -> Result<Net> {
-    let ca_file =
-        plan.ca_file.as_deref().map(|path| read_ca_file(path).with_context(|| format!("--ca-file {}", path.display())));
-    let ca_file = ca_file.transpose()?;
+    let named = || plan.ca_file.as_ref().map(|(from, path)| format!("{from} {}", path.display())).unwrap_or_default();
+    let ca_file = plan.ca_file.as_ref().map(|(_, path)| read_ca_file(path).with_context(named)).transpose()?;
     #[cfg(feature = "tls")]
     {
-        let tls = crate::net::tls::Tls::new(ca_file.as_deref(), plan.insecure);
-        let named = || plan.ca_file.as_deref().map(|path| format!("--ca-file {}", path.display())).unwrap_or_default();
-        Ok(Net::new(SystemFiles::default(), tls.with_context(named)?))
+        let tls = crate::net::tls::Tls::new(ca_file.as_deref(), plan.insecure).with_context(named)?;
+        Ok(Net::new(SystemFiles::default(), tls))
     }
     #[cfg(not(feature = "tls"))]
     {

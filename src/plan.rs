@@ -44,8 +44,8 @@ pub struct Plan {
     pub once: bool,
     /// Print this plan and probe nothing.
     pub dry_run: bool,
-    /// More roots.
-    pub ca_file: Option<PathBuf>,
+    /// More roots: what named the file (the flag or its twin), and its path.
+    pub ca_file: Option<(String, PathBuf)>,
     /// Do not verify certificates.
     pub insecure: bool,
     /// Where to leave the reason when not ready.
@@ -203,8 +203,8 @@ impl Plan {
             Some((from, value)) => expect::count(&value).context(from)?,
         };
 
-        let ca_file = options.text("ca-file", cli.ca_file.as_deref())?.map(|(_, path)| path);
-        if ca_file.as_deref() == Some("") {
+        let ca_file = options.text("ca-file", cli.ca_file.as_deref())?;
+        if ca_file.as_ref().is_some_and(|(_, path)| path.is_empty()) {
             bail!("--ca-file: expected the path of a PEM file, found nothing");
         }
         if !cfg!(feature = "tls") && (ca_file.is_some() || cli.insecure) {
@@ -268,7 +268,7 @@ impl Plan {
             parallel: options.switch("parallel", cli.parallel)?,
             once: cli.once,
             dry_run: cli.dry_run,
-            ca_file: ca_file.map(PathBuf::from),
+            ca_file: ca_file.map(|(from, path)| (from, path.into())),
             insecure: cli.insecure,
             termination_log: termination_log(Some(cli), env)?,
             format: log_format(Some(cli), env)?,
