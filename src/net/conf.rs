@@ -71,6 +71,7 @@ pub const DNS_PORT: u16 = 53;
 /// --attempt-timeout), `single-request` and `single-request-reopen` (every question has a socket of
 /// its own), `edns0` (always on), `trust-ad` (nothing here looks at the AD bit), `sortlist`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of resolv.conf that is on or off")]
 pub struct ResolvConf {
     /// The nameservers, at most three, in order; never empty.
     pub nameservers: Vec<SocketAddr>,

@@ -185,3 +185,119 @@ fn failure(error: &io::Error) -> Trouble {
         None => Trouble::Garbled,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::message::Content;
+    use crate::net::scripted::{BOUND, Server};
+    use hickory_resolver::proto::rr::{Name, RecordType};
+
+    fn question() -> Question {
+        Question { name: Name::from_ascii("db.ns.").unwrap(), rtype: RecordType::A }
+    }
+
+    async fn asked(server: SocketAddr, tcp: bool, bound: Duration) -> Result<usize, Trouble> {
+        let answer = ask(server, &question(), tcp, Instant::now() + bound).await?;
+        match answer.content(&question(), &mut Vec::new()) {
+            Content::Records(records, _) => Ok(records.len()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    const ZONE: &str = "db.ns A 10.0.0.1\ndb.ns A 10.0.0.2";
+    const SHORT: Duration = Duration::from_millis(100);
+
+    #[tokio::test]
+    async fn an_answer_over_udp_or_tcp() {
+        let server = Server::zone(ZONE);
+        assert_eq!(asked(server.address, false, BOUND).await, Ok(2));
+        assert_eq!(asked(server.address, true, BOUND).await, Ok(2));
+        let log = server.log();
+        assert!(log[0].edns && !log[0].tcp && log[1].tcp && log.len() == 2);
+    }
+
+    #[tokio::test]
+    async fn a_truncated_answer_is_asked_for_again_over_tcp() {
+        let server = Server::new(|asked| {
+            let mut message = asked.message(ResponseCode::NoError, if asked.tcp { ZONE } else { "" });
+            message.metadata.truncation = !asked.tcp;
+            vec![message.to_vec().unwrap()]
+        });
+        assert_eq!(asked(server.address, false, BOUND).await, Ok(2));
+        let stuck = Server::new(|asked| {
+            let mut message = asked.message(ResponseCode::NoError, "");
+            message.metadata.truncation = true;
+            if asked.tcp { vec![] } else { vec![message.to_vec().unwrap()] }
+        });
+        assert_eq!(asked(stuck.address, false, SHORT).await, Err(Trouble::Truncated));
+    }
+
+    #[tokio::test]
+    async fn what_does_not_answer_the_question_is_ignored() {
+        let server = Server::new(|asked| {
+            let mut foreign = asked.message(ResponseCode::NXDomain, "");
+            foreign.metadata.id ^= 1;
+            let mut other = asked.message(ResponseCode::NXDomain, "");
+            other.queries.clear();
+            let garbled = asked.answer(ZONE);
+            let garbled = garbled[..garbled.len() - 2].to_vec();
+            vec![foreign.to_vec().unwrap(), other.to_vec().unwrap(), vec![], vec![0; 3000], garbled, asked.answer(ZONE)]
+        });
+        assert_eq!(asked(server.address, false, BOUND).await, Ok(2));
+        let noise = Server::new(|_| vec![b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()]);
+        assert_eq!(asked(noise.address, false, SHORT).await, Err(Trouble::Garbled));
+        assert_eq!(asked(noise.address, true, SHORT).await, Err(Trouble::Garbled));
+    }
+
+    #[tokio::test]
+    async fn an_old_server_is_asked_without_edns() {
+        for code in [ResponseCode::FormErr, ResponseCode::NotImp] {
+            let server = Server::new(move |asked| vec![if asked.edns { asked.code(code) } else { asked.answer(ZONE) }]);
+            assert_eq!(asked(server.address, false, BOUND).await, Ok(2));
+        }
+    }
+
+    #[tokio::test]
+    async fn failures_are_told_apart() {
+        for code in [ResponseCode::ServFail, ResponseCode::Refused, ResponseCode::FormErr] {
+            let server = Server::new(move |asked| vec![asked.code(code)]);
+            assert_eq!(asked(server.address, false, BOUND).await, Err(Trouble::Code(code)));
+        }
+        assert_eq!(asked(Server::silent().address, false, SHORT).await, Err(Trouble::Silent));
+        let lame = Server::new(|asked| {
+            let mut message = asked.message(ResponseCode::NoError, "");
+            message.metadata.recursion_available = false;
+            vec![message.to_vec().unwrap()]
+        });
+        assert_eq!(asked(lame.address, false, BOUND).await, Err(Trouble::Lame));
+        let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        assert_eq!(asked(closed, false, BOUND).await, Err(Trouble::Refused));
+        assert_eq!(asked(closed, true, BOUND).await, Err(Trouble::Refused));
+    }
+
+    #[tokio::test]
+    async fn a_lost_packet_is_sent_again_under_another_id_and_from_another_port() {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        let seen = AtomicU32::new(0);
+        let server =
+            Server::new(
+                move |asked| {
+                    if seen.fetch_add(1, Ordering::Relaxed) == 0 { vec![] } else { vec![asked.answer(ZONE)] }
+                },
+            );
+        assert_eq!(asked(server.address, false, BOUND).await, Ok(2));
+        assert_eq!(server.asked(), ["db.ns A", "db.ns A"]);
+    }
+
+    #[tokio::test]
+    async fn a_late_answer_to_the_first_packet_counts() {
+        let server = Server::new(|asked| {
+            std::thread::sleep(Duration::from_millis(500));
+            vec![asked.answer(ZONE)]
+        });
+        let started = std::time::Instant::now();
+        assert_eq!(asked(server.address, false, BOUND).await, Ok(2));
+        assert!(started.elapsed() < Duration::from_millis(900), "{:?}", started.elapsed());
+    }
+}

@@ -11,7 +11,7 @@ pub fn addresses(text: &[u8], name: &str) -> Vec<IpAddr> {
     let mut found = Vec::new();
     for line in text.split(|byte| *byte == b'\n') {
         let line = line.split(|byte| *byte == b'#').next().unwrap_or_default();
-        let mut words = line.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
+        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
         let Some(address) = words.next() else { continue };
         // The names first: few lines have the one that is looked for, and to parse every address is slow.
         if !words.any(|word| word.eq_ignore_ascii_case(name.as_bytes())) {

@@ -1,73 +1,23 @@
-//! Names to addresses and records: hosts file, search list, nameservers, both families.
+//! Names to addresses and records, for every kind: literals, the hosts file, then the DNS.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::pin;
 use std::time::Duration;
 
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
-use tokio::time::{self, Instant};
+use hickory_resolver::proto::rr::RecordType;
+use tokio::time::Instant;
 
 use super::conf::{Origin, ResolvConf, SystemFiles};
-use super::dns::{self, Trouble};
-use super::message::{Answer, Content, Question};
-use super::search::{self, Then};
-use super::stagger::staggered;
-use super::unfound::{self, Miss};
-use super::{hosts, search::Step};
+use super::hosts;
+use super::search::{self, Step};
+use super::walk::Walk;
+pub use super::walk::{Found, Need, Records, Source, Unfound};
 use crate::reason::{Reason, Stage};
 use crate::trail::Trail;
 
-/// How long a nameserver may stay silent before the next one is asked, too.
-const JOIN: Duration = Duration::from_millis(300);
-
-/// How long the second family is waited for when the first has addresses (RFC 8305 section 3).
-const GRACE: Duration = Duration::from_millis(50);
-
 /// How long addresses are kept at most, whatever their TTL: a Service made anew is seen soon.
 const KEPT: Duration = Duration::from_secs(5);
-
-/// How much of an answer is needed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
-    /// The addresses of the first family that has some, and of the other if it is quick.
-    First,
-    /// What both families have.
-    Both,
-}
-
-/// Addresses, and how they were found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// The addresses, each once; never empty.
-    pub addresses: Vec<IpAddr>,
-    /// Where they come from.
-    pub source: Source,
-    /// What went wrong with the other family, in words: there may be more addresses.
-    pub missing: Option<String>,
-}
-
-/// Where addresses come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// The name is an address, or localhost: no query.
-    Literal,
-    /// The hosts file.
-    Hosts,
-    /// The DNS, under this full name.
-    Dns(String),
-}
-
-/// Records of one type, and the full name that has them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Records {
-    /// The full name.
-    pub name: String,
-    /// The records; never empty.
-    pub records: Vec<RData>,
-}
 
 /// The one resolver of a run. Between attempts it keeps addresses for at most 5 s, and whose turn it
 /// is under `options rotate`; the system's files are read anew for each walk, as glibc does.
@@ -191,15 +141,6 @@ impl Resolver {
     }
 }
 
-/// Why a name was not found.
-#[derive(Debug)]
-pub struct Unfound {
-    /// In words.
-    pub reason: Reason,
-    /// Every name asked was denied by a usable answer, in every family.
-    pub certain: bool,
-}
-
 /// The name is its own search list.
 fn exactly(name: &str) -> Vec<Step> {
     vec![Step { name: name.strip_suffix('.').unwrap_or(name).to_owned(), searched: false }]
@@ -226,171 +167,55 @@ fn interface_index(name: &str) -> Option<u32> {
     netdevice::name_to_index(&any, name).ok()
 }
 
-/// The name as a question has it; `None` where it is too long.
-fn full(name: &str) -> Option<Name> {
-    Name::from_labels(name.split('.').filter(|label| !label.is_empty()).map(str::as_bytes)).ok()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::scripted::BOUND;
+    use crate::trail::Bounds;
+    use std::fs;
 
-/// One walk: its nameservers, and which of them answered last.
-struct Walk<'a> {
-    conf: ResolvConf,
-    trail: &'a Trail,
-    /// The nameserver that a question begins with.
-    first: Cell<usize>,
-}
-
-impl<'a> Walk<'a> {
-    fn new(conf: ResolvConf, turn: usize, trail: &'a Trail) -> Self {
-        let first = if conf.rotate { turn % conf.nameservers.len().max(1) } else { 0 };
-        Self { conf, trail, first: Cell::new(first) }
+    fn resolver(folder: &std::path::Path, hosts: &str) -> Resolver {
+        let files = SystemFiles { resolv_conf: folder.join("resolv.conf"), hosts: folder.join("hosts") };
+        fs::write(&files.hosts, hosts).unwrap();
+        // A port that nothing listens on: a name that is asked for shows itself.
+        fs::write(&files.resolv_conf, "nameserver 127.255.255.254\nsearch ns.svc.x\n").unwrap();
+        Resolver::new(files)
     }
 
-    fn unfound(&self, got: &[(String, Miss)], what: &str) -> Unfound {
-        let reason = unfound::reason(got, what, self.conf.origin, self.trail.connect_timeout());
-        let certain =
-            got.iter().all(|(_, miss)| matches!(miss, Miss::NoName { doubt: false, .. } | Miss::NoData { .. }));
-        Unfound { reason, certain }
+    fn trail() -> Trail {
+        Trail::new(Bounds { attempt: BOUND, connect: Duration::from_millis(50) }, false)
     }
 
-    /// The addresses of the first step that has some, and the seconds for which they hold.
-    async fn addresses(&self, steps: &[Step], need: Need) -> Result<(Found, u32), Unfound> {
-        let found = search::walk(steps, async |name| self.both_families(name, need).await).await;
-        let (_, found) = found.map_err(|got| self.unfound(&got, "address"))?;
-        Ok(found)
-    }
-
-    /// The records of the first step that has some.
-    async fn records(&self, steps: &[Step], rtype: RecordType) -> Result<Records, Unfound> {
-        let ask = async |name: &str| {
-            self.one_type(name, rtype).await.map_err(|miss| {
-                let then = miss.then();
-                (miss, then)
-            })
-        };
-        match search::walk(steps, ask).await {
-            Ok((name, (records, _))) => Ok(Records { name, records }),
-            Err(got) => Err(self.unfound(&got, &format!("{rtype} record"))),
+    #[tokio::test]
+    async fn what_needs_no_question() {
+        let folder = tempfile::tempdir().unwrap();
+        let resolver = resolver(folder.path(), "10.0.0.1 db other\nfd00::1 DB\n10.0.0.2 localhost.x");
+        assert!(resolver.in_cluster());
+        for (name, found, source) in [
+            ("db", "10.0.0.1 fd00::1", Source::Hosts),
+            ("Other", "10.0.0.1", Source::Hosts),
+            ("localhost", "127.0.0.1 ::1", Source::Literal),
+            ("db.localhost.", "127.0.0.1 ::1", Source::Literal),
+            ("10.0.0.9", "10.0.0.9", Source::Literal),
+            ("::1", "::1", Source::Literal),
+        ] {
+            let it = resolver.find(name, Need::Both, &trail()).await.unwrap();
+            let ips: Vec<String> = it.addresses.iter().map(ToString::to_string).collect();
+            assert_eq!((ips.join(" ").as_str(), it.source), (found, source), "{name}");
         }
+        assert!(resolver.find("db.", Need::Both, &trail()).await.is_err());
     }
 
-    async fn both_families(&self, name: &str, need: Need) -> Result<(Found, u32), (Miss, Then)> {
-        let v4 = self.one_type(name, RecordType::A);
-        let v6 = async {
-            // `options no-aaaa` answers for the nameserver (resolv/res_send.c).
-            if self.conf.no_aaaa {
-                return Err(Miss::NoData { ttl: None, alias: None });
-            }
-            self.one_type(name, RecordType::AAAA).await
-        };
-        let (v4, v6) = families(v4, v6, need).await;
-        let (v4, v6) = match (v4, v6) {
-            (Some(Err(v4)), Some(Err(v6))) => return Err(Miss::of_both(v4, v6)),
-            either => either,
-        };
-        let bound = self.trail.connect_timeout();
-        let (mut addresses, mut ttl, mut missing) = (Vec::new(), u32::MAX, None);
-        for (family, outcome) in [("the IPv4 addresses", v4), ("the IPv6 addresses", v6)] {
-            match outcome {
-                Some(Ok((records, its_ttl))) => {
-                    ttl = ttl.min(its_ttl);
-                    addresses.extend(records.iter().filter_map(RData::ip_addr));
-                }
-                Some(Err(Miss::Trouble(each))) => missing = Some(unfound::beside(&each, name, family, bound)),
-                Some(Err(_)) | None => {}
-            }
-        }
-        Ok((Found { addresses, source: Source::Dns(name.to_owned()), missing }, ttl))
-    }
-
-    /// The records of one type that exactly `name` has, aliases followed, and for how many seconds they hold.
-    async fn one_type(&self, name: &str, rtype: RecordType) -> Result<(Vec<RData>, u32), Miss> {
-        let unaskable = || Miss::Trouble(vec![(self.conf.nameservers[0], Trouble::Unaskable)]);
-        let mut question = Question { name: full(name).ok_or_else(unaskable)?, rtype };
-        let original = question.name.clone();
-        let alias = |end: &Name| (*end != original).then(|| shown(end));
-        let mut seen = Vec::new();
-        let mut ttl = u32::MAX;
-        loop {
-            let (server, answer) = self.ask(&question, name).await.map_err(Miss::Trouble)?;
-            let denial = answer.denial_ttl();
-            match answer.content(&question, &mut seen) {
-                Content::Records(records, its_ttl) => return Ok((records, ttl.min(its_ttl))),
-                Content::NoName(end) => return Err(Miss::NoName { ttl: denial, alias: alias(&end), doubt: false }),
-                Content::NoData(end) => return Err(Miss::NoData { ttl: denial, alias: alias(&end) }),
-                Content::Alias(target) => {
-                    question.name = target;
-                    ttl = 0;
-                }
-                Content::Loop => {
-                    let chain = seen.iter().map(shown).collect();
-                    return Err(Miss::Trouble(vec![(server, Trouble::Loop(chain))]));
-                }
-            }
-        }
-    }
-
-    /// Puts one question to the nameservers, in order, within the bound on a question.
-    async fn ask(&self, question: &Question, name: &str) -> Result<(SocketAddr, Answer), Vec<(SocketAddr, Trouble)>> {
-        let count = self.conf.nameservers.len();
-        let bound = self.trail.connect_timeout();
-        let until = Instant::now() + bound;
-        // However short the bound, every nameserver gets its share of it.
-        let apart = JOIN.min(bound / u32::try_from(count).unwrap_or(1).max(1));
-        let order: Vec<usize> = (0..count).map(|at| (self.first.get() + at) % count).collect();
-        let pending = RefCell::new(Vec::new());
-        let attempt = async |at: usize| {
-            let server = self.conf.nameservers[at];
-            pending.borrow_mut().push(server);
-            self.wait_for(&pending.borrow(), name);
-            let answer = dns::ask(server, question, self.conf.use_vc, until).await;
-            pending.borrow_mut().retain(|other| *other != server);
-            answer
-        };
-        match staggered(&order, apart, attempt).await {
-            Ok((at, answer)) => {
-                // The rest of the walk begins with one that answers; the next attempt tries them in order again,
-                // for a later nameserver need not know every name.
-                self.first.set(at);
-                Ok((self.conf.nameservers[at], answer))
-            }
-            Err(failed) => Err(failed.into_iter().map(|(at, trouble)| (self.conf.nameservers[at], trouble)).collect()),
-        }
-    }
-
-    fn wait_for(&self, servers: &[SocketAddr], name: &str) {
-        let names: Vec<String> = servers.iter().map(|server| unfound::server(*server)).collect();
-        let word = if names.len() == 1 { "nameserver" } else { "nameservers" };
-        self.trail.enter(Stage::Resolve, format_args!("{word} {}, asked for {name}", names.join(" and ")));
-    }
-}
-
-/// A name out of an answer, as a person writes it.
-fn shown(name: &Name) -> String {
-    let text = name.to_ascii();
-    match text.strip_suffix('.') {
-        Some(bare) if !bare.is_empty() => bare.to_owned(),
-        _ => text,
-    }
-}
-
-/// Waits for both families, or with [`Need::First`] no more than 50 ms for the second once the first is there.
-async fn families<T, E>(
-    v4: impl Future<Output = Result<T, E>>,
-    v6: impl Future<Output = Result<T, E>>,
-    need: Need,
-) -> (Option<Result<T, E>>, Option<Result<T, E>>) {
-    let (mut v4, mut v6) = (pin!(v4), pin!(v6));
-    // Never more than the grace once one is there and enough; for ever else.
-    let enough = |first: &Result<T, E>| need == Need::First && first.is_ok();
-    tokio::select! {
-        biased;
-        first = &mut v4 => {
-            let second = if enough(&first) { time::timeout(GRACE, v6).await.ok() } else { Some(v6.await) };
-            (Some(first), second)
-        }
-        first = &mut v6 => {
-            let second = if enough(&first) { time::timeout(GRACE, v4).await.ok() } else { Some(v4.await) };
-            (second, Some(first))
-        }
+    #[tokio::test]
+    async fn the_hosts_file_is_read_anew_and_wins_over_localhost() {
+        let folder = tempfile::tempdir().unwrap();
+        let resolver = resolver(folder.path(), "");
+        assert!(resolver.find("db", Need::First, &trail()).await.is_err());
+        fs::write(folder.path().join("hosts"), "10.0.0.1 db\n10.0.0.2 localhost").unwrap();
+        assert_eq!(resolver.addresses("db", Need::First, &trail()).await.unwrap().len(), 1);
+        assert_eq!(resolver.find("localhost", Need::First, &trail()).await.unwrap().source, Source::Hosts);
+        assert!(matches!(resolver.absent("db", &trail()).await, Ok(Err(_))));
+        // No nameserver to say so: that a name is gone is then not known.
+        assert!(resolver.absent("web", &trail()).await.is_err());
     }
 }

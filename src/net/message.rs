@@ -169,3 +169,143 @@ impl Answer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hickory_resolver::proto::op::OpCode;
+    use hickory_resolver::proto::rr::rdata::{A, CNAME, SOA};
+
+    fn name(text: &str) -> Name {
+        Name::from_ascii(text).unwrap()
+    }
+
+    fn question(text: &str) -> Question {
+        Question { name: name(text), rtype: RecordType::A }
+    }
+
+    /// An answer to `A db.` under id 7, bent by `bend`.
+    fn packet(bend: impl FnOnce(&mut Message)) -> Vec<u8> {
+        let mut message = Message::new(7, MessageType::Response, OpCode::Query);
+        message.add_query(Query::query(name("db."), RecordType::A));
+        message.metadata.recursion_available = true;
+        bend(&mut message);
+        message.to_vec().unwrap()
+    }
+
+    fn alias(from: &str, to: &str) -> Record {
+        Record::from_rdata(name(from), 9, RData::CNAME(CNAME(name(to))))
+    }
+
+    fn address(owner: &str) -> Record {
+        Record::from_rdata(name(owner), 30, RData::A(A::new(10, 0, 0, 1)))
+    }
+
+    fn content(bend: impl FnOnce(&mut Message)) -> Content {
+        match read(&packet(bend), &question("db."), 7) {
+            Packet::Answer(answer) => answer.content(&question("db."), &mut Vec::new()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn only_an_answer_to_the_question_counts() {
+        let is = |packet: &[u8]| read(packet, &question("db."), 7);
+        assert!(matches!(is(&packet(|_| {})), Packet::Answer(_)));
+        assert!(matches!(
+            is(&packet(|it| it.queries = vec![Query::query(name("DB."), RecordType::A)])),
+            Packet::Answer(_)
+        ));
+        assert!(matches!(is(&packet(|it| it.metadata.id = 8)), Packet::Foreign));
+        assert!(matches!(is(&packet(|it| it.metadata.message_type = MessageType::Query)), Packet::Foreign));
+        assert!(matches!(
+            is(&packet(|it| it.queries = vec![Query::query(name("x."), RecordType::A)])),
+            Packet::Foreign
+        ));
+        assert!(matches!(
+            is(&packet(|it| it.queries = vec![Query::query(name("db."), RecordType::AAAA)])),
+            Packet::Foreign
+        ));
+        assert!(matches!(is(&packet(|it| it.queries.clear())), Packet::Foreign));
+        let refusal = packet(|it| {
+            it.queries.clear();
+            it.metadata.response_code = ResponseCode::FormErr;
+        });
+        assert!(matches!(is(&refusal), Packet::Answer(_)));
+        assert!(matches!(is(&packet(|it| it.metadata.truncation = true)), Packet::Truncated));
+        let whole = packet(|it| it.insert_answers(vec![address("db.")]));
+        assert!(matches!(is(&whole[..whole.len() - 1]), Packet::Garbled));
+        for bytes in [&b""[..], b"\0\x07", &[0xff; 64]] {
+            assert!(matches!(is(bytes), Packet::Foreign));
+        }
+    }
+
+    #[test]
+    fn records_are_those_of_the_name_and_of_what_it_is_an_alias_of() {
+        let chain = vec![alias("db.", "a."), alias("A.", "b."), address("b."), address("other.")];
+        assert!(matches!(content(|it| it.insert_answers(chain)), Content::Records(records, 9) if records.len() == 1));
+        assert_eq!(content(|it| it.insert_answers(vec![address("other.")])), Content::NoData(name("db.")));
+        let twice = vec![address("db."), address("db.")];
+        assert!(matches!(content(|it| it.insert_answers(twice)), Content::Records(records, 30) if records.len() == 1));
+    }
+
+    #[test]
+    fn aliases_end_somewhere_or_are_a_loop() {
+        let circle = vec![alias("db.", "a."), alias("a.", "db.")];
+        assert_eq!(content(|it| it.insert_answers(circle)), Content::Loop);
+        assert_eq!(content(|it| it.insert_answers(vec![alias("db.", "db.")])), Content::Loop);
+        let chain = |n: usize| {
+            let mut records: Vec<Record> = (1..n).map(|i| alias(&format!("n{i}."), &format!("n{}.", i + 1))).collect();
+            records.push(alias("db.", "n1."));
+            records.push(address(&format!("n{n}.")));
+            content(|it| it.insert_answers(records))
+        };
+        assert!(matches!(chain(ALIASES), Content::Records(..)));
+        assert_eq!(chain(ALIASES + 1), Content::Loop);
+        assert_eq!(content(|it| it.insert_answers(vec![alias("db.", "x.")])), Content::Alias(name("x.")));
+    }
+
+    #[test]
+    fn a_denial_says_how_long_it_may_be_kept() {
+        let soa = |ttl, minimum| {
+            Record::from_rdata(name("."), ttl, RData::SOA(SOA::new(name("."), name("."), 1, 1, 1, 1, minimum)))
+        };
+        let denied = packet(|it| {
+            it.metadata.response_code = ResponseCode::NXDomain;
+            it.add_authority(soa(30, 5));
+        });
+        let Packet::Answer(answer) = read(&denied, &question("db."), 7) else { panic!() };
+        assert_eq!(answer.denial_ttl(), Some(5));
+        assert_eq!(answer.content(&question("db."), &mut Vec::new()), Content::NoName(name("db.")));
+        // An alias into the zone of the SOA has no data there; no other server need be asked.
+        let ends = content(|it| {
+            it.insert_answers(vec![alias("db.", "x.")]);
+            it.add_authority(soa(30, 5));
+        });
+        assert_eq!(ends, Content::NoData(name("x.")));
+    }
+
+    #[test]
+    fn hostile_bytes_are_read_to_an_end() {
+        // A name that points at itself, one that points forward, and lengths beyond the packet.
+        let header = [0, 7, 0x80, 0, 0, 1, 0, 1, 0, 0, 0, 0];
+        for tail in [&[0xc0, 12, 0, 1, 0, 1][..], &[0xc0, 14, 0xc0, 12], &[0x3f, 1, 2], &[0xff; 500], &[0x40, 0]] {
+            let bytes = [&header[..], tail].concat();
+            assert!(matches!(read(&bytes, &question("db."), 7), Packet::Foreign | Packet::Garbled));
+        }
+        let mut many = packet(|it| it.insert_answers(vec![address("db.")]));
+        many[6] = 0xff;
+        assert!(matches!(read(&many, &question("db."), 7), Packet::Garbled));
+        // Any single byte of a good packet changed: never a panic.
+        let good = packet(|it| it.insert_answers(vec![alias("db.", "a."), address("a.")]));
+        for at in 0..good.len() {
+            for value in [0, 1, 0x3f, 0x40, 0x80, 0xc0, 0xff] {
+                let mut bytes = good.clone();
+                bytes[at] = value;
+                if let Packet::Answer(answer) = read(&bytes, &question("db."), 7) {
+                    answer.content(&question("db."), &mut Vec::new());
+                }
+            }
+        }
+    }
+}

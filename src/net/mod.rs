@@ -6,12 +6,15 @@ pub mod dns;
 pub mod hosts;
 pub mod lookup;
 pub mod message;
+#[cfg(test)]
+mod scripted;
 pub mod search;
 pub mod stagger;
 pub mod stream;
 #[cfg(feature = "tls")]
 pub mod tls;
 pub mod unfound;
+pub mod walk;
 
 use std::cell::OnceCell;
 

@@ -1,5 +1,6 @@
 //! Why a name was not found, in words: which names were asked, and what each got.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -189,7 +190,7 @@ pub fn reason(got: &[(String, Miss)], what: &str, origin: Origin, bound: Duratio
         };
         if let Some(ttl) = ttl {
             let ttl = humantime::format_duration(Duration::from_secs(ttl.into()));
-            text.push_str(&format!(" (a denial may be cached for up to {ttl})"));
+            let _ = write!(text, " (a denial may be cached for up to {ttl})");
         }
         return Reason::new(code, text).hint(ttl.map(|_| Hint::DenialCached));
     }

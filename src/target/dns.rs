@@ -147,13 +147,12 @@ impl Dns {
     /// Whether `records`, found at `at`, are what is expected; `missing` says that there may be more.
     fn judge(&self, records: &[RData], at: &str, missing: Option<&str>) -> Result<Ready, Reason> {
         let list = listed(records);
-        let (what, count) = match self.rtype {
-            Some(rtype) => (format!("{rtype} record"), records.len()),
+        let (what, count) = if let Some(rtype) = self.rtype {
+            (format!("{rtype} record"), records.len())
+        } else {
             // A name of two families has each of its servers twice, so the families are counted apart.
-            None => {
-                let v6 = records.iter().filter(|record| matches!(record, RData::AAAA(_))).count();
-                ("address".to_owned(), v6.max(records.len() - v6))
-            }
+            let v6 = records.iter().filter(|record| matches!(record, RData::AAAA(_))).count();
+            ("address".to_owned(), v6.max(records.len() - v6))
         };
         let more = missing.map(|words| format!("; {words}")).unwrap_or_default();
         if count < self.min {
