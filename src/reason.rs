@@ -207,6 +207,8 @@ pub enum Hint {
     UseHttps,
     /// Use `http:` for what speaks plain HTTP on this port.
     UseHttp,
+    /// Use `postgres:` for what speaks PostgreSQL's protocol.
+    UsePostgres,
     /// The server is there; the credentials are not accepted.
     Credentials,
     /// The server is there; the database is not.
@@ -289,10 +291,16 @@ impl Reason {
         self.hint
     }
 
+    /// What a person would call the same reason: its code and its key.
+    #[must_use]
+    pub fn identity(&self) -> (Code, &str) {
+        (self.code, &self.key)
+    }
+
     /// Whether a person would call the two the same.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
-        self.code == other.code && self.key == other.key
+        self.identity() == other.identity()
     }
 }
 
