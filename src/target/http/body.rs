@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use reqwest::header::CONTENT_ENCODING;
 
 use super::json::Value;
-use super::request::Answer;
+use super::send::Answer;
 use crate::reason::{Code, Reason, Stage};
 use crate::target::expect::Expectations;
 use crate::target::pattern::Pattern;

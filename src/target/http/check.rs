@@ -8,7 +8,7 @@ use reqwest::{StatusCode, Url};
 
 use super::body::Body;
 use super::instead;
-use super::request::Answer;
+use super::send::Answer;
 use crate::reason::{Class, Code, Hint, Reason};
 use crate::target::expect::Expectations;
 use crate::trail::Trail;

@@ -6,6 +6,8 @@ mod failure;
 mod instead;
 mod json;
 mod request;
+mod send;
+mod session;
 mod url;
 
 #[cfg(test)]
@@ -24,18 +26,24 @@ use crate::reason::{Code, Reason};
 use crate::trail::Trail;
 use check::{Check, Step};
 use request::Request;
+use send::Outgoing;
 use url::Location;
 
 /// What `http:` and `https:` expect beyond the common ones.
 pub const EXPECTATIONS: &[Spec] = &[
     Spec::value("status", "200,204,300-399"),
     Spec::value("method", "METHOD"),
-    Spec::value("header", "NAME:VALUE").repeatable(),
-    Spec::value("data", "TEXT"),
+    Spec::value("header", "NAME:VALUE or NAME:@FILE").repeatable(),
+    Spec::value("data", "TEXT or @FILE"),
     Spec::value("body", "TEXT"),
     Spec::value("match", "REGEX"),
     Spec::value("json", "/POINTER=VALUE").repeatable(),
     Spec::flag("follow"),
+    Spec::value("ca", "FILE"),
+    Spec::value("cert", "FILE"),
+    Spec::value("key", "FILE"),
+    Spec::value("servername", "NAME"),
+    Spec::flag("insecure"),
 ];
 
 /// Expectations whose values are nobody's business.
@@ -61,19 +69,25 @@ impl Http {
         }
         let Location { host, url, login, shown } = Location::parse(parts)?;
         let check = Check::parse(&parts.expectations)?;
-        let request = Request::parse(url, login, &parts.expectations)?;
+        let request = Request::parse(parts.kind, url, login, &parts.expectations)?;
         let shown = format!("{shown}{}", parts.expectations.shown(SECRET));
         Ok(Self { host, request, check, shown })
     }
 
     /// Sends the request to the first address that accepts a connection, and follows its redirects.
     pub async fn probe(&self, net: &Net, trail: &Trail) -> Result<Ready, Reason> {
+        let request = self.request.read(net)?;
         let addresses = connect::resolve(net, &self.host, self.request.port(), trail).await?;
-        self.ask(net, addresses, trail).await
+        self.ask(request, net, addresses, trail).await
     }
 
-    async fn ask(&self, net: &Net, mut addresses: Vec<SocketAddr>, trail: &Trail) -> Result<Ready, Reason> {
-        let mut request = self.request.clone();
+    async fn ask(
+        &self,
+        mut request: Outgoing,
+        net: &Net,
+        mut addresses: Vec<SocketAddr>,
+        trail: &Trail,
+    ) -> Result<Ready, Reason> {
         let mut host = self.host.clone();
         let mut followed = 0;
         loop {
@@ -107,6 +121,15 @@ impl Http {
     #[must_use]
     pub fn uses_tls(&self) -> bool {
         self.request.url().scheme() == "https"
+    }
+}
+
+impl Http {
+    /// What is worth a warning.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let insecure = self.request.is_insecure().then(|| "#insecure: its certificate is not verified".to_owned());
+        insecure.into_iter().collect()
     }
 }
 

@@ -140,6 +140,11 @@ fn ok(status: &str) -> String {
     format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\nok")
 }
 
+async fn ask(http: &Http, addresses: Vec<SocketAddr>, trail: &Trail) -> Result<Ready, Reason> {
+    let net = net();
+    http.ask(http.request.read(&net)?, &net, addresses, trail).await
+}
+
 async fn probe(text: &str) -> Result<Ready, Reason> {
     let http = parse(text);
     let trail = trail();
@@ -375,7 +380,7 @@ async fn a_post_goes_out_once_whatever_the_number_of_addresses() {
     let other = Server::start_at(&format!("127.0.0.2:{}", slow.address.port()), |_| ok("200 OK"));
     let http = parse("http://several/#data=a");
     let addresses = vec![slow.address, other.address];
-    let ready = http.ask(&net(), addresses, &trail()).await.unwrap();
+    let ready = ask(&http, addresses, &trail()).await.unwrap();
     assert_eq!(ready.note.unwrap(), format!("200 OK from {}", slow.address));
     assert_eq!((slow.seen().len(), other.seen().len()), (1, 0));
 }
@@ -386,9 +391,9 @@ async fn a_refused_address_is_followed_by_the_next_at_once() {
     let closed = SocketAddr::from(([127, 0, 0, 3], server.address.port()));
     let http = parse("http://several/");
     let trail = trail();
-    http.ask(&net(), vec![closed, server.address], &trail).await.unwrap();
+    ask(&http, vec![closed, server.address], &trail).await.unwrap();
     assert!(trail.started().elapsed() < Duration::from_millis(200));
-    let reason = http.ask(&net(), vec![closed, closed], &trail).await.unwrap_err();
+    let reason = ask(&http, vec![closed, closed], &trail).await.unwrap_err();
     assert_eq!(reason.code(), Code::ConnectRefused);
 }
 
