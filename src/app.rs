@@ -21,7 +21,7 @@ use crate::plan::{self, Color, Format, Plan, Planned, Verbosity};
 use crate::report::json::Json;
 use crate::report::lines::Lines;
 use crate::report::text::Text;
-use crate::report::{Event, Form, Report, termination};
+use crate::report::{Event, Form, Report, explain, termination};
 use crate::signal::Signals;
 use crate::trail::{Trail, short};
 use crate::vars::Env;
@@ -49,6 +49,15 @@ pub fn run(args: impl IntoIterator<Item = OsString>, vars: impl IntoIterator<Ite
         }
         Err(Usage::Wrong(why)) => return refuse(start, None, &env, &anyhow!(why)),
     };
+    if let Some(code) = &cli.explain {
+        return match explain::named(&code.to_string_lossy()) {
+            Ok(code) => {
+                print(&explain::explain(code));
+                Verdict::Ready
+            }
+            Err(why) => refuse(start, Some(&cli), &env, &anyhow!(why)),
+        };
+    }
     let plan = match Plan::new(&cli, &env) {
         Ok(plan) => plan,
         Err(error) => return refuse(start, Some(&cli), &env, &error),

@@ -99,6 +99,10 @@ pub struct Cli {
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     pub color: Option<OsString>,
 
+    /// Print what a reason's code means and what to look at
+    #[arg(long, value_name = "CODE", allow_hyphen_values = true)]
+    pub explain: Option<OsString>,
+
     /// Print this help
     #[arg(short, long, action = ArgAction::Help)]
     help: Option<bool>,

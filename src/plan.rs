@@ -471,7 +471,7 @@ mod tests {
     #[test]
     fn every_twin_is_an_option() {
         use clap::CommandFactory;
-        let without = ["once", "dry-run", "insecure", "help", "version"];
+        let without = ["once", "dry-run", "insecure", "explain", "help", "version"];
         let command = Cli::command();
         let options = command.get_arguments().filter_map(clap::Arg::get_long).filter(|name| !without.contains(name));
         let mut twins: Vec<String> = options.map(twin).collect();

@@ -1,5 +1,6 @@
 //! Events → what a person reads.
 
+pub mod explain;
 pub mod json;
 pub mod lines;
 pub mod termination;
