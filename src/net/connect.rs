@@ -5,12 +5,12 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::net::TcpSocket;
 use tokio::time;
 
 use super::Net;
 use super::lookup::Need;
+use super::stagger::staggered;
 use super::stream::Stream;
 use crate::reason::{Code, Hint, Reason, Stage};
 use crate::target::address::Host;
@@ -43,35 +43,12 @@ pub async fn race<T>(
     trail: &Trail,
     attempt: impl AsyncFn(SocketAddr) -> Result<T, Reason>,
 ) -> Result<T, Vec<(SocketAddr, Reason)>> {
-    let mut failed: Vec<(usize, Reason)> = Vec::new();
-    let mut running = FuturesUnordered::new();
-    let mut waiting = addresses.iter().copied().enumerate();
-    let mut next = waiting.next();
-    loop {
-        if let Some((at, address)) = next.take() {
-            // With several addresses the trail names the one that was tried last.
-            trail.enter(Stage::Connect, address);
-            let attempt = &attempt;
-            running.push(async move { (at, attempt(address).await) });
-            next = waiting.next();
-        }
-        let outcome = if next.is_some() {
-            match time::timeout(STAGGER, running.next()).await {
-                Ok(outcome) => outcome,
-                Err(_) => continue,
-            }
-        } else {
-            running.next().await
-        };
-        match outcome {
-            Some((_, Ok(ready))) => return Ok(ready),
-            Some((at, Err(reason))) => failed.push((at, reason)),
-            None if next.is_none() => break,
-            None => {}
-        }
-    }
-    failed.sort_by_key(|(at, _)| *at);
-    Err(failed.into_iter().map(|(at, reason)| (addresses[at], reason)).collect())
+    let attempt = async |address: SocketAddr| {
+        // With several addresses the trail names the one that was tried last.
+        trail.enter(Stage::Connect, address);
+        attempt(address).await
+    };
+    staggered(addresses, STAGGER, attempt).await.map(|(_, ready)| ready)
 }
 
 /// Connects to one address, on a fresh socket, within the connect timeout.
@@ -185,9 +162,18 @@ pub fn explain(net: &Net, host: &Host, failed: &[(SocketAddr, Reason)]) -> Reaso
 }
 
 fn hint(net: &Net, host: &Host, ip: IpAddr, code: Code) -> Option<Hint> {
+    let (within, outside) = match host {
+        Host::Name(name) => {
+            let within = net.resolver().in_cluster_zones(name);
+            // Names with a dot are meant to lie outside more often than not.
+            (within, within == Some(false) && !name.contains('.'))
+        }
+        Host::Ip(_) => (None, false),
+    };
     match code {
         Code::ConnectRefused if ip.is_loopback() => Some(Hint::NothingListens),
-        Code::ConnectRefused if matches!(host, Host::Name(_)) && net.resolver().in_cluster() => Some(Hint::NoReadyPod),
+        Code::ConnectRefused | Code::ConnectTimeout | Code::ConnectUnreachable if outside => Some(Hint::OutsideCluster),
+        Code::ConnectRefused if within == Some(true) => Some(Hint::NoReadyPod),
         Code::ConnectTimeout => Some(Hint::Dropped),
         _ => None,
     }
