@@ -21,10 +21,21 @@ const STAGGER: Duration = Duration::from_millis(250);
 
 /// The socket addresses behind `host`, in a new order for each attempt.
 pub async fn resolve(net: &Net, host: &Host, port: u16, trail: &Trail) -> Result<Vec<SocketAddr>, Reason> {
+    resolve_all(net, host, port, Need::First, trail).await
+}
+
+/// The same, of both families where that is needed.
+pub async fn resolve_all(
+    net: &Net,
+    host: &Host,
+    port: u16,
+    need: Need,
+    trail: &Trail,
+) -> Result<Vec<SocketAddr>, Reason> {
     match host {
         Host::Ip(ip) => Ok(vec![SocketAddr::new(*ip, port)]),
         Host::Name(name) => {
-            let ips = net.resolver().addresses(name, Need::First, trail).await?;
+            let ips = net.resolver().addresses(name, need, trail).await?;
             Ok(in_new_order(ips).into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
         }
     }

@@ -64,15 +64,15 @@ impl Miss {
     pub fn of_both(v4: Self, v6: Self) -> (Self, Then) {
         let longer = |a: Option<u32>, b: Option<u32>| a.max(b);
         match (v4, v6) {
-            (Self::NoName { ttl: a, alias, doubt }, Self::NoName { ttl: b, .. }) => {
-                (Self::NoName { ttl: longer(a, b), alias, doubt }, Then::GoOn)
-            }
             // Of a name that does not exist no family exists, whatever the other answer was (RFC 8020).
             (Self::NoName { ttl, alias, .. }, Self::Trouble(doubt))
             | (Self::Trouble(doubt), Self::NoName { ttl, alias, .. }) => {
                 (Self::NoName { ttl, alias, doubt }, Then::GoOn)
             }
-            (Self::NoName { ttl: a, alias, doubt }, Self::NoData { ttl: b, alias: None })
+            (
+                Self::NoName { ttl: a, alias, doubt },
+                Self::NoName { ttl: b, .. } | Self::NoData { ttl: b, alias: None },
+            )
             | (Self::NoData { ttl: a, alias: None }, Self::NoName { ttl: b, alias, doubt }) => {
                 (Self::NoName { ttl: longer(a, b), alias, doubt }, Then::GoOn)
             }

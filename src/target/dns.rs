@@ -41,7 +41,7 @@ pub struct Dns {
     server: Option<(Host, u16)>,
     name: Host,
     rtype: Option<RecordType>,
-    min: usize,
+    min: Option<usize>,
     has: Option<String>,
     gone: bool,
     shown: String,
@@ -83,7 +83,7 @@ impl Dns {
             }
             (name, _) => name,
         };
-        let min = parts.expectations.count("min")?.unwrap_or(1) as usize;
+        let min = parts.expectations.count("min")?.map(|min| min as usize);
         let has = parts.expectations.get("has").map(str::to_owned);
         if let (Some(value), None | Some(RecordType::A | RecordType::AAAA)) = (&has, rtype)
             && value.parse::<IpAddr>().is_err()
@@ -94,7 +94,7 @@ impl Dns {
             bail!("#has: expected a value, found nothing");
         }
         let gone = parts.expectations.has("gone");
-        if gone && (has.is_some() || parts.expectations.has("min")) {
+        if gone && (has.is_some() || min.is_some()) {
             bail!("#gone stands alone: what is gone has no records to count or to compare");
         }
         if gone && matches!(name, Host::Ip(_)) {
@@ -127,9 +127,9 @@ impl Dns {
         }
     }
 
-    /// With one address enough, one family is.
+    /// Where any address will do, one family will.
     fn need(&self) -> Need {
-        if self.min > 1 || self.has.is_some() || self.gone { Need::Both } else { Need::First }
+        if self.min.is_some() || self.has.is_some() || self.gone { Need::Both } else { Need::First }
     }
 
     /// The addresses of the server to ask, where the target names one.
@@ -153,7 +153,8 @@ impl Dns {
             ("address".to_owned(), v6.max(records.len() - v6))
         };
         let more = missing.map(|words| format!("; {words}")).unwrap_or_default();
-        if count < self.min {
+        let min = self.min.unwrap_or(1);
+        if count < min {
             let plural = if count == 1 {
                 ""
             } else if what.ends_with('s') {
@@ -162,7 +163,7 @@ impl Dns {
                 "s"
             };
             let family = if self.rtype.is_none() { " of one family" } else { "" };
-            let text = format!("{count} {what}{plural}{family} of {} expected: {list} ({at}){more}", self.min);
+            let text = format!("{count} {what}{plural}{family} of {min} expected: {list} ({at}){more}");
             return Err(Reason::new(Code::ExpectRecords, text).key(count));
         }
         if let Some(value) = &self.has
