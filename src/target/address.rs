@@ -61,7 +61,7 @@ impl Host {
             bail!("{FORM}; a name has at most 253 characters");
         }
         if labels.split('.').any(|label| label.is_empty() || label.len() > 63) {
-            bail!("{FORM}; each part of a name between the dots has 1 to 63 characters");
+            bail!("{FORM}; each label, the part between two dots, has 1 to 63 characters");
         }
         // RFC 3696 section 2: a top-level domain is never all digits, so this is an address with a mistake in it.
         if labels.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit())) {
