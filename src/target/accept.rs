@@ -9,7 +9,7 @@ use tokio::time;
 
 use super::expect::{Expectations, Spec, Zero};
 use super::pattern::Pattern;
-use crate::reason::{Code, Hint, Reason, Stage, printable};
+use crate::reason::{Code, Hint, Reason, Stage};
 use crate::trail::Trail;
 
 /// The expectations of a connection.
@@ -124,6 +124,83 @@ fn other(said: &[u8], peer: &impl Display) -> Reason {
     let shown: String = String::from_utf8_lossy(line).chars().take(SHOWN).collect();
     Reason::new(
         Code::ExpectBanner,
-        format!("{peer} says \"{}\" first, which is not what is expected", printable(&shown)),
+        format!("{peer} says \"{shown}\" first, which is not what is expected"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vars::{Env, Fill};
+    use tokio::io::AsyncWriteExt as _;
+
+    const SPECS: &[Spec] = &[HOLD, BANNER, BANNER_MATCH];
+
+    fn parse(text: &str) -> Result<Accept> {
+        let env = Env::default();
+        Accept::parse(&Expectations::parse(text.split('#').skip(1), "tcp", SPECS, Fill::from_env(&env))?)
+    }
+
+    async fn check(text: &str, pieces: &[&[u8]], ends: bool) -> Result<(), Reason> {
+        let bounds = crate::trail::Bounds { attempt: Duration::from_secs(1), connect: Duration::from_secs(1) };
+        let trail = Trail::new(bounds, false);
+        let (mut server, client) = tokio::io::duplex(64 * 1024);
+        let speak = async {
+            for piece in pieces {
+                server.write_all(piece).await.unwrap();
+                time::sleep(Duration::from_millis(20)).await;
+            }
+            if ends {
+                drop(server);
+            } else {
+                std::future::pending::<()>().await;
+            }
+            std::future::pending::<()>().await;
+        };
+        let accept = parse(text).unwrap();
+        tokio::select! {
+            () = speak => unreachable!(),
+            outcome = time::timeout(bounds.attempt, accept.check(client, &"10.0.0.1:22", &trail)) =>
+                outcome.unwrap_or_else(|_| Err(trail.cut_off())),
+        }
+    }
+
+    #[test]
+    fn what_is_refused() {
+        for (text, says) in [
+            ("#banner=", "found nothing"),
+            ("#banner-match=(", "regular expression"),
+            ("#banner=x#hold=1s", "leave #hold out"),
+        ] {
+            let message = format!("{:#}", parse(text).unwrap_err());
+            assert!(message.contains(says), "{text}: {message}");
+        }
+        assert!(parse(&format!("#banner={}", "x".repeat(4097))).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_connection_has_to_stay_open() {
+        assert!(check("", &[], false).await.is_ok());
+        assert!(check("", &[b"220 mail"], true).await.is_ok());
+        assert_eq!(check("", &[], true).await.unwrap_err().code(), Code::ProtocolClosed);
+        assert!(check("#hold=0", &[], true).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn banners() {
+        let ssh: &[&[u8]] = &[b"SSH-2.0-", b"OpenSSH_9.2\r\n"];
+        assert!(check("#banner=SSH-2.0-OpenSSH", ssh, false).await.is_ok());
+        assert!(check("#banner-match=^SSH-2\\.0-\\w+_9", ssh, false).await.is_ok());
+        assert!(check("#banner=SSH#banner-match=9\\.2\\r\\n$", ssh, false).await.is_ok());
+        let reason = check("#banner=220 ", ssh, false).await.unwrap_err();
+        assert_eq!(reason.code(), Code::ExpectBanner);
+        assert_eq!(reason.text(), "10.0.0.1:22 says \"SSH-2.0-OpenSSH_9.2\" first, which is not what is expected");
+        assert_eq!(check("#banner=220 ", ssh, true).await.unwrap_err().code(), Code::ExpectBanner);
+        assert_eq!(check("#banner=220 ", &[], true).await.unwrap_err().code(), Code::ProtocolClosed);
+        assert_eq!(check("#banner=220 ", &[], false).await.unwrap_err().code(), Code::ProtocolTimeout);
+        let endless: Vec<&[u8]> = vec![&[b'a'; 512]; 12];
+        assert_eq!(check("#banner=b", &endless, false).await.unwrap_err().code(), Code::ExpectBanner);
+        let hostile = check("#banner=b", &[b"\x1b[2J\xff\n"], true).await.unwrap_err();
+        assert!(hostile.text().contains("\\u{1b}[2J"), "{}", hostile.text());
+    }
 }
