@@ -2,9 +2,17 @@
 //!
 //! Nothing here is a public API: it changes with the binary and promises nothing to other crates.
 
+pub mod app;
+pub mod backoff;
+pub mod cli;
+pub mod gate;
 pub mod net;
+pub mod plan;
 pub mod reason;
+pub mod report;
 pub mod secret;
+pub mod signal;
 pub mod target;
 pub mod trail;
 pub mod vars;
+pub mod verdict;

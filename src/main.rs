@@ -1,1 +1,15 @@
-fn main() {}
+//! waitgate: hold a gate shut until what stands behind it is ready.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // A panic is a defect of ours, and still "anything else": status 1, not the abort's 134.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let lines = waitgate::report::lines::Lines::new(waitgate::plan::Verbosity::Quiet);
+        lines.print(&format!("waitgate: internal error at {place}: please report it"));
+        #[expect(clippy::disallowed_methods, reason = "main ends the process, here too")]
+        std::process::exit(1);
+    }));
+    ExitCode::from(&waitgate::app::run(std::env::args_os(), std::env::vars_os()))
+}

@@ -113,7 +113,7 @@ impl Trail {
     #[must_use]
     pub fn cut_off(&self) -> Reason {
         let awaited = self.awaited.borrow();
-        let after = humantime::format_duration(rounded(self.started.elapsed()));
+        let after = short(self.started.elapsed());
         match self.stage.get() {
             Stage::Local => {
                 Reason::new(Code::LocalSocket, format!("the attempt had not reached the network after {after}"))
@@ -138,12 +138,16 @@ impl Trail {
     }
 }
 
-/// A duration as a person reads it: to the tenth of a second above one, to the millisecond below.
+/// A duration as a person reads it: `850ms`, `12.3s`, `2m 5s`.
 #[must_use]
-pub fn rounded(duration: Duration) -> Duration {
-    let step = if duration < Duration::from_secs(1) { 1 } else { 100 };
-    let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    Duration::from_millis(millis.saturating_add(step / 2) / step * step)
+pub fn short(duration: Duration) -> String {
+    match duration.as_millis() {
+        0 => "0s".into(),
+        millis @ 1..1000 => format!("{millis}ms"),
+        millis @ 1000..60_000 if millis % 1000 < 100 => format!("{}s", millis / 1000),
+        millis @ 1000..60_000 => format!("{}.{}s", millis / 1000, millis % 1000 / 100),
+        _ => humantime::format_duration(Duration::from_secs(duration.as_secs())).to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -158,7 +162,7 @@ mod tests {
         assert_eq!(trail.cut_off().code(), Code::LocalSocket);
         trail.enter(Stage::Resolve, "nameserver 10.96.0.10, asked for db.");
         tokio::time::advance(Duration::from_millis(1240)).await;
-        assert_eq!(trail.cut_off().text(), "no answer from nameserver 10.96.0.10, asked for db. within 1s 200ms");
+        assert_eq!(trail.cut_off().text(), "no answer from nameserver 10.96.0.10, asked for db. within 1.2s");
         trail.enter(Stage::Connect, "10.0.0.1:5432");
         assert!(!trail.accepted());
         trail.accept();
@@ -168,5 +172,20 @@ mod tests {
         let stages: Vec<_> = trail.timings().into_iter().map(|(stage, _)| stage).collect();
         assert_eq!(stages, [Stage::Resolve, Stage::Connect, Stage::Tls]);
         assert_eq!(trail.timings()[0].1, Duration::from_millis(1240));
+    }
+
+    #[test]
+    fn durations_read_well() {
+        for (millis, text) in [
+            (0, "0s"),
+            (850, "850ms"),
+            (3000, "3s"),
+            (3049, "3s"),
+            (12_345, "12.3s"),
+            (125_900, "2m 5s"),
+            (900_000, "15m"),
+        ] {
+            assert_eq!(short(Duration::from_millis(millis)), text);
+        }
     }
 }

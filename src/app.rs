@@ -1,0 +1,282 @@
+//! From argv to a verdict: start the runtime, race the gate against the deadline and the signals, report, exec.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{IsTerminal as _, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use futures_util::FutureExt as _;
+use rustix::fs::Access;
+use rustix::process::{Resource, getrlimit};
+use tokio::time::{self, Instant};
+
+use crate::cli::{Cli, Usage};
+use crate::gate::{Board, Gate};
+use crate::net::Net;
+use crate::net::conf::SystemFiles;
+use crate::plan::{self, Color, Format, Plan, Planned, Verbosity};
+use crate::report::json::Json;
+use crate::report::lines::Lines;
+use crate::report::text::Text;
+use crate::report::{Event, Form, Report, explain, termination};
+use crate::signal::Signals;
+use crate::trail::{Trail, short};
+use crate::vars::Env;
+use crate::verdict::{Standing, Verdict};
+
+/// Attempts under way at once, at most; a quarter of the file descriptors is the other bound.
+const IN_FLIGHT: usize = 256;
+
+/// The largest CA file that is read: the Mozilla bundle has 0.2 MB.
+const LONGEST_CA_FILE: u64 = 1024 * 1024;
+
+/// Where programs are looked for without a PATH, as execvp has it in musl.
+const DEFAULT_PATH: &str = "/usr/local/bin:/bin:/usr/bin";
+
+/// Runs waitgate with these arguments (the program's name first) and this environment. With a command, and
+/// all being well, it does not return.
+pub fn run(args: impl IntoIterator<Item = OsString>, vars: impl IntoIterator<Item = (OsString, OsString)>) -> Verdict {
+    let start = Instant::now();
+    let env: Env = vars.into_iter().collect();
+    let cli = match Cli::from_args(args) {
+        Ok(cli) => cli,
+        Err(Usage::Asked(text)) => {
+            print(&text);
+            return Verdict::Ready;
+        }
+        Err(Usage::Wrong(why)) => return refuse(start, None, &env, &anyhow!(why)),
+    };
+    if let Some(code) = &cli.explain {
+        return match explain::named(&code.to_string_lossy()) {
+            Ok(code) => {
+                print(&explain::explain(code));
+                Verdict::Ready
+            }
+            Err(why) => refuse(start, Some(&cli), &env, &anyhow!(why)),
+        };
+    }
+    let plan = match Plan::new(&cli, &env) {
+        Ok(plan) => plan,
+        Err(error) => return refuse(start, Some(&cli), &env, &error),
+    };
+    if plan.dry_run {
+        print(&plan.describe());
+        let report = Report::new(Form::Text(Text::new(start, false)));
+        let warn = || plan.warnings.iter().for_each(|warning| report.tell(&Event::Warning(warning)));
+        tracing::subscriber::with_default(Lines::new(plan.verbosity), warn);
+        return Verdict::Ready;
+    }
+    let ready_to_run = command(&plan.command, &env).and_then(|command| Ok((command, net(&plan)?)));
+    let (command, net) = match ready_to_run {
+        Ok(both) => both,
+        Err(error) => return refuse(start, Some(&cli), &env, &error),
+    };
+    let report = Report::new(form(plan.format, plan.color, &env, start));
+    let verdict = tracing::subscriber::with_default(Lines::new(plan.verbosity), || wait(&plan, &net, &report, start));
+    match (&verdict, command) {
+        (Verdict::Ready, Some(mut command)) => {
+            // Same pid, the arguments and the environment as found. std puts an ignored SIGPIPE back to its
+            // default, execve does so for the signals that we handle.
+            let error = command.exec();
+            let why = anyhow!("cannot run the command: {}", words(&error));
+            refuse(start, Some(&cli), &env, &why)
+        }
+        _ => verdict,
+    }
+}
+
+/// Waits and reports, the termination message included.
+fn wait(plan: &Plan, net: &Net, report: &Report, start: Instant) -> Verdict {
+    for warning in &plan.warnings {
+        report.tell(&Event::Warning(warning));
+    }
+    if plan.insecure {
+        report.tell(&Event::Warning("--insecure: certificates are not verified"));
+    }
+    let board = Board::new(plan);
+    let verdict = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => {
+            let verdict = runtime.block_on(race(plan, net, &board, report, start));
+            // Attempts are dropped, not awaited.
+            runtime.shutdown_background();
+            verdict
+        }
+        Err(error) => Verdict::Refused(format!("cannot start: {}", words(&error))),
+    };
+    let standings = board.standings(plan);
+    report.tell(&Event::Verdict { verdict: &verdict, standings: &standings });
+    leave(plan.termination_log.as_deref(), &verdict, &standings, start);
+    verdict
+}
+
+/// Every way in which a run can end.
+async fn race(plan: &Plan, net: &Net, board: &Board, report: &Report, start: Instant) -> Verdict {
+    let mut signals = match Signals::install() {
+        Ok(signals) => signals,
+        Err(error) => return Verdict::Refused(format!("cannot handle signals: {}", words(&error))),
+    };
+    report.tell(&Event::Start(plan));
+    let tell = |event: Event<'_>| report.tell(&event);
+    let probe = async |planned: &Planned, trail: &Trail| planned.target.probe(net, trail).await;
+    let gate = Gate::new(plan, board, &tell, in_flight(), probe);
+    let verdict = tokio::select! {
+        biased;
+        signal = signals.arrived() => Verdict::Interrupted(signal),
+        timeout = deadline(start, plan.timeout) => Verdict::TimedOut(timeout, None),
+        verdict = gate.run() => verdict,
+    };
+    if verdict != Verdict::Ready {
+        return verdict;
+    }
+    // The deadline does not count any more; a signal still does, up to the last moment before exec.
+    let settle = async {
+        let pause = part(plan.settle);
+        if !pause.is_zero() {
+            report.tell(&Event::Settle(pause));
+            time::sleep(pause).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        signal = signals.arrived() => Verdict::Interrupted(signal),
+        () = settle => signals.arrived().now_or_never().map_or(Verdict::Ready, Verdict::Interrupted),
+    }
+}
+
+/// Ends with the timeout when that much time has passed since `start`; without one, never.
+async fn deadline(start: Instant, timeout: Option<Duration>) -> Duration {
+    match timeout {
+        Some(timeout) => {
+            time::sleep_until(start + timeout).await;
+            timeout
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// A random part of `whole`.
+fn part(whole: Duration) -> Duration {
+    let random = getrandom::u32().unwrap_or(u32::MAX);
+    whole.mul_f64(f64::from(random) / f64::from(u32::MAX))
+}
+
+fn in_flight() -> usize {
+    let descriptors = getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok());
+    descriptors.map_or(IN_FLIGHT, |limit| (limit / 4).clamp(1, IN_FLIGHT))
+}
+
+/// Says what was wrong with the input, on stderr and in the termination message.
+fn refuse(start: Instant, cli: Option<&Cli>, env: &Env, error: &anyhow::Error) -> Verdict {
+    let verdict = Verdict::Refused(format!("{error:#}"));
+    let format = plan::log_format(cli, env).unwrap_or_default();
+    let report = Report::new(form(format, Color::Auto, env, start));
+    let event = Event::Verdict { verdict: &verdict, standings: &[] };
+    tracing::subscriber::with_default(Lines::new(Verbosity::Normal), || report.tell(&event));
+    let path = plan::termination_log(cli, env).unwrap_or_default();
+    leave(path.as_deref(), &verdict, &[], start);
+    verdict
+}
+
+fn leave(path: Option<&Path>, verdict: &Verdict, standings: &[Standing], start: Instant) {
+    let message = termination::message(verdict, standings, &short(start.elapsed()));
+    if let (Some(path), Some(message)) = (path, message) {
+        termination::leave(path, &message);
+    }
+}
+
+/// What was asked for goes to stdout; a reader that has left is no failure.
+fn print(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+fn form(format: Format, color: Color, env: &Env, start: Instant) -> Form {
+    match format {
+        Format::Text => Form::Text(Text::new(start, is_colored(color, env))),
+        Format::Json => Form::Json(Json::new(start)),
+    }
+}
+
+/// Colour as asked for; by default on a terminal, unless NO_COLOR is set to anything (no-color.org).
+fn is_colored(color: Color, env: &Env) -> bool {
+    match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => env.get("NO_COLOR").is_none_or(OsStr::is_empty) && std::io::stderr().is_terminal(),
+    }
+}
+
+/// The network, with the CA file read and checked where one is given.
+fn net(plan: &Plan) -> Result<Net> {
+    let named = || plan.ca_file.as_ref().map(|(from, path)| format!("{from} {}", path.display())).unwrap_or_default();
+    let ca_file = plan.ca_file.as_ref().map(|(_, path)| read_ca_file(path).with_context(named)).transpose()?;
+    #[cfg(feature = "tls")]
+    {
+        let tls = crate::net::tls::Tls::new(ca_file.as_deref(), plan.insecure).with_context(named)?;
+        Ok(Net::new(SystemFiles::default(), tls))
+    }
+    #[cfg(not(feature = "tls"))]
+    {
+        drop(ca_file);
+        Ok(Net::new(SystemFiles::default()))
+    }
+}
+
+fn read_ca_file(path: &Path) -> Result<Vec<u8>> {
+    let about = std::fs::metadata(path).map_err(|error| anyhow!("cannot be read: {}", words(&error)))?;
+    if !about.is_file() {
+        bail!("expected a regular file with certificates in PEM");
+    }
+    if about.len() > LONGEST_CA_FILE {
+        bail!("expected at most 1 MiB of certificates in PEM");
+    }
+    std::fs::read(path).map_err(|error| anyhow!("cannot be read: {}", words(&error)))
+}
+
+/// The command, found and executable before anything is probed.
+fn command(argv: &[OsString], env: &Env) -> Result<Option<Command>> {
+    let Some((name, arguments)) = argv.split_first() else { return Ok(None) };
+    let path = find(name, env.get("PATH").unwrap_or(OsStr::new(DEFAULT_PATH)))?;
+    let mut command = Command::new(path);
+    command.arg0(name).args(arguments);
+    Ok(Some(command))
+}
+
+/// The file that execvp would run.
+fn find(name: &OsStr, path: &OsStr) -> Result<PathBuf> {
+    let shown = crate::reason::printable(&name.to_string_lossy());
+    if name.is_empty() {
+        bail!("the command behind -- is empty: name a program");
+    }
+    let is_path = name.as_encoded_bytes().contains(&b'/');
+    let candidates: Vec<PathBuf> = if is_path {
+        vec![name.into()]
+    } else {
+        // An empty entry is the working folder (POSIX, environment variables: PATH).
+        std::env::split_paths(path)
+            .map(|folder| if folder.as_os_str().is_empty() { Path::new(".").join(name) } else { folder.join(name) })
+            .collect()
+    };
+    let mut found = false;
+    for candidate in candidates {
+        let Ok(about) = std::fs::metadata(&candidate) else { continue };
+        found = true;
+        if about.is_file() && rustix::fs::access(&candidate, Access::EXEC_OK).is_ok() {
+            return Ok(candidate);
+        }
+    }
+    if found {
+        bail!("the command {shown} is not executable: make it so, or name another");
+    }
+    let place = if is_path { "there is no such file" } else { "it is in none of the folders of PATH" };
+    bail!("the command {shown} is not found: {place}");
+}
+
+/// An operating system's error in words, without the number that std appends.
+fn words(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+}

@@ -1,0 +1,234 @@
+//! The command line: raw text and flags, and the help. Nothing here touches the world, and no
+//! value is looked at: clap would echo a bad one, and it may be a secret.
+
+use std::ffi::OsString;
+
+use clap::{ArgAction, CommandFactory, Parser};
+
+use crate::target::expect::distance;
+
+/// The raw command line.
+#[derive(Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "a flag is a bool")]
+#[command(
+    name = "waitgate",
+    version,
+    about = ABOUT,
+    long_about = None,
+    help_template = "{about}\n\nUsage: {usage}\n\n{options}\n\n{after-help}",
+    args_override_self = true,
+    disable_help_flag = true,
+    disable_version_flag = true,
+    override_usage = "waitgate [OPTIONS] <TARGET>... [-- <COMMAND> [ARG]...]",
+    after_help = AFTER
+)]
+pub struct Cli {
+    /// What to wait for
+    #[arg(value_name = "TARGET", hide = true)]
+    pub targets: Vec<OsString>,
+
+    /// Run in place of waitgate once all is ready
+    #[arg(value_name = "COMMAND", last = true, hide = true)]
+    pub command: Vec<OsString>,
+
+    /// Give up on everything after this long; 0 waits for ever [default: 15m]
+    #[arg(short, long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub timeout: Option<OsString>,
+
+    /// Bound on one attempt, resolving and connecting included [default: 3s]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub attempt_timeout: Option<OsString>,
+
+    /// Bound on each DNS question, and on connecting to one address [default: 1s]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub connect_timeout: Option<OsString>,
+
+    /// Longest pause between two attempts [default: 250ms to 10s, by reason]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub max_pause: Option<OsString>,
+
+    /// Ready answers in a row before a target counts [default: 1]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub successes: Option<OsString>,
+
+    /// Sleep before the first attempt
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub initial_delay: Option<OsString>,
+
+    /// Once ready, sleep a random part of this, so that a fleet does not start in step
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub settle: Option<OsString>,
+
+    /// Probe all targets at once
+    #[arg(long)]
+    pub parallel: bool,
+
+    /// One attempt each, in order, stopping at the first that is not ready (--parallel: all)
+    #[arg(long)]
+    pub once: bool,
+
+    /// Print the plan, secrets hidden, and probe nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// More roots for https: and postgres:; the Mozilla roots are built in
+    #[arg(long, value_name = "PEM")]
+    pub ca_file: Option<OsString>,
+
+    /// Do not verify certificates
+    #[arg(long)]
+    pub insecure: bool,
+
+    /// Where to leave the reason when not ready; empty: nowhere [default: /dev/termination-log]
+    #[arg(long, value_name = "PATH")]
+    pub termination_log: Option<OsString>,
+
+    /// text, or json: an object a line [default: text]
+    #[arg(long, value_name = "FORMAT", allow_hyphen_values = true)]
+    pub log_format: Option<OsString>,
+
+    /// Print nothing but a failed run's verdict
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// Print a line for each attempt
+    #[arg(short, long)]
+    pub verbose: bool,
+
+    /// auto, always or never [default: auto]
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
+    pub color: Option<OsString>,
+
+    /// Print what a reason's code means and what to look at
+    #[arg(long, value_name = "CODE", allow_hyphen_values = true)]
+    pub explain: Option<OsString>,
+
+    /// Print this help
+    #[arg(short, long, action = ArgAction::Help)]
+    help: Option<bool>,
+
+    /// Print the version
+    #[arg(short = 'V', long, action = ArgAction::Version)]
+    version: Option<bool>,
+}
+
+const ABOUT: &str = "\
+Hold a gate shut until what stands behind it is ready.
+
+Each TARGET is an address with what is expected of it, ADDRESS#name=value#...:
+  dns:NAME                     the name has an address
+  tcp:HOST:PORT                a connection is accepted and stays open
+  http://HOST[:PORT]/PATH      GET is answered with 200 to 399; also https:
+  postgres:HOST:PORT           the server accepts connections
+  postgres://USER:PASSWORD@HOST/DATABASE
+                               the login works
+  env:NAME                     the address is the value of the environment variable NAME
+
+Targets are probed in the order given, until all are ready: exit status 0. Anything else is 1.
+With a COMMAND behind --, it then runs in place of waitgate.";
+
+const AFTER: &str = "\
+Any target takes #timeout=, #attempt-timeout=, #connect-timeout=, #max-pause= and #successes= for itself.
+$(NAME) in a target or an option's value is filled from the environment.
+Each option with a value, and --parallel, --quiet and --verbose, can be set as WAITGATE_NAME
+(WAITGATE_MAX_PAUSE=5s); the command line wins.";
+
+impl Cli {
+    /// Parses argv, the program's name first.
+    pub fn from_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, Usage> {
+        Self::try_parse_from(args).map_err(|error| Usage::from(&error))
+    }
+}
+
+/// What to print instead of a run.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// What was asked for, for stdout.
+    Asked(String),
+    /// What was wrong, for stderr.
+    Wrong(String),
+}
+
+impl From<&clap::Error> for Usage {
+    fn from(error: &clap::Error) -> Self {
+        use clap::error::{ContextKind, ContextValue, ErrorKind};
+        let context = |kind| match error.get(kind) {
+            Some(ContextValue::String(text)) => Some(text.as_str()),
+            Some(ContextValue::Strings(texts)) => texts.first().map(String::as_str),
+            _ => None,
+        };
+        // clap's own sentence would repeat what was typed, which may hold a secret: only what has the
+        // shape of an option's name is repeated.
+        let option = context(ContextKind::InvalidArg).map(|arg| arg.split([' ', '=']).next().unwrap_or_default());
+        let option = option.filter(|arg| {
+            arg.starts_with('-') && arg.len() <= 24 && arg.bytes().all(|b| b == b'-' || b.is_ascii_lowercase())
+        });
+        Self::Wrong(match (error.kind(), option) {
+            (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion, _) => return Self::Asked(error.to_string()),
+            (ErrorKind::UnknownArgument, Some(option)) => {
+                let meant = nearest(option).map(|known| format!(": did you mean --{known}?")).unwrap_or_default();
+                format!(
+                    "there is no option {option}{meant} (waitgate --help lists the options; the command to run stands behind --)"
+                )
+            }
+            (ErrorKind::UnknownArgument, None) => {
+                "expected an option that waitgate --help lists: what stands here begins with '-' and is none of them"
+                    .into()
+            }
+            (ErrorKind::InvalidValue | ErrorKind::WrongNumberOfValues, Some(option)) => {
+                format!("{option} needs a value: write {option}=VALUE")
+            }
+            (ErrorKind::TooManyValues, Some(option)) => format!("{option} takes no value: write {option} alone"),
+            _ => "expected: waitgate [OPTIONS] <TARGET>... [-- <COMMAND> [ARG]...]; see waitgate --help".into(),
+        })
+    }
+}
+
+/// The long option that `typed` is at most two letters away from.
+fn nearest(typed: &str) -> Option<String> {
+    let command = Cli::command();
+    let known = command.get_arguments().filter_map(clap::Arg::get_long);
+    let near = known.map(|name| (distance(typed.trim_start_matches('-'), name), name)).min()?;
+    (near.0 <= 2).then(|| near.1.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, Usage> {
+        Cli::from_args(std::iter::once("waitgate").chain(line.split_whitespace()).map(OsString::from))
+    }
+
+    fn wrong(line: &str) -> String {
+        match parse(line).unwrap_err() {
+            Usage::Wrong(text) => text,
+            Usage::Asked(text) => panic!("asked: {text}"),
+        }
+    }
+
+    #[test]
+    fn clap_finds_no_fault_with_it() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_stand_anywhere_and_the_last_one_wins() {
+        let cli = parse("tcp:a:1 -t 5s dns:b --timeout=6s --parallel -- sh -c x --parallel -t").unwrap();
+        assert_eq!(cli.timeout.unwrap(), "6s");
+        assert_eq!(cli.targets, ["tcp:a:1", "dns:b"]);
+        assert_eq!(cli.command, ["sh", "-c", "x", "--parallel", "-t"]);
+        assert!(cli.parallel && !cli.once);
+    }
+
+    #[test]
+    fn mistakes_are_named_and_values_are_not_repeated() {
+        assert!(wrong("--timeuot=hunter2 tcp:a:1").contains("no option --timeuot: did you mean --timeout?"));
+        assert!(!wrong("--timeuot=hunter2 tcp:a:1").contains("hunter2"));
+        assert!(!wrong("--Hunter2 tcp:a:1").contains("unter2"));
+        assert_eq!(wrong("--once=hunter2"), "--once takes no value: write --once alone");
+        assert_eq!(wrong("tcp:a:1 --timeout"), "--timeout needs a value: write --timeout=VALUE");
+        assert!(matches!(parse("--help").unwrap_err(), Usage::Asked(text) if text.contains("--max-pause")));
+        assert!(matches!(parse("-V").unwrap_err(), Usage::Asked(text) if text.starts_with("waitgate 0.")));
+    }
+}

@@ -1,0 +1,447 @@
+//! The loop: targets in order or in parallel, attempts and pauses.
+//!
+//! It knows no deadline of the run and no signal: the application drops it where it stands, and what every
+//! target was waiting for is still on the [`Board`].
+
+use std::cell::{Ref, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::Semaphore;
+use tokio::time::{self, Instant};
+
+use crate::backoff::{Backoff, jitter};
+use crate::plan::{Plan, Planned};
+use crate::reason::Reason;
+use crate::report::Event;
+use crate::target::Ready;
+use crate::trail::Trail;
+use crate::verdict::{Standing, Verdict};
+
+/// An attempt that has hung for this long says more about now than the one before it.
+const TELLING: Duration = Duration::from_millis(500);
+
+/// After how long the first heartbeat comes, and how far apart the next ones are.
+const FIRST_BEAT: Duration = Duration::from_secs(10);
+const BEAT: Duration = Duration::from_secs(30);
+
+/// Where each target stands; outlives the attempts that write on it.
+#[derive(Default)]
+pub struct Board(RefCell<Vec<Row>>);
+
+#[derive(Default)]
+struct Row {
+    attempts: u32,
+    last: Option<Reason>,
+    running: Option<Rc<Trail>>,
+    ready: bool,
+    begun: Option<Instant>,
+}
+
+impl Row {
+    /// Why it is not ready, seen from now: the attempt under way, if it has hung for long enough to be
+    /// the better witness, else the last one that ended.
+    fn reason(&self) -> Option<Reason> {
+        let hangs = |trail: &&Rc<Trail>| self.last.is_none() || trail.started().elapsed() >= TELLING;
+        match self.running.as_ref().filter(hangs) {
+            Some(trail) => Some(trail.cut_off()),
+            None => self.last.clone(),
+        }
+    }
+}
+
+impl Board {
+    /// A board for the targets of `plan`.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        Self(RefCell::new(plan.targets.iter().map(|_| Row::default()).collect()))
+    }
+
+    /// Where every target stands now, in declared order.
+    #[must_use]
+    pub fn standings(&self, plan: &Plan) -> Vec<Standing> {
+        let standing = |(planned, row): (&Planned, &Row)| Standing {
+            target: planned.shown.clone(),
+            attempts: row.attempts,
+            ready: row.ready,
+            reason: if row.ready { None } else { row.reason() },
+        };
+        plan.targets.iter().zip(self.0.borrow().iter()).map(standing).collect()
+    }
+
+    fn row(&self, at: usize) -> Ref<'_, Row> {
+        Ref::map(self.0.borrow(), |rows| &rows[at])
+    }
+
+    fn update<T>(&self, at: usize, change: impl FnOnce(&mut Row) -> T) -> T {
+        change(&mut self.0.borrow_mut()[at])
+    }
+}
+
+/// One run over a plan; `probe` tries a target once.
+pub struct Gate<'a, P> {
+    plan: &'a Plan,
+    board: &'a Board,
+    report: &'a dyn Fn(Event<'_>),
+    probe: P,
+    in_flight: Semaphore,
+}
+
+/// A target that did not get ready: how that ends the run.
+type Ended = Verdict;
+
+impl<'a, P: AsyncFn(&Planned, &Trail) -> Result<Ready, Reason>> Gate<'a, P> {
+    /// A gate that has at most `in_flight` attempts under way at once.
+    pub fn new(plan: &'a Plan, board: &'a Board, report: &'a dyn Fn(Event<'_>), in_flight: usize, probe: P) -> Self {
+        Self { plan, board, report, probe, in_flight: Semaphore::new(in_flight.max(1)) }
+    }
+
+    /// Sleeps the initial delay, then waits until every target is ready or the run has to end without.
+    pub async fn run(&self) -> Verdict {
+        if !self.plan.initial_delay.is_zero() {
+            time::sleep(self.plan.initial_delay).await;
+        }
+        let wait = async {
+            match (self.plan.parallel, self.plan.once) {
+                (false, false) => self.in_order().await,
+                (true, false) => self.all_at_once().await,
+                (false, true) => self.once_in_order().await,
+                (true, true) => self.once_all().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            outcome = wait => outcome.err().unwrap_or(Verdict::Ready),
+            () = self.heartbeat() => Verdict::Ready,
+        }
+    }
+
+    async fn in_order(&self) -> Result<(), Ended> {
+        for at in 0..self.plan.targets.len() {
+            self.until_ready(at).await?;
+        }
+        Ok(())
+    }
+
+    async fn all_at_once(&self) -> Result<(), Ended> {
+        let mut waits: FuturesUnordered<_> = (0..self.plan.targets.len()).map(|at| self.until_ready(at)).collect();
+        while let Some(outcome) = waits.next().await {
+            outcome?;
+        }
+        Ok(())
+    }
+
+    async fn once_in_order(&self) -> Result<(), Ended> {
+        for at in 0..self.plan.targets.len() {
+            self.once(at).await?;
+        }
+        Ok(())
+    }
+
+    async fn once_all(&self) -> Result<(), Ended> {
+        let attempts: FuturesUnordered<_> = (0..self.plan.targets.len()).map(|at| self.once(at)).collect();
+        let outcomes: Vec<_> = attempts.collect().await;
+        outcomes.into_iter().collect()
+    }
+
+    /// One attempt. A target's own timeout bounds it too.
+    async fn once(&self, at: usize) -> Result<(), Ended> {
+        let planned = &self.plan.targets[at];
+        let outcome = self.bounded(at, async {
+            let (ended, _) = self.attempt(at, false).await;
+            ended
+        });
+        match outcome.await? {
+            Ok(ready) => {
+                self.ready(at, &ready);
+                Ok(())
+            }
+            Err(reason) => {
+                let row = self.board.row(at);
+                (self.report)(Event::NotReady { target: &planned.shown, attempt: row.attempts, reason: &reason });
+                Err(Verdict::NotReady)
+            }
+        }
+    }
+
+    /// Attempts and pauses, until the target has been ready often enough.
+    async fn until_ready(&self, at: usize) -> Result<(), Ended> {
+        self.bounded(at, self.attempts(at)).await
+    }
+
+    /// Runs `work` within the target's own timeout, which starts with its first attempt.
+    async fn bounded<T>(&self, at: usize, work: impl Future<Output = T>) -> Result<T, Ended> {
+        let planned = &self.plan.targets[at];
+        match planned.timeout {
+            None => Ok(work.await),
+            Some(timeout) => {
+                let ended = |_| Verdict::TimedOut(timeout, Some(planned.shown.clone()));
+                time::timeout(timeout, work).await.map_err(ended)
+            }
+        }
+    }
+
+    async fn attempts(&self, at: usize) {
+        let planned = &self.plan.targets[at];
+        let mut backoff = Backoff::new(planned.max_pause);
+        let mut in_a_row = 0;
+        loop {
+            let (outcome, trail) = self.attempt(at, planned.successes > 1).await;
+            let pause = match &outcome {
+                Ok(ready) => {
+                    in_a_row += 1;
+                    if in_a_row >= planned.successes {
+                        self.ready(at, ready);
+                        return;
+                    }
+                    backoff.between_successes()
+                }
+                Err(reason) => {
+                    in_a_row = 0;
+                    // Without randomness (no getrandom, which no Linux since 3.17 lacks) the pause is the longest.
+                    jitter(backoff.base(reason), getrandom::u64().unwrap_or(u64::MAX))
+                }
+            };
+            (self.report)(Event::Attempt {
+                target: &planned.shown,
+                attempt: self.board.row(at).attempts,
+                outcome: outcome.as_ref(),
+                in_a_row,
+                trail: &trail,
+                pause,
+            });
+            time::sleep_until(next_start(&trail, pause)).await;
+        }
+    }
+
+    /// One attempt within its bound. Its trail stands on the board while it runs.
+    async fn attempt(&self, at: usize, fresh: bool) -> (Result<Ready, Reason>, Rc<Trail>) {
+        let planned = &self.plan.targets[at];
+        // The semaphore is fair: the longest-waiting target is the next to be probed.
+        let _permit = self.in_flight.acquire().await;
+        let trail = Rc::new(Trail::new(planned.bounds, fresh));
+        self.board.update(at, |row| {
+            row.attempts += 1;
+            row.begun.get_or_insert(trail.started());
+            row.running = Some(Rc::clone(&trail));
+        });
+        let outcome = match time::timeout_at(trail.until(), (self.probe)(planned, &trail)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(trail.cut_off()),
+        };
+        self.board.update(at, |row| {
+            row.running = None;
+            row.last = outcome.as_ref().err().cloned().or(row.last.take());
+        });
+        (outcome, trail)
+    }
+
+    fn ready(&self, at: usize, ready: &Ready) {
+        let (attempts, begun) = self.board.update(at, |row| {
+            row.ready = true;
+            (row.attempts, row.begun)
+        });
+        let after = begun.map(|begun| begun.elapsed()).unwrap_or_default();
+        (self.report)(Event::Ready { target: &self.plan.targets[at].shown, attempts, after, ready });
+    }
+
+    /// Says, every now and then, what is still waited for.
+    async fn heartbeat(&self) {
+        time::sleep(FIRST_BEAT).await;
+        loop {
+            for (planned, row) in self.plan.targets.iter().zip(self.board.0.borrow().iter()) {
+                let (false, Some(begun)) = (row.ready, row.begun) else { continue };
+                (self.report)(Event::Heartbeat {
+                    target: &planned.shown,
+                    attempt: row.attempts,
+                    waited: begun.elapsed(),
+                    reason: row.reason().as_ref(),
+                });
+            }
+            time::sleep(BEAT).await;
+        }
+    }
+}
+
+/// The pause counts from the attempt's start, so that a slow attempt does not add to it. Where a server had
+/// accepted a connection, at least half of it follows the attempt's end: work that we gave up on may still
+/// go on there, and must not pile up.
+fn next_start(trail: &Trail, pause: Duration) -> Instant {
+    let counted = trail.started() + pause;
+    if trail.accepted() { counted.max(Instant::now() + pause / 2) } else { counted }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Cli;
+    use crate::reason::{Code, Stage};
+    use std::cell::Cell;
+    use std::ffi::OsString;
+
+    fn plan(line: &str) -> Plan {
+        let args = std::iter::once("waitgate").chain(line.split_whitespace()).map(OsString::from);
+        Plan::new(&Cli::from_args(args).unwrap(), &crate::vars::Env::default()).unwrap()
+    }
+
+    /// Runs a gate over `line` on a paused clock and gives the verdict, the time it took and the targets of
+    /// every attempt with the milliseconds at which it began.
+    async fn run(
+        line: &str,
+        probe: impl AsyncFn(&Planned, &Trail) -> Result<Ready, Reason>,
+    ) -> (Verdict, Duration, Vec<(String, u128)>) {
+        let plan = plan(line);
+        let board = Board::new(&plan);
+        let begun = Instant::now();
+        let log = RefCell::new(Vec::new());
+        let probe = async |planned: &Planned, trail: &Trail| {
+            log.borrow_mut().push((planned.shown.clone(), begun.elapsed().as_millis()));
+            probe(planned, trail).await
+        };
+        let verdict = Gate::new(&plan, &board, &|_| {}, 256, probe).run().await;
+        (verdict, begun.elapsed(), log.into_inner())
+    }
+
+    fn refused() -> Reason {
+        Reason::new(Code::ConnectRefused, "refused")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_target_is_left_alone_until_the_one_before_it_is_ready() {
+        let left = Cell::new(3);
+        let (verdict, _, log) = run("tcp:a:1 tcp:b:1", async |planned, _| {
+            if planned.shown == "tcp:a:1" && left.replace(left.get() - 1) > 0 {
+                Err(refused())
+            } else {
+                Ok(Ready::default())
+            }
+        })
+        .await;
+        assert_eq!(verdict, Verdict::Ready);
+        let targets: Vec<_> = log.iter().map(|(target, _)| target.as_str()).collect();
+        assert_eq!(targets, ["tcp:a:1", "tcp:a:1", "tcp:a:1", "tcp:a:1", "tcp:b:1"]);
+        assert_eq!(log[0].1, 0, "the first attempt is at once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_parallel_nobody_waits_for_anybody() {
+        let (verdict, took, log) = run("--parallel tcp:a:1#timeout=2s tcp:b:1", async |planned, _| {
+            if planned.shown.contains(":a:") { Err(refused()) } else { Ok(Ready::default()) }
+        })
+        .await;
+        assert_eq!(verdict, Verdict::TimedOut(Duration::from_secs(2), Some("tcp:a:1#timeout=2s".into())));
+        assert_eq!(took.as_millis(), 2000);
+        assert!(log.iter().any(|(target, at)| target == "tcp:b:1" && *at == 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_ends_at_its_bound_with_the_stage_it_hung_in() {
+        let plan = plan("tcp:a:1#attempt-timeout=700ms#timeout=1s");
+        let board = Board::new(&plan);
+        let probe = async |_: &Planned, trail: &Trail| {
+            trail.enter(Stage::Protocol, "10.0.0.1:1 accepted the connection");
+            trail.accept();
+            std::future::pending().await
+        };
+        let verdict = Gate::new(&plan, &board, &|_| {}, 1, probe).run().await;
+        assert!(matches!(verdict, Verdict::TimedOut(..)));
+        let standing = &board.standings(&plan)[0];
+        assert_eq!(standing.attempts, 2, "the second began within the second");
+        assert_eq!(
+            standing.reason.as_ref().unwrap().text(),
+            "10.0.0.1:1 accepted the connection, and then nothing came within 700ms"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn successes_are_in_a_row_and_a_full_cap_apart() {
+        let n = Cell::new(0);
+        let (verdict, _, log) = run("tcp:a:1#successes=3", async |_, trail| {
+            assert!(trail.fresh());
+            n.set(n.get() + 1);
+            if n.get() == 3 { Err(refused()) } else { Ok(Ready::default()) }
+        })
+        .await;
+        assert_eq!(verdict, Verdict::Ready);
+        assert_eq!(log.len(), 6, "two ready, one not, three ready");
+        assert_eq!(log[1].1 - log[0].1, 1000);
+        assert!(log[3].1 - log[2].1 <= 50);
+        assert_eq!(log[5].1 - log[3].1, 2000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_attempt_does_not_add_to_the_pause() {
+        let (_, _, log) = run("tcp:a:1#max-pause=100ms#timeout=4500ms", async |_, _| {
+            time::sleep(Duration::from_secs(1)).await;
+            Err(refused())
+        })
+        .await;
+        assert_eq!(log.iter().map(|(_, at)| *at).collect::<Vec<_>>(), [0, 1000, 2000, 3000, 4000]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_the_pause_follows_where_a_server_was_at_work() {
+        let (_, _, log) = run("tcp:a:1#timeout=20s", async |_, trail| {
+            trail.accept();
+            time::sleep(Duration::from_secs(2)).await;
+            Err(Reason::new(Code::ExpectStatus, "503"))
+        })
+        .await;
+        let gaps: Vec<_> = log.windows(2).map(|pair| pair[1].1 - pair[0].1).collect();
+        assert!(gaps.iter().all(|gap| *gap > 2000 && *gap <= 2500), "{gaps:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn once_is_one_attempt_up_to_the_first_that_is_not_ready() {
+        let fail = async |planned: &Planned, _: &Trail| {
+            if planned.shown == "tcp:b:1" { Err(refused()) } else { Ok(Ready::default()) }
+        };
+        let (verdict, _, log) = run("--once tcp:a:1 tcp:b:1 tcp:c:1", fail).await;
+        assert_eq!((verdict, log.len()), (Verdict::NotReady, 2));
+        let (verdict, _, log) = run("--once --parallel tcp:a:1 tcp:b:1 tcp:c:1", fail).await;
+        assert_eq!((verdict, log.len()), (Verdict::NotReady, 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_attempts_are_under_way_than_allowed_and_the_longest_waiting_is_next() {
+        let plan = plan("--parallel tcp:a:1 tcp:b:1 tcp:c:1 tcp:d:1 tcp:e:1#timeout=60s");
+        let board = Board::new(&plan);
+        let (now, most) = (Cell::new(0), Cell::new(0));
+        let order = RefCell::new(String::new());
+        let probe = async |planned: &Planned, _: &Trail| {
+            order.borrow_mut().push_str(&planned.shown[4..5]);
+            now.set(now.get() + 1);
+            most.set(most.get().max(now.get()));
+            time::sleep(Duration::from_secs(1)).await;
+            now.set(now.get() - 1);
+            if order.borrow().len() > 20 { Ok(Ready::default()) } else { Err(refused()) }
+        };
+        assert_eq!(Gate::new(&plan, &board, &|_| {}, 2, probe).run().await, Verdict::Ready);
+        assert_eq!(most.get(), 2);
+        assert!(order.borrow().starts_with("abcdeabcdeabcde"), "{}", order.borrow());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_initial_delay_comes_first() {
+        let (_, _, log) = run("--initial-delay=60s tcp:a:1", async |_, _| Ok(Ready::default())).await;
+        assert_eq!(log, [("tcp:a:1".to_owned(), 60_000)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn heartbeats_come_after_10_s_and_then_every_30_s() {
+        let plan = plan("tcp:a:1#timeout=100s tcp:b:1");
+        let board = Board::new(&plan);
+        let begun = Instant::now();
+        let beats = RefCell::new(Vec::new());
+        let report = |event: Event<'_>| {
+            if let Event::Heartbeat { target, reason, .. } = event {
+                assert!(reason.is_some());
+                beats.borrow_mut().push((target.to_owned(), begun.elapsed().as_secs()));
+            }
+        };
+        Gate::new(&plan, &board, &report, 1, async |_: &Planned, _: &Trail| Err(refused())).run().await;
+        // The second target has not been tried, so nothing is said about it.
+        assert_eq!(*beats.borrow(), [10, 40, 70].map(|at| ("tcp:a:1#timeout=100s".to_owned(), at)));
+    }
+}

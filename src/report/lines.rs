@@ -1,0 +1,97 @@
+//! The one way to stderr: a subscriber that prints our events and nobody else's, a line in one write, and only
+//! when that write will not block. A pipe that nobody reads must not keep a Pod from starting or from ending.
+
+use std::fmt::{self, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::stdio::stderr;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+use crate::plan::Verbosity;
+
+/// The tracing target of our lines. Other crates' events (reqwest's, rustls's) are never printed.
+pub const OURS: &str = "waitgate";
+
+/// A pipe takes up to this many bytes in one piece once poll says that it is writable (pipe(7): PIPE_BUF).
+const LONGEST: usize = 4096;
+
+/// Prints to stderr what its level lets through.
+pub struct Lines {
+    level: Level,
+    /// Lines that could not be written; said with the next one that can.
+    lost: AtomicU64,
+}
+
+impl Lines {
+    /// Lines up to what `verbosity` asks for.
+    #[must_use]
+    pub fn new(verbosity: Verbosity) -> Self {
+        let level = match verbosity {
+            Verbosity::Quiet => Level::ERROR,
+            Verbosity::Normal => Level::INFO,
+            Verbosity::Verbose => Level::DEBUG,
+        };
+        Self { level, lost: AtomicU64::new(0) }
+    }
+
+    /// Writes `text` as one line, if stderr takes it now; else it is counted and not awaited.
+    pub fn print(&self, text: &str) {
+        let lost = self.lost.load(Ordering::Relaxed);
+        let mut line = String::with_capacity(text.len() + 64);
+        if lost > 0 {
+            let _ = write!(line, "(lines lost while stderr was full: {lost})  ");
+        }
+        line.push_str(text);
+        line.truncate(line.floor_char_boundary(LONGEST - 1));
+        line.push('\n');
+        let lost = if write_now(line.as_bytes()) { 0 } else { lost + 1 };
+        self.lost.store(lost, Ordering::Relaxed);
+    }
+}
+
+impl Subscriber for Lines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == OURS && *metadata.level() <= self.level
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut message = Message(String::new());
+        event.record(&mut message);
+        self.print(&message.0);
+    }
+
+    // Spans are of no use to a program that does one thing.
+    fn new_span(&self, _span: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _span: &Id, _values: &Record<'_>) {}
+
+    fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
+
+    fn enter(&self, _span: &Id) {}
+
+    fn exit(&self, _span: &Id) {}
+}
+
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            let _ = write!(self.0, "{value:?}");
+        }
+    }
+}
+
+/// Never O_NONBLOCK: the file description is shared with whoever gave it to us, and with the command.
+fn write_now(bytes: &[u8]) -> bool {
+    let stderr = stderr();
+    let mut fds = [PollFd::new(&stderr, PollFlags::OUT)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let writable = poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0) && fds[0].revents().contains(PollFlags::OUT);
+    writable && rustix::io::write(stderr, bytes).is_ok()
+}

@@ -1,0 +1,189 @@
+//! Events → what a person reads.
+
+pub mod explain;
+pub mod json;
+pub mod lines;
+pub mod termination;
+pub mod text;
+pub mod words;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::plan::Plan;
+use crate::reason::{Code, Reason};
+use crate::target::Ready;
+use crate::trail::Trail;
+use crate::verdict::{Standing, Verdict};
+
+/// What happens in a run, as far as anybody may want to know.
+pub enum Event<'a> {
+    /// The run begins.
+    Start(&'a Plan),
+    /// Something is odd and not wrong.
+    Warning(&'a str),
+    /// An attempt of a target that goes on being probed has ended.
+    Attempt {
+        /// The target as shown.
+        target: &'a str,
+        /// Its number, from 1.
+        attempt: u32,
+        /// How it ended.
+        outcome: Result<&'a Ready, &'a Reason>,
+        /// Ready answers in a row so far.
+        in_a_row: u32,
+        /// What it did, and how long each stage took.
+        trail: &'a Trail,
+        /// What will be slept before the next one, jitter included.
+        pause: Duration,
+    },
+    /// The one attempt of --once was not ready.
+    NotReady {
+        /// The target as shown.
+        target: &'a str,
+        /// Its number, from 1.
+        attempt: u32,
+        /// Why.
+        reason: &'a Reason,
+    },
+    /// It still waits.
+    Heartbeat {
+        /// The target as shown.
+        target: &'a str,
+        /// Attempts begun.
+        attempt: u32,
+        /// Since its first attempt.
+        waited: Duration,
+        /// Why, as of now.
+        reason: Option<&'a Reason>,
+    },
+    /// A target is ready.
+    Ready {
+        /// The target as shown.
+        target: &'a str,
+        /// Attempts made.
+        attempts: u32,
+        /// Since its first attempt.
+        after: Duration,
+        /// What is worth saying about it.
+        ready: &'a Ready,
+    },
+    /// All is ready; a random part of --settle is slept.
+    Settle(Duration),
+    /// The run has ended.
+    Verdict {
+        /// How.
+        verdict: &'a Verdict,
+        /// Where each target stood; empty where nothing was planned.
+        standings: &'a [Standing],
+    },
+}
+
+/// A reason that comes back is not news before this.
+const STALE: Duration = Duration::from_secs(30);
+
+/// The log of one run: which events are lines, and at which level.
+pub struct Report {
+    form: Form,
+    told: RefCell<HashMap<String, Told>>,
+}
+
+/// What the lines look like.
+pub enum Form {
+    /// For a person.
+    Text(text::Text),
+    /// For a machine.
+    Json(json::Json),
+}
+
+impl Form {
+    /// `event` as one line, without its end; `news`: it says something that the lines before it did not.
+    fn line(&self, event: &Event<'_>, news: bool) -> String {
+        match self {
+            Self::Text(text) => text.line(event),
+            Self::Json(json) => json.line(event, news),
+        }
+    }
+}
+
+/// What a target's lines have said so far.
+#[derive(Default)]
+struct Told {
+    last: Option<Identity>,
+    times: HashMap<Identity, Instant>,
+}
+
+/// A reason's code and key.
+type Identity = (Code, String);
+
+impl Report {
+    /// A report with lines of this form.
+    #[must_use]
+    pub fn new(form: Form) -> Self {
+        Self { form, told: RefCell::default() }
+    }
+
+    /// Makes a line of `event`. Its level decides whether it is printed: a change is worth a line by default,
+    /// an attempt that ended as the one before only with -v.
+    pub fn tell(&self, event: &Event<'_>) {
+        let news = match event {
+            Event::Attempt { target, outcome: Err(reason), .. } => self.is_news(target, reason),
+            Event::Attempt { outcome: Ok(_), in_a_row, .. } => *in_a_row == 1,
+            Event::Heartbeat { target, reason: Some(reason), .. } => {
+                self.is_news(target, reason);
+                true
+            }
+            // An exec probe runs every few seconds, and the kubelet shows what it printed: the verdict says it all.
+            Event::Start(plan) => !plan.once,
+            Event::NotReady { .. } => false,
+            _ => true,
+        };
+        let line = || self.form.line(event, news);
+        match event {
+            Event::Warning(_) => tracing::warn!(target: lines::OURS, "{}", line()),
+            Event::Verdict { verdict: Verdict::Ready, .. } => tracing::info!(target: lines::OURS, "{}", line()),
+            Event::Verdict { .. } => tracing::error!(target: lines::OURS, "{}", line()),
+            _ if news => tracing::info!(target: lines::OURS, "{}", line()),
+            _ => tracing::debug!(target: lines::OURS, "{}", line()),
+        }
+    }
+
+    /// Whether `reason` is another than the one last told, and was not told a moment ago either: a target that
+    /// flaps between two reasons would else fill the log.
+    fn is_news(&self, target: &str, reason: &Reason) -> bool {
+        let mut all = self.told.borrow_mut();
+        let told = all.entry(target.to_owned()).or_default();
+        let (code, key) = reason.identity();
+        let identity = (code, key.to_owned());
+        let now = Instant::now();
+        let recent = told.times.get(&identity).is_some_and(|at| now - *at < STALE);
+        if told.last.as_ref() == Some(&identity) || recent {
+            return false;
+        }
+        told.times.insert(identity.clone(), now);
+        told.last = Some(identity);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_is_news_and_flapping_is_not() {
+        let report = Report::new(Form::Text(text::Text::new(Instant::now(), false)));
+        let news = |code| report.is_news("tcp:a:1", &Reason::new(code, ""));
+        assert!(news(Code::ResolveNoSuchName));
+        assert!(!news(Code::ResolveNoSuchName));
+        assert!(news(Code::ConnectRefused));
+        assert!(!news(Code::ResolveNoSuchName), "told a moment ago");
+        assert!(report.is_news("tcp:b:1", &Reason::new(Code::ConnectRefused, "")), "each target has its own");
+        tokio::time::advance(STALE).await;
+        assert!(news(Code::ResolveNoSuchName));
+        assert!(!news(Code::ResolveNoSuchName));
+    }
+}

@@ -1,0 +1,76 @@
+//! The termination message: what `kubectl describe pod` shows.
+//!
+//! The kubelet keeps the last 4096 bytes of the file, and the status the first 12288 bytes shared by all containers
+//! (kubernetes: kuberuntime_container.go getTerminationMessage, status_manager.go normalizeStatus), so that only
+//! a short message with the most important words first survives both cuts.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+use super::text::{headline, missing};
+use crate::verdict::{Standing, Verdict};
+
+/// With twelve containers in a Pod each has 1024 bytes.
+const LONGEST: usize = 1000;
+
+/// The message of a run that is not ready; `None` for one that is.
+#[must_use]
+pub fn message(verdict: &Verdict, standings: &[Standing], at: &str) -> Option<String> {
+    let mut text = match verdict {
+        Verdict::Ready => return None,
+        Verdict::Refused(why) => format!("waitgate: {why}"),
+        _ => format!("waitgate: {}: {}", headline(verdict, at), missing(standings)),
+    };
+    if text.len() > LONGEST {
+        text.truncate(text.floor_char_boundary(LONGEST - '…'.len_utf8()));
+        text.push('…');
+    }
+    Some(text)
+}
+
+/// Leaves `message` at `path`, if a file is there to take it. Never made, never waited for, never an error: outside
+/// of Kubernetes there is no such file, and a fifo that nobody reads must not hold anything up.
+pub fn leave(path: &Path, message: &str) {
+    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    if let Ok(mut file) = OpenOptions::new().write(true).truncate(true).custom_flags(nonblocking).open(path) {
+        let _ = file.write_all(message.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reason::{Code, Reason};
+    use std::time::Duration;
+
+    #[test]
+    fn it_fits_and_is_valid_at_the_cut() {
+        let standings: Vec<Standing> = (0..40)
+            .map(|n| Standing {
+                target: format!("tcp:ü{n}.example:80"),
+                attempts: 9,
+                ready: false,
+                reason: Some(Reason::new(Code::ConnectRefused, "refused by 10.0.0.1:80 ä")),
+            })
+            .collect();
+        let text = message(&Verdict::TimedOut(Duration::from_secs(1), None), &standings, "1s").unwrap();
+        assert!(text.len() <= LONGEST && text.len() > LONGEST - 8, "{}", text.len());
+        assert!(text.starts_with("waitgate: timed out after 1s: 0 of 40 targets ready; tcp:ü0.example:80"));
+        assert_eq!(message(&Verdict::Ready, &standings, "1s"), None);
+    }
+
+    #[test]
+    fn a_file_is_overwritten_and_never_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        leave(&path, "x");
+        assert!(!path.exists());
+        std::fs::write(&path, "something longer").unwrap();
+        leave(&path, "short");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "short");
+    }
+}

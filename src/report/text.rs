@@ -1,0 +1,194 @@
+//! Events → lines for a person.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use tokio::time::Instant;
+
+use super::Event;
+use super::words::sentence;
+use crate::plan::count;
+use crate::trail::short;
+use crate::verdict::{Standing, Verdict};
+
+/// How many missing targets the last line gives a reason for.
+const EXPLAINED: usize = 8;
+
+/// Makes lines; times count from the process's start.
+pub struct Text {
+    start: Instant,
+    color: bool,
+}
+
+impl Text {
+    /// Lines with times since `start`, coloured or not.
+    #[must_use]
+    pub fn new(start: Instant, color: bool) -> Self {
+        Self { start, color }
+    }
+
+    /// `event` as one line, without its end.
+    #[must_use]
+    pub fn line(&self, event: &Event<'_>) -> String {
+        let at = short(self.start.elapsed());
+        match event {
+            Event::Start(plan) => {
+                let order = if plan.parallel { "all at once" } else { "in order" };
+                let until =
+                    plan.timeout.map_or("for ever".to_owned(), |timeout| format!("for up to {}", short(timeout)));
+                let targets = count(plan.targets.len(), "target");
+                let how = if plan.targets.len() == 1 { String::new() } else { format!(" {order},") };
+                let verb = if plan.once { "one attempt at" } else { "waiting for" };
+                format!("waitgate {}: {verb} {targets},{how} {until}", env!("CARGO_PKG_VERSION"))
+            }
+            Event::Warning(text) => format!("{}: {text}", self.paint(YELLOW, "warning")),
+            Event::Attempt { target, attempt, outcome, in_a_row, trail, pause } => {
+                let mut line = match outcome {
+                    Err(reason) => format!("{at}  {target}  {}", self.paint(YELLOW, &sentence(reason))),
+                    Ok(_) => format!(
+                        "{at}  {target}  ready {}, waiting for more in a row",
+                        count(*in_a_row as usize, "time")
+                    ),
+                };
+                if tracing::enabled!(target: super::lines::OURS, tracing::Level::DEBUG) {
+                    let stages: Vec<String> = trail
+                        .timings()
+                        .iter()
+                        .map(|(stage, took)| format!("{} {}", stage.as_str(), short(*took)))
+                        .collect();
+                    let took = short(trail.started().elapsed());
+                    let code = outcome.err().map(|reason| format!("{}; ", reason.code())).unwrap_or_default();
+                    let _ = write!(
+                        line,
+                        "  [attempt {attempt}, {took}: {}; {code}pause {}]",
+                        stages.join(", "),
+                        short(*pause)
+                    );
+                }
+                line
+            }
+            Event::NotReady { target, reason, .. } => {
+                format!("{at}  {target}  {}", self.paint(YELLOW, &sentence(reason)))
+            }
+            Event::Heartbeat { target, attempt, waited, reason } => {
+                let why: Cow<'_, str> =
+                    reason.map_or("no attempt has ended yet".into(), |reason| sentence(reason).into());
+                format!(
+                    "{at}  {target}  still waiting after {}, attempt {attempt}: {}",
+                    short(*waited),
+                    self.paint(YELLOW, &why)
+                )
+            }
+            Event::Ready { target, attempts, after, ready } => {
+                let note = ready.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+                let what = self.paint(GREEN, "ready");
+                format!(
+                    "{at}  {target}  {what} after {}, {}{note}",
+                    short(*after),
+                    count(*attempts as usize, "attempt")
+                )
+            }
+            Event::Settle(pause) => format!("{at}  all is ready; settling for {}", short(*pause)),
+            Event::Verdict { verdict, standings } => format!("waitgate: {}", self.verdict(verdict, standings, &at)),
+        }
+    }
+
+    fn verdict(&self, verdict: &Verdict, standings: &[Standing], at: &str) -> String {
+        match verdict {
+            Verdict::Ready => {
+                format!("{} after {at}: {}", self.paint(GREEN, "ready"), count(standings.len(), "target"))
+            }
+            Verdict::Refused(why) => format!("{}: {why}", self.paint(RED, "error")),
+            _ => format!("{}: {}", self.paint(RED, &headline(verdict, at)), missing(standings)),
+        }
+    }
+
+    fn paint<'a>(&self, color: &str, text: &'a str) -> Cow<'a, str> {
+        if self.color { format!("\x1b[{color}m{text}\x1b[0m").into() } else { text.into() }
+    }
+}
+
+const RED: &str = "31";
+const GREEN: &str = "32";
+const YELLOW: &str = "33";
+
+/// How a run that is not ready ended.
+#[must_use]
+pub fn headline(verdict: &Verdict, at: &str) -> String {
+    match verdict {
+        Verdict::Ready => "ready".into(),
+        Verdict::NotReady => "not ready".into(),
+        Verdict::TimedOut(timeout, None) => format!("timed out after {}", short(*timeout)),
+        Verdict::TimedOut(timeout, Some(target)) => format!("timed out after {} for {target}", short(*timeout)),
+        Verdict::Interrupted(signal) => format!("interrupted by {signal} after {at}"),
+        Verdict::Refused(_) => "error".into(),
+    }
+}
+
+/// What is missing and why, then what was never tried.
+#[must_use]
+pub fn missing(standings: &[Standing]) -> String {
+    let ready = standings.iter().filter(|standing| standing.ready).count();
+    let mut parts = Vec::new();
+    if standings.len() > 1 {
+        parts.push(format!("{ready} of {} targets ready", standings.len()));
+    }
+    let tried: Vec<&Standing> = standings.iter().filter(|standing| !standing.ready && standing.attempts > 0).collect();
+    for standing in tried.iter().take(EXPLAINED) {
+        let why = standing.reason.as_ref().map_or("no attempt has ended".into(), sentence);
+        parts.push(format!("{} ({}) {why}", standing.target, count(standing.attempts as usize, "attempt")));
+    }
+    if tried.len() > EXPLAINED {
+        let names: Vec<&str> = tried[EXPLAINED..].iter().map(|standing| standing.target.as_str()).collect();
+        parts.push(format!("also missing: {}", names.join(", ")));
+    }
+    let untried: Vec<&str> = standings
+        .iter()
+        .filter(|standing| !standing.ready && standing.attempts == 0)
+        .map(|standing| standing.target.as_str())
+        .collect();
+    if !untried.is_empty() {
+        parts.push(format!("not tried: {}", untried.join(", ")));
+    }
+    parts.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reason::{Code, Hint, Reason};
+    use crate::signal::Signal;
+    use std::time::Duration;
+
+    fn standing(target: &str, attempts: u32, reason: Option<Reason>) -> Standing {
+        Standing { target: target.into(), attempts, ready: attempts > 0 && reason.is_none(), reason }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_line_names_what_is_missing_and_what_was_not_tried() {
+        let text = Text::new(Instant::now(), false);
+        let reason = Reason::new(Code::ConnectRefused, "refused by 10.96.14.7:6379").hint(Hint::NoReadyPod);
+        let standings =
+            [standing("dns:a", 1, None), standing("tcp:redis:6379", 123, Some(reason)), standing("tcp:c:1", 0, None)];
+        let line = |verdict| text.line(&Event::Verdict { verdict: &verdict, standings: &standings });
+        assert_eq!(
+            line(Verdict::TimedOut(Duration::from_secs(900), None)),
+            "waitgate: timed out after 15m: 1 of 3 targets ready; tcp:redis:6379 (123 attempts) refused by 10.96.14.7:6379: \
+             the Service exists, no ready Pod is behind it yet (or another port is meant); not tried: tcp:c:1"
+        );
+        tokio::time::advance(Duration::from_millis(1500)).await;
+        assert!(
+            line(Verdict::Interrupted(Signal::Terminate))
+                .starts_with("waitgate: interrupted by SIGTERM after 1.5s: 1 of 3")
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn colour_only_where_it_is_wanted() {
+        let ready = crate::target::Ready::noted("accepted by 10.0.0.1:1");
+        let event = Event::Ready { target: "tcp:a:1", attempts: 1, after: Duration::from_millis(2), ready: &ready };
+        let line = |color| Text::new(Instant::now(), color).line(&event);
+        assert_eq!(line(false), "0s  tcp:a:1  ready after 2ms, 1 attempt: accepted by 10.0.0.1:1");
+        assert!(line(true).contains("\x1b[32mready\x1b[0m"));
+    }
+}
