@@ -7,6 +7,7 @@ pub mod expect;
 pub mod file;
 #[cfg(feature = "http")]
 pub mod http;
+mod pattern;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod tcp;
