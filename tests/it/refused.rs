@@ -204,7 +204,7 @@ refused! {
     http_without_host: wrong(&["http:///x"], &["http://"]);
     http_bad_port: wrong(&["http://api:99999/"], &["65535"]);
     http_two_at: wrong(&["http://u:hunter2@x@api/"], &["%40"]).hides(&["hunter2"]);
-    http_blank: wrong(&["http://api/a b"], &["%20"]);
+    http_blank: wrong(&["http://api/a b"], &["blank"]);
     http_shell_variable_in_host: wrong(&["http://$API/"], &["$("]).env(&[("API", "api")]);
     http_status_out_of_range: wrong(&["http://api/#status=99"], &["status", "599"]);
     http_status_backwards: wrong(&["http://api/#status=300-200"], &["status"]);
