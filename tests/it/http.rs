@@ -262,7 +262,7 @@ fn odd_answers_that_are_not() {
     ] {
         let fake = Fake::answering(answer);
         let ended = Run::new(["--once", "--attempt-timeout=1s", &format!("http://{}/", fake.addr)]).end();
-        ended.expect(&format!("not ready after {:.60?}", answer), ended.status.code() == Some(1));
+        ended.expect(&format!("not ready after {answer:.60?}"), ended.status.code() == Some(1));
         ended.expect("a line of a few hundred bytes", ended.stderr.len() < 1000);
     }
 }
