@@ -4,6 +4,7 @@ pub mod address;
 #[cfg(feature = "dns")]
 pub mod dns;
 pub mod expect;
+pub mod file;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "postgres")]

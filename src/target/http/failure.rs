@@ -83,8 +83,9 @@ pub(super) async fn answering(error: &reqwest::Error, url: &Url, address: Socket
 
 fn not_http(address: SocketAddr, protocol: Option<Protocol>) -> Reason {
     match protocol {
-        Some(Protocol::Http) | None => {
-            Reason::new(Code::ProtocolNotHttp, format!("{address} answered, but not in HTTP")).hint(Hint::UseTcp)
+        None => Reason::new(Code::ProtocolNotHttp, format!("{address} answered, but not in HTTP")).hint(Hint::UseTcp),
+        Some(Protocol::Http) => {
+            Reason::new(Code::ProtocolNotHttp, format!("{address} answered in HTTP with a mistake in it"))
         }
         Some(protocol) => {
             let text = format!("{address} answered, but not in HTTP (it looks like {protocol})");

@@ -443,6 +443,9 @@ async fn what_answers_instead_of_http_is_named() {
     let garbage = answered(b"\x1b[2Jwhat?\r\n");
     let reason = probe(&format!("http://{garbage}/")).await.unwrap_err();
     assert_eq!(reason.text(), format!("{garbage} answered, but not in HTTP"));
+    let broken = answered(b"HTTP/1.1 2OO OK\r\n\r\n");
+    let reason = probe(&format!("http://{broken}/")).await.unwrap_err();
+    assert_eq!(reason.text(), format!("{broken} answered in HTTP with a mistake in it"));
     let nginx = Server::always(
         "HTTP/1.1 400 Bad Request\r\n\r\n<center>The plain HTTP request was sent to HTTPS port</center>",
     );
@@ -477,10 +480,12 @@ async fn a_server_that_closes_is_looked_at_again() {
 #[tokio::test]
 async fn endless_headers_end_at_a_bound() {
     let many = raw(|mut connection| {
+        let _ = connection.read(&mut [0; 512]);
         let _ = connection.write_all(b"HTTP/1.1 200 OK\r\n");
         while connection.write_all(b"X: 1\r\n").is_ok() {}
     });
     let long = raw(|mut connection| {
+        let _ = connection.read(&mut [0; 512]);
         let _ = connection.write_all(b"HTTP/1.1 200 OK\r\nX: ");
         while connection.write_all(&[b'a'; 4096]).is_ok() {}
     });
