@@ -115,7 +115,7 @@ fn dropped_syn() {
 fn silent_nameserver() {
     let pod = Pod::new();
     let _names = Names::start(&pod, |_| Answer::Silence);
-    hangs("tcp:db:7000", Some(&pod), &["db", "127.0.0.1", "DNS"]);
+    hangs("tcp:db:7000", Some(&pod), &["db", "127.0.0.1", "nameserver"]);
 }
 
 #[cfg(feature = "dns")]
@@ -128,7 +128,7 @@ fn silent_nameserver_behind_a_search_list() {
     );
     let _names = Names::start(&pod, |_| Answer::Silence);
     let _second = Names::start_at(&pod, ([127, 0, 0, 2], 53).into(), |_| Answer::Silence);
-    hangs("dns:db", Some(&pod), &["db", "127.0.0.1", "DNS"]);
+    hangs("dns:db", Some(&pod), &["db", "127.0.0.1", "nameserver"]);
 }
 
 /// The nameserver's packets vanish, rather than its answers.
@@ -137,7 +137,7 @@ fn unreachable_nameserver() {
     let pod = Pod::new();
     pod.sh("nft add table inet t\nnft add chain inet t in '{ type filter hook input priority 0; }'\n\
          nft add rule inet t in udp dport 53 drop\nnft add rule inet t in tcp dport 53 drop");
-    hangs("tcp:db:7000", Some(&pod), &["db", "127.0.0.1", "DNS"]);
+    hangs("tcp:db:7000", Some(&pod), &["db", "127.0.0.1", "nameserver"]);
 }
 
 /// Eight of them at once: the deadline is one, whatever is in flight.
