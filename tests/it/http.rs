@@ -206,8 +206,13 @@ fn secrets_of_a_request_are_never_printed() {
 /// A redirect may carry a session in its query.
 #[test]
 fn secrets_of_a_redirect_are_never_printed() {
-    let web = Web::new(|_, _| Reply::to(302, "http://elsewhere.test/x?token=hunter2"));
-    Run::new(["-v", &web.url("/")]).end().success().stderr_has("elsewhere.test").nowhere("hunter2");
+    let web = Web::new(|_, _| Reply::to(302, "http://u:hunter3@elsewhere.test/x?token=hunter2"));
+    let ended = Run::new(["-v", &web.url("/")]).end();
+    ended.success().stderr_has("elsewhere.test").nowhere("hunter2").nowhere("hunter3");
+    let circle = Web::new(|_, _| Reply::to(302, "/?token=hunter2"));
+    Run::new(["-v", "--once", &circle.url("/")]).end().failure().nowhere("hunter2");
+    let broken = Web::new(|_, _| Reply::to(302, "http://u:hunter3@[?token=hunter2"));
+    Run::new(["-v", "--once", &broken.url("/")]).end().failure().nowhere("hunter2").nowhere("hunter3");
 }
 
 /// What a server says may go to a terminal.
