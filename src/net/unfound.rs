@@ -153,7 +153,7 @@ fn clause(address: SocketAddr, trouble: &Trouble, names: &str, bound: Duration) 
             format!("no answer from nameserver {at} for {names} within {}", humantime::format_duration(bound))
         }
         Trouble::Garbled => format!("nameserver {at} sent nothing that answers {names}"),
-        Trouble::Refused => format!("nameserver {at} is not there: its port {} is closed", address.port()),
+        Trouble::Refused => format!("nameserver {at} refused: its port {} is closed", address.port()),
         Trouble::Unreachable(words) => format!("nameserver {at} cannot be reached: {words}"),
         Trouble::Code(code) => format!("nameserver {at} answered {} for {names}", code_name(*code)),
         Trouble::Lame => format!("nameserver {at} has no answer for {names}: it only points to other servers"),
@@ -190,7 +190,7 @@ pub fn reason(got: &[(String, Miss)], what: &str, origin: Origin, bound: Duratio
         };
         if let Some(ttl) = ttl {
             let ttl = humantime::format_duration(Duration::from_secs(ttl.into()));
-            let _ = write!(text, " (a denial may be cached for up to {ttl})");
+            let _ = write!(text, "; a denial may be cached for up to {ttl}");
         }
         return Reason::new(code, text).hint(ttl.map(|_| Hint::DenialCached));
     }
@@ -256,11 +256,11 @@ fn missing(got: &[(String, Miss)], what: &str) -> String {
     for (name, miss) in got {
         match miss {
             Miss::NoData { alias: Some(alias), .. } => {
-                parts.push(format!("{name} is an alias of {alias}, which has no {what}"));
+                parts.push(format!("{name} is an alias of {alias}, which has no {what} (NODATA)"));
             }
             Miss::NoData { alias: None, .. } => empty.push(name),
             Miss::NoName { alias: Some(alias), .. } => {
-                parts.push(format!("{name} is an alias of {alias}, which does not exist"));
+                parts.push(format!("{name} is an alias of {alias}, which does not exist (NXDOMAIN)"));
             }
             Miss::NoName { alias: None, .. } => absent.push(name),
             Miss::Trouble(_) => {}
@@ -268,11 +268,11 @@ fn missing(got: &[(String, Miss)], what: &str) -> String {
     }
     if !empty.is_empty() {
         let verb = if empty.len() == 1 { "exists and has" } else { "exist and have" };
-        parts.push(format!("{} {verb} no {what}", listed(&empty)));
+        parts.push(format!("{} {verb} no {what} (NODATA)", listed(&empty)));
     }
     if !absent.is_empty() {
         let verb = if absent.len() == 1 { "does" } else { "do" };
-        parts.push(format!("{} {verb} not exist", listed(&absent)));
+        parts.push(format!("{} {verb} not exist (NXDOMAIN)", listed(&absent)));
     }
     parts.join("; ")
 }
@@ -325,25 +325,32 @@ mod tests {
     #[test]
     fn no_such_name() {
         let it = explain(&[("db.a", GONE), ("db.b", GONE), ("db", GONE)]);
-        assert_eq!(it.text(), "no such name: db.a, db.b and db do not exist (a denial may be cached for up to 30s)");
+        assert_eq!(
+            it.text(),
+            "no such name: db.a, db.b and db do not exist (NXDOMAIN); a denial may be cached for up to 30s"
+        );
         assert_eq!((it.code(), it.hinted()), (Code::ResolveNoSuchName, Some(Hint::DenialCached)));
         let uncached = explain(&[("db", Miss::NoName { ttl: None, alias: None, doubt: false })]);
-        assert_eq!((uncached.text(), uncached.hinted()), ("no such name: db does not exist", None));
+        assert_eq!((uncached.text(), uncached.hinted()), ("no such name: db does not exist (NXDOMAIN)", None));
     }
 
     #[test]
     fn a_name_without_an_address() {
         let it = explain(&[("db.a", EMPTY), ("db", GONE)]);
         assert_eq!(it.code(), Code::ResolveNoAddresses);
-        assert!(it.text().starts_with("db.a exists and has no address; db does not exist"), "{}", it.text());
+        assert!(
+            it.text().starts_with("db.a exists and has no address (NODATA); db does not exist (NXDOMAIN)"),
+            "{}",
+            it.text()
+        );
         let alias = explain(&[("db", Miss::NoData { ttl: None, alias: Some("x.example".into()) })]);
-        assert_eq!(alias.text(), "db is an alias of x.example, which has no address");
+        assert_eq!(alias.text(), "db is an alias of x.example, which has no address (NODATA)");
     }
 
     #[test]
     fn trouble_outweighs_a_denial_and_is_told_by_its_kind() {
         let it = explain(&[("db.a", trouble(Trouble::Code(ResponseCode::ServFail))), ("db", GONE)]);
-        assert_eq!(it.text(), "nameserver 10.96.0.10 answered SERVFAIL for db.a; db does not exist");
+        assert_eq!(it.text(), "nameserver 10.96.0.10 answered SERVFAIL for db.a; db does not exist (NXDOMAIN)");
         assert_eq!(it.code(), Code::ResolveTrouble);
         let refused = explain(&[("db", trouble(Trouble::Code(ResponseCode::Refused)))]);
         assert!(!it.is_like(&refused));

