@@ -17,10 +17,11 @@ use crate::cli::{Cli, Usage};
 use crate::gate::{Board, Gate};
 use crate::net::Net;
 use crate::net::conf::SystemFiles;
-use crate::plan::{self, Color, Plan, Planned, Verbosity};
+use crate::plan::{self, Color, Format, Plan, Planned, Verbosity};
+use crate::report::json::Json;
 use crate::report::lines::Lines;
 use crate::report::text::Text;
-use crate::report::{Event, Report, termination};
+use crate::report::{Event, Form, Report, explain, termination};
 use crate::signal::Signals;
 use crate::trail::{Trail, short};
 use crate::vars::Env;
@@ -48,13 +49,22 @@ pub fn run(args: impl IntoIterator<Item = OsString>, vars: impl IntoIterator<Ite
         }
         Err(Usage::Wrong(why)) => return refuse(start, None, &env, &anyhow!(why)),
     };
+    if let Some(code) = &cli.explain {
+        return match explain::named(&code.to_string_lossy()) {
+            Ok(code) => {
+                print(&explain::explain(code));
+                Verdict::Ready
+            }
+            Err(why) => refuse(start, Some(&cli), &env, &anyhow!(why)),
+        };
+    }
     let plan = match Plan::new(&cli, &env) {
         Ok(plan) => plan,
         Err(error) => return refuse(start, Some(&cli), &env, &error),
     };
     if plan.dry_run {
         print(&plan.describe());
-        let report = Report::new(Text::new(start, false));
+        let report = Report::new(Form::Text(Text::new(start, false)));
         let warn = || plan.warnings.iter().for_each(|warning| report.tell(&Event::Warning(warning)));
         tracing::subscriber::with_default(Lines::new(plan.verbosity), warn);
         return Verdict::Ready;
@@ -64,7 +74,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, vars: impl IntoIterator<Ite
         Ok(both) => both,
         Err(error) => return refuse(start, Some(&cli), &env, &error),
     };
-    let report = Report::new(Text::new(start, is_colored(plan.color, &env)));
+    let report = Report::new(form(plan.format, plan.color, &env, start));
     let verdict = tracing::subscriber::with_default(Lines::new(plan.verbosity), || wait(&plan, &net, &report, start));
     match (&verdict, command) {
         (Verdict::Ready, Some(mut command)) => {
@@ -161,7 +171,8 @@ fn in_flight() -> usize {
 /// Says what was wrong with the input, on stderr and in the termination message.
 fn refuse(start: Instant, cli: Option<&Cli>, env: &Env, error: &anyhow::Error) -> Verdict {
     let verdict = Verdict::Refused(format!("{error:#}"));
-    let report = Report::new(Text::new(start, is_colored(Color::Auto, env)));
+    let format = plan::log_format(cli, env).unwrap_or_default();
+    let report = Report::new(form(format, Color::Auto, env, start));
     let event = Event::Verdict { verdict: &verdict, standings: &[] };
     tracing::subscriber::with_default(Lines::new(Verbosity::Normal), || report.tell(&event));
     let path = plan::termination_log(cli, env).unwrap_or_default();
@@ -182,6 +193,13 @@ fn print(text: &str) {
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
+fn form(format: Format, color: Color, env: &Env, start: Instant) -> Form {
+    match format {
+        Format::Text => Form::Text(Text::new(start, is_colored(color, env))),
+        Format::Json => Form::Json(Json::new(start)),
+    }
+}
+
 /// Colour as asked for; by default on a terminal, unless NO_COLOR is set to anything (no-color.org).
 fn is_colored(color: Color, env: &Env) -> bool {
     match color {
@@ -193,14 +211,12 @@ fn is_colored(color: Color, env: &Env) -> bool {
 
 /// The network, with the CA file read and checked where one is given.
 fn net(plan: &Plan) -> Result<Net> {
-    let ca_file =
-        plan.ca_file.as_deref().map(|path| read_ca_file(path).with_context(|| format!("--ca-file {}", path.display())));
-    let ca_file = ca_file.transpose()?;
+    let named = || plan.ca_file.as_ref().map(|(from, path)| format!("{from} {}", path.display())).unwrap_or_default();
+    let ca_file = plan.ca_file.as_ref().map(|(_, path)| read_ca_file(path).with_context(named)).transpose()?;
     #[cfg(feature = "tls")]
     {
-        let tls = crate::net::tls::Tls::new(ca_file.as_deref(), plan.insecure);
-        let named = || plan.ca_file.as_deref().map(|path| format!("--ca-file {}", path.display())).unwrap_or_default();
-        Ok(Net::new(SystemFiles::default(), tls.with_context(named)?))
+        let tls = crate::net::tls::Tls::new(ca_file.as_deref(), plan.insecure).with_context(named)?;
+        Ok(Net::new(SystemFiles::default(), tls))
     }
     #[cfg(not(feature = "tls"))]
     {

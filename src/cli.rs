@@ -83,6 +83,10 @@ pub struct Cli {
     #[arg(long, value_name = "PATH")]
     pub termination_log: Option<OsString>,
 
+    /// text, or json: an object a line [default: text]
+    #[arg(long, value_name = "FORMAT", allow_hyphen_values = true)]
+    pub log_format: Option<OsString>,
+
     /// Print nothing but a failed run's verdict
     #[arg(short, long)]
     pub quiet: bool,
@@ -94,6 +98,10 @@ pub struct Cli {
     /// auto, always or never [default: auto]
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     pub color: Option<OsString>,
+
+    /// Print what a reason's code means and what to look at
+    #[arg(long, value_name = "CODE", allow_hyphen_values = true)]
+    pub explain: Option<OsString>,
 
     /// Print this help
     #[arg(short, long, action = ArgAction::Help)]

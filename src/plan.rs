@@ -44,12 +44,14 @@ pub struct Plan {
     pub once: bool,
     /// Print this plan and probe nothing.
     pub dry_run: bool,
-    /// More roots.
-    pub ca_file: Option<PathBuf>,
+    /// More roots: what named the file (the flag or its twin), and its path.
+    pub ca_file: Option<(String, PathBuf)>,
     /// Do not verify certificates.
     pub insecure: bool,
     /// Where to leave the reason when not ready.
     pub termination_log: Option<PathBuf>,
+    /// How to print.
+    pub format: Format,
     /// How much to print.
     pub verbosity: Verbosity,
     /// Whether to colour it.
@@ -75,6 +77,16 @@ pub struct Planned {
     pub max_pause: Option<Duration>,
     /// Ready answers in a row before it counts.
     pub successes: u32,
+}
+
+/// How to print.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Lines for a person.
+    #[default]
+    Text,
+    /// An object a line, for a machine.
+    Json,
 }
 
 /// How much to print.
@@ -113,6 +125,7 @@ const TWINS: &[&str] = &[
     "WAITGATE_PARALLEL",
     "WAITGATE_CA_FILE",
     "WAITGATE_TERMINATION_LOG",
+    "WAITGATE_LOG_FORMAT",
     "WAITGATE_QUIET",
     "WAITGATE_VERBOSE",
     "WAITGATE_COLOR",
@@ -190,8 +203,8 @@ impl Plan {
             Some((from, value)) => expect::count(&value).context(from)?,
         };
 
-        let ca_file = options.text("ca-file", cli.ca_file.as_deref())?.map(|(_, path)| path);
-        if ca_file.as_deref() == Some("") {
+        let ca_file = options.text("ca-file", cli.ca_file.as_deref())?;
+        if ca_file.as_ref().is_some_and(|(_, path)| path.is_empty()) {
             bail!("--ca-file: expected the path of a PEM file, found nothing");
         }
         if !cfg!(feature = "tls") && (ca_file.is_some() || cli.insecure) {
@@ -255,9 +268,10 @@ impl Plan {
             parallel: options.switch("parallel", cli.parallel)?,
             once: cli.once,
             dry_run: cli.dry_run,
-            ca_file: ca_file.map(PathBuf::from),
+            ca_file: ca_file.map(|(from, path)| (from, path.into())),
             insecure: cli.insecure,
             termination_log: termination_log(Some(cli), env)?,
+            format: log_format(Some(cli), env)?,
             verbosity,
             color,
             command: cli.command.clone(),
@@ -328,6 +342,19 @@ pub fn termination_log(cli: Option<&Cli>, env: &Env) -> Result<Option<PathBuf>> 
     let text = Options { env }.text("termination-log", flag)?;
     let path = text.map_or(TERMINATION_LOG.to_owned(), |(_, path)| path);
     Ok((!path.is_empty()).then(|| path.into()))
+}
+
+/// How to print; known even where the rest of the command line is wrong (`cli` is `None`).
+pub fn log_format(cli: Option<&Cli>, env: &Env) -> Result<Format> {
+    let flag = cli.and_then(|cli| cli.log_format.as_deref());
+    match (Options { env }).text("log-format", flag)? {
+        None => Ok(Format::Text),
+        Some((from, value)) => match value.as_str() {
+            "text" => Ok(Format::Text),
+            "json" => Ok(Format::Json),
+            _ => bail!("{from}: expected text or json"),
+        },
+    }
 }
 
 /// A name like WAITGATE_TIMOUT is a mistake that would otherwise go unseen. The kubelet sets names of its own
@@ -444,7 +471,7 @@ mod tests {
     #[test]
     fn every_twin_is_an_option() {
         use clap::CommandFactory;
-        let without = ["once", "dry-run", "insecure", "help", "version"];
+        let without = ["once", "dry-run", "insecure", "explain", "help", "version"];
         let command = Cli::command();
         let options = command.get_arguments().filter_map(clap::Arg::get_long).filter(|name| !without.contains(name));
         let mut twins: Vec<String> = options.map(twin).collect();

@@ -46,10 +46,10 @@ pub enum Class {
 }
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $stage:ident $class:ident $text:literal,)*) => {
+    ($($(#[doc = $doc:literal])+ $name:ident = $stage:ident $class:ident $text:literal,)*) => {
         /// Every reason by its stable name, `stage.word`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Code { $($(#[$doc])* $name,)* }
+        pub enum Code { $($(#[doc = $doc])+ $name,)* }
 
         impl Code {
             /// Every code, in the order of the stages.
@@ -71,6 +71,12 @@ macro_rules! codes {
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
+            }
+
+            /// What it says, in a sentence.
+            #[must_use]
+            pub fn summary(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),+).trim_ascii(),)* }
             }
         }
     };
@@ -207,6 +213,8 @@ pub enum Hint {
     UseHttps,
     /// Use `http:` for what speaks plain HTTP on this port.
     UseHttp,
+    /// Use `postgres:` for what speaks PostgreSQL's protocol.
+    UsePostgres,
     /// The server is there; the credentials are not accepted.
     Credentials,
     /// The server is there; the database is not.

@@ -85,13 +85,7 @@ pub async fn one(address: SocketAddr, trail: &Trail) -> Result<Stream, Reason> {
         socket.connect(address).await
     };
     match time::timeout(bound, connecting).await {
-        Err(_) => {
-            let after = short(bound);
-            Err(Reason::new(
-                Code::ConnectTimeout,
-                format!("no answer to the connection attempt from {address} within {after}"),
-            ))
-        }
+        Err(_) => Err(timed_out(address, bound)),
         Ok(Err(error)) => Err(failure(address, &error)),
         Ok(Ok(socket)) => {
             // Polling a closed port of the ephemeral range on loopback ends, by simultaneous open, in a
@@ -110,8 +104,16 @@ pub async fn one(address: SocketAddr, trail: &Trail) -> Result<Stream, Reason> {
     }
 }
 
+/// Nothing came back to a connection attempt within `bound`.
+#[must_use]
+pub fn timed_out(address: SocketAddr, bound: Duration) -> Reason {
+    let after = short(bound);
+    Reason::new(Code::ConnectTimeout, format!("no answer to the connection attempt from {address} within {after}"))
+}
+
 /// What an error of `socket` or `connect` means.
-fn failure(address: SocketAddr, error: &io::Error) -> Reason {
+#[must_use]
+pub fn failure(address: SocketAddr, error: &io::Error) -> Reason {
     use rustix::io::Errno;
     let errno = error.raw_os_error().map(Errno::from_raw_os_error);
     match errno {

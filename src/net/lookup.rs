@@ -1,39 +1,221 @@
-//! Names to addresses: the walk through the search list.
+//! Names to addresses and records, for every kind: literals, the hosts file, then the DNS.
 
-use std::net::IpAddr;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
-use super::conf::SystemTexts;
-use crate::reason::{Code, Reason, Stage};
+use hickory_resolver::proto::rr::RecordType;
+use tokio::time::Instant;
+
+use super::conf::{Origin, ResolvConf, SystemFiles};
+use super::hosts;
+use super::search::{self, Step};
+use super::walk::Walk;
+pub use super::walk::{Found, Need, Records, Source, Unfound};
+use crate::reason::{Reason, Stage};
 use crate::trail::Trail;
 
-/// How much of an answer is needed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
-    /// The addresses of the first family that has some, and of the other if it is quick.
-    First,
-    /// What both families have.
-    Both,
+/// How long addresses are kept at most, whatever their TTL: a Service made anew is seen soon.
+const KEPT: Duration = Duration::from_secs(5);
+
+/// The one resolver of a run. Between attempts it keeps addresses for at most 5 s, and whose turn it
+/// is under `options rotate`; the system's files are read anew for each walk, as glibc does.
+pub struct Resolver {
+    files: SystemFiles,
+    kept: RefCell<HashMap<String, Kept>>,
+    turn: Cell<usize>,
+    warned: Cell<bool>,
 }
 
-/// The one resolver of a run.
-pub struct Resolver {}
+struct Kept {
+    until: Instant,
+    addresses: Vec<IpAddr>,
+    /// Whether both families have answered.
+    complete: bool,
+}
 
 impl Resolver {
-    /// A resolver over what the system's files say.
+    /// A resolver over the system's files.
     #[must_use]
-    pub fn new(_texts: &SystemTexts) -> Self {
-        Self {}
+    pub fn new(files: SystemFiles) -> Self {
+        Self { files, kept: RefCell::default(), turn: Cell::new(0), warned: Cell::new(false) }
     }
 
     /// Whether resolv.conf looks like a Pod's.
     #[must_use]
     pub fn in_cluster(&self) -> bool {
-        false
+        self.conf().in_cluster()
     }
 
-    /// The addresses of `name`, as the application would find them.
-    pub async fn addresses(&self, name: &str, _need: Need, trail: &Trail) -> Result<Vec<IpAddr>, Reason> {
+    /// The addresses of `name`, as the application would find them. They may be up to 5 s old, unless
+    /// the trail asks for a fresh answer.
+    pub async fn addresses(&self, name: &str, need: Need, trail: &Trail) -> Result<Vec<IpAddr>, Reason> {
+        if !trail.fresh()
+            && let Some(kept) = self.kept.borrow().get(name)
+            && kept.until > Instant::now()
+            && (kept.complete || need == Need::First)
+        {
+            return Ok(kept.addresses.clone());
+        }
+        self.find(name, need, trail).await.map(|found| found.addresses)
+    }
+
+    /// The same, never from the cache, and with where they come from.
+    pub async fn find(&self, name: &str, need: Need, trail: &Trail) -> Result<Found, Reason> {
+        self.look_up(name, need, trail).await.map_err(|unfound| unfound.reason)
+    }
+
+    /// That `name` has no address any more: no hosts entry, and NXDOMAIN or NODATA in both families for
+    /// every full name asked. `Ok(Err(found))` is a name that is still there.
+    pub async fn absent(&self, name: &str, trail: &Trail) -> Result<Result<String, Found>, Reason> {
+        match self.look_up(name, Need::Both, trail).await {
+            Ok(found) => Ok(Err(found)),
+            Err(unfound) if unfound.certain => Ok(Ok(unfound.reason.text().to_owned())),
+            Err(unfound) => Err(unfound.reason),
+        }
+    }
+
+    /// The records of `rtype` that `name` has, under the search list, without the hosts file.
+    pub async fn records(&self, name: &str, rtype: RecordType, trail: &Trail) -> Result<Records, Unfound> {
+        let walk = Walk::new(self.conf(), self.turn(), trail);
+        let steps = search::steps(name, &walk.conf);
+        walk.records(&steps, rtype).await
+    }
+
+    /// The addresses that `server` gives for exactly `name`.
+    pub async fn addresses_at(&self, servers: &[SocketAddr], name: &str, trail: &Trail) -> Result<Found, Unfound> {
+        let walk = Walk::new(at(servers), 0, trail);
+        let (found, _) = walk.addresses(&exactly(name), Need::Both).await?;
+        Ok(found)
+    }
+
+    /// The records that `server` gives for exactly `name`.
+    pub async fn records_at(
+        &self,
+        servers: &[SocketAddr],
+        name: &str,
+        rtype: RecordType,
+        trail: &Trail,
+    ) -> Result<Records, Unfound> {
+        Walk::new(at(servers), 0, trail).records(&exactly(name), rtype).await
+    }
+
+    async fn look_up(&self, name: &str, need: Need, trail: &Trail) -> Result<Found, Unfound> {
         trail.enter(Stage::Resolve, name);
-        Err(Reason::new(Code::ResolveTrouble, format!("names such as {name} cannot be looked up yet")))
+        let literal = |addresses| Ok(Found { addresses, source: Source::Literal, missing: None });
+        if let Ok(ip) = name.parse() {
+            return literal(vec![ip]);
+        }
+        let listed = self.files.read_hosts().map(|text| hosts::addresses(&text, name)).unwrap_or_default();
+        if !listed.is_empty() {
+            return Ok(Found { addresses: listed, source: Source::Hosts, missing: None });
+        }
+        if is_localhost(name) {
+            return literal(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
+        }
+        let walk = Walk::new(self.conf(), self.turn(), trail);
+        let steps = search::steps(name, &walk.conf);
+        let (found, ttl) = walk.addresses(&steps, need).await?;
+        let complete = found.missing.is_none() && need == Need::Both;
+        let kept = Kept {
+            until: Instant::now() + KEPT.min(Duration::from_secs(ttl.into())),
+            addresses: found.addresses.clone(),
+            complete,
+        };
+        self.kept.borrow_mut().insert(name.to_owned(), kept);
+        Ok(found)
+    }
+
+    fn conf(&self) -> ResolvConf {
+        let conf = ResolvConf::parse(self.files.read_resolv_conf().as_deref(), interface_index);
+        if !conf.oddities.is_empty() && !self.warned.replace(true) {
+            let skipped = crate::reason::printable(&conf.oddities.join(", "));
+            tracing::warn!("resolv.conf: skipped {skipped}");
+        }
+        conf
+    }
+
+    fn turn(&self) -> usize {
+        self.turn.replace(self.turn.get().wrapping_add(1))
+    }
+}
+
+/// The name is its own search list.
+fn exactly(name: &str) -> Vec<Step> {
+    vec![Step { name: name.strip_suffix('.').unwrap_or(name).to_owned(), searched: false }]
+}
+
+/// The configuration that asks `servers` and nothing else.
+fn at(servers: &[SocketAddr]) -> ResolvConf {
+    let mut conf = ResolvConf::parse(Some(b""), |_| None);
+    conf.nameservers = servers.to_vec();
+    conf.origin = Origin::Stated;
+    conf
+}
+
+/// RFC 6761 section 6.3: these are the loopback's, and no question for a nameserver.
+fn is_localhost(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+/// The index of the network interface `name`.
+fn interface_index(name: &str) -> Option<u32> {
+    use rustix::net::{AddressFamily, SocketType, netdevice, socket};
+    let any = socket(AddressFamily::INET6, SocketType::DGRAM, None).ok()?;
+    netdevice::name_to_index(&any, name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::scripted::BOUND;
+    use crate::trail::Bounds;
+    use std::fs;
+
+    fn resolver(folder: &std::path::Path, hosts: &str) -> Resolver {
+        let files = SystemFiles { resolv_conf: folder.join("resolv.conf"), hosts: folder.join("hosts") };
+        fs::write(&files.hosts, hosts).unwrap();
+        // A port that nothing listens on: a name that is asked for shows itself.
+        fs::write(&files.resolv_conf, "nameserver 127.255.255.254\nsearch ns.svc.x\n").unwrap();
+        Resolver::new(files)
+    }
+
+    fn trail() -> Trail {
+        Trail::new(Bounds { attempt: BOUND, connect: Duration::from_millis(50) }, false)
+    }
+
+    #[tokio::test]
+    async fn what_needs_no_question() {
+        let folder = tempfile::tempdir().unwrap();
+        let resolver = resolver(folder.path(), "10.0.0.1 db other\nfd00::1 DB\n10.0.0.2 localhost.x");
+        assert!(resolver.in_cluster());
+        for (name, found, source) in [
+            ("db", "10.0.0.1 fd00::1", Source::Hosts),
+            ("Other", "10.0.0.1", Source::Hosts),
+            ("localhost", "127.0.0.1 ::1", Source::Literal),
+            ("db.localhost.", "127.0.0.1 ::1", Source::Literal),
+            ("10.0.0.9", "10.0.0.9", Source::Literal),
+            ("::1", "::1", Source::Literal),
+        ] {
+            let it = resolver.find(name, Need::Both, &trail()).await.unwrap();
+            let ips: Vec<String> = it.addresses.iter().map(ToString::to_string).collect();
+            assert_eq!((ips.join(" ").as_str(), it.source), (found, source), "{name}");
+        }
+        assert!(resolver.find("db.", Need::Both, &trail()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn the_hosts_file_is_read_anew_and_wins_over_localhost() {
+        let folder = tempfile::tempdir().unwrap();
+        let resolver = resolver(folder.path(), "");
+        assert!(resolver.find("db", Need::First, &trail()).await.is_err());
+        fs::write(folder.path().join("hosts"), "10.0.0.1 db\n10.0.0.2 localhost").unwrap();
+        assert_eq!(resolver.addresses("db", Need::First, &trail()).await.unwrap().len(), 1);
+        assert_eq!(resolver.find("localhost", Need::First, &trail()).await.unwrap().source, Source::Hosts);
+        assert!(matches!(resolver.absent("db", &trail()).await, Ok(Err(_))));
+        // No nameserver to say so: that a name is gone is then not known.
+        assert!(resolver.absent("web", &trail()).await.is_err());
     }
 }

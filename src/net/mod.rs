@@ -2,10 +2,19 @@
 
 pub mod conf;
 pub mod connect;
+pub mod dns;
+pub mod hosts;
 pub mod lookup;
+pub mod message;
+#[cfg(test)]
+mod scripted;
+pub mod search;
+pub mod stagger;
 pub mod stream;
 #[cfg(feature = "tls")]
 pub mod tls;
+pub mod unfound;
+pub mod walk;
 
 use std::cell::OnceCell;
 
@@ -36,6 +45,6 @@ impl Net {
     /// The one resolver.
     #[must_use]
     pub fn resolver(&self) -> &Resolver {
-        self.resolver.get_or_init(|| Resolver::new(&self.files.read()))
+        self.resolver.get_or_init(|| Resolver::new(self.files.clone()))
     }
 }

@@ -1,5 +1,7 @@
 //! Events → what a person reads.
 
+pub mod explain;
+pub mod json;
 pub mod lines;
 pub mod termination;
 pub mod text;
@@ -10,7 +12,6 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::Level;
 
 use crate::plan::Plan;
 use crate::reason::{Code, Reason};
@@ -86,8 +87,26 @@ const STALE: Duration = Duration::from_secs(30);
 
 /// The log of one run: which events are lines, and at which level.
 pub struct Report {
-    text: text::Text,
+    form: Form,
     told: RefCell<HashMap<String, Told>>,
+}
+
+/// What the lines look like.
+pub enum Form {
+    /// For a person.
+    Text(text::Text),
+    /// For a machine.
+    Json(json::Json),
+}
+
+impl Form {
+    /// `event` as one line, without its end; `news`: it says something that the lines before it did not.
+    fn line(&self, event: &Event<'_>, news: bool) -> String {
+        match self {
+            Self::Text(text) => text.line(event),
+            Self::Json(json) => json.line(event, news),
+        }
+    }
 }
 
 /// What a target's lines have said so far.
@@ -101,34 +120,34 @@ struct Told {
 type Identity = (Code, String);
 
 impl Report {
-    /// A report that makes its lines by `text`.
+    /// A report with lines of this form.
     #[must_use]
-    pub fn new(text: text::Text) -> Self {
-        Self { text, told: RefCell::default() }
+    pub fn new(form: Form) -> Self {
+        Self { form, told: RefCell::default() }
     }
 
     /// Makes a line of `event`. Its level decides whether it is printed: a change is worth a line by default,
     /// an attempt that ended as the one before only with -v.
     pub fn tell(&self, event: &Event<'_>) {
-        let level = match event {
-            Event::Attempt { target, outcome: Err(reason), .. } if !self.is_news(target, reason) => Level::DEBUG,
-            Event::Attempt { outcome: Ok(_), in_a_row: 2.., .. } => Level::DEBUG,
+        let news = match event {
+            Event::Attempt { target, outcome: Err(reason), .. } => self.is_news(target, reason),
+            Event::Attempt { outcome: Ok(_), in_a_row, .. } => *in_a_row == 1,
+            Event::Heartbeat { target, reason: Some(reason), .. } => {
+                self.is_news(target, reason);
+                true
+            }
             // An exec probe runs every few seconds, and the kubelet shows what it printed: the verdict says it all.
-            Event::Start(plan) if plan.once => Level::DEBUG,
-            Event::NotReady { .. } => Level::DEBUG,
-            Event::Warning(_) => Level::WARN,
-            Event::Verdict { verdict: Verdict::Ready, .. } => Level::INFO,
-            Event::Verdict { .. } => Level::ERROR,
-            _ => Level::INFO,
+            Event::Start(plan) => !plan.once,
+            Event::NotReady { .. } => false,
+            _ => true,
         };
-        if let Event::Heartbeat { target, reason: Some(reason), .. } = event {
-            self.is_news(target, reason);
-        }
-        match level {
-            Level::ERROR => tracing::error!(target: lines::OURS, "{}", self.text.line(event)),
-            Level::WARN => tracing::warn!(target: lines::OURS, "{}", self.text.line(event)),
-            Level::DEBUG => tracing::debug!(target: lines::OURS, "{}", self.text.line(event)),
-            _ => tracing::info!(target: lines::OURS, "{}", self.text.line(event)),
+        let line = || self.form.line(event, news);
+        match event {
+            Event::Warning(_) => tracing::warn!(target: lines::OURS, "{}", line()),
+            Event::Verdict { verdict: Verdict::Ready, .. } => tracing::info!(target: lines::OURS, "{}", line()),
+            Event::Verdict { .. } => tracing::error!(target: lines::OURS, "{}", line()),
+            _ if news => tracing::info!(target: lines::OURS, "{}", line()),
+            _ => tracing::debug!(target: lines::OURS, "{}", line()),
         }
     }
 
@@ -156,7 +175,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_change_is_news_and_flapping_is_not() {
-        let report = Report::new(text::Text::new(Instant::now(), false));
+        let report = Report::new(Form::Text(text::Text::new(Instant::now(), false)));
         let news = |code| report.is_news("tcp:a:1", &Reason::new(code, ""));
         assert!(news(Code::ResolveNoSuchName));
         assert!(!news(Code::ResolveNoSuchName));

@@ -57,8 +57,13 @@ impl Text {
                         .map(|(stage, took)| format!("{} {}", stage.as_str(), short(*took)))
                         .collect();
                     let took = short(trail.started().elapsed());
-                    let _ =
-                        write!(line, "  [attempt {attempt}, {took}: {}; pause {}]", stages.join(", "), short(*pause));
+                    let code = outcome.err().map(|reason| format!("{}; ", reason.code())).unwrap_or_default();
+                    let _ = write!(
+                        line,
+                        "  [attempt {attempt}, {took}: {}; {code}pause {}]",
+                        stages.join(", "),
+                        short(*pause)
+                    );
                 }
                 line
             }

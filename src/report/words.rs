@@ -29,8 +29,9 @@ pub fn hint(hint: Hint) -> &'static str {
             "resolv.conf has no cluster search domain: a Pod with hostNetwork needs dnsPolicy ClusterFirstWithHostNet"
         }
         Hint::UseTcp => "use tcp: to wait for a server that does not speak HTTP",
-        Hint::UseHttps => "it speaks TLS: use https:",
-        Hint::UseHttp => "it does not speak TLS on this port: for plain HTTP use http:",
+        Hint::UseHttps => "use https: to speak TLS",
+        Hint::UseHttp => "use http: for plain HTTP, or the port that speaks TLS",
+        Hint::UsePostgres => "use postgres: to wait for PostgreSQL",
         Hint::Credentials => "the server is there; look at the user and the password, or wait until they are made",
         Hint::Database => "the server is there; look at the database's name, or wait until it is made",
         Hint::CaFile => "give its CA with --ca-file",

@@ -82,7 +82,7 @@ impl fmt::Display for Host {
 }
 
 /// The address that `inet_aton` would read in `text`: one to four parts, decimal, octal or hex.
-fn loose_ipv4(text: &str) -> Option<Ipv4Addr> {
+pub(crate) fn loose_ipv4(text: &str) -> Option<Ipv4Addr> {
     let parts: Vec<&str> = text.split('.').collect();
     let number = |part: &str| -> Option<u32> {
         let (digits, radix) = match part.strip_prefix("0x").or_else(|| part.strip_prefix("0X")) {

@@ -1,38 +1,407 @@
-//! `dns:NAME`: the name has an address, as the application would find it.
+//! `dns:NAME`: the name has an address, as the application would find it, or a record of a type.
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
 
+use super::address::{self, Host};
 use super::expect::Spec;
 use super::{Parts, Ready};
 use crate::net::Net;
-use crate::reason::Reason;
+use crate::net::conf::DNS_PORT;
+use crate::net::lookup::{Found, Need, Source};
+use crate::reason::{Code, Reason};
 use crate::trail::Trail;
 
 /// What `dns:` expects beyond the common ones.
-pub const EXPECTATIONS: &[Spec] = &[];
+pub const EXPECTATIONS: &[Spec] = &[Spec::value("min", "N"), Spec::value("has", "VALUE")];
 
-/// A name.
-#[derive(Clone, Debug)]
+/// The expected form, which begins every message.
+const FORM: &str = "expected dns:NAME, dns:NAME?type=SRV or dns://SERVER[:PORT]/NAME?type=A";
+
+/// The record types that can be asked for, as RFC 4501 writes them.
+const TYPES: [(&str, RecordType); 10] = [
+    ("A", RecordType::A),
+    ("AAAA", RecordType::AAAA),
+    ("CNAME", RecordType::CNAME),
+    ("SRV", RecordType::SRV),
+    ("MX", RecordType::MX),
+    ("NS", RecordType::NS),
+    ("TXT", RecordType::TXT),
+    ("PTR", RecordType::PTR),
+    ("CAA", RecordType::CAA),
+    ("SOA", RecordType::SOA),
+];
+
+/// A name, and what of it is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dns {
-    name: String,
+    server: Option<(Host, u16)>,
+    name: Host,
+    rtype: Option<RecordType>,
+    min: usize,
+    has: Option<String>,
+    shown: String,
 }
 
 impl Dns {
-    /// Parses `dns:NAME`.
-    pub fn parse(_parts: &Parts<'_>) -> Result<Self> {
-        bail!("not built yet")
+    /// Parses `dns:NAME`, `dns:NAME?type=T` or `dns://SERVER[:PORT]/NAME?type=T` (RFC 4501).
+    pub fn parse(parts: &Parts<'_>) -> Result<Self> {
+        let (path, query) = match parts.address.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (parts.address, None),
+        };
+        let fill = |raw| parts.fill.plain(raw).context(FORM);
+        let (server, name) = match path.strip_prefix("//") {
+            None => (None, path),
+            Some(rest) => match rest.split_once('/') {
+                None => bail!("{FORM}: behind //SERVER comes /NAME; without a server write dns:NAME"),
+                // RFC 4501: no server named means the local one.
+                Some(("", name)) => (None, name),
+                Some((server, name)) => (Some(server), name),
+            },
+        };
+        let server = match server {
+            None => None,
+            Some(raw) => {
+                let (host, port) = address::split(raw);
+                let host = Host::parse(&fill(host)?).context(FORM)?;
+                let port = port.map(|raw| address::port(&fill(raw)?).context(FORM)).transpose()?;
+                Some((host, port.unwrap_or(DNS_PORT)))
+            }
+        };
+        let rtype = query.map(|raw| record_type(&fill(raw)?)).transpose()?.flatten();
+        let name = parse_name(&fill(name)?)?;
+        let name = match (name, rtype) {
+            (Host::Ip(ip), Some(RecordType::PTR)) => Host::Name(shown_name(&Name::from(ip))),
+            (Host::Ip(_), Some(_)) => bail!("{FORM}: an address has no records of that type; give a name"),
+            (Host::Ip(_), None) if server.is_some() => {
+                bail!("{FORM}: an address needs no nameserver; give a name")
+            }
+            (name, _) => name,
+        };
+        let min = parts.expectations.count("min")?.unwrap_or(1) as usize;
+        let has = parts.expectations.get("has").map(str::to_owned);
+        if let (Some(value), None | Some(RecordType::A | RecordType::AAAA)) = (&has, rtype)
+            && value.parse::<IpAddr>().is_err()
+        {
+            bail!("#has: expected an IP address, which is what a name without another ?type= has");
+        }
+        if has.as_deref() == Some("") {
+            bail!("#has: expected a value, found nothing");
+        }
+        Ok(Self { server, name, rtype, min, has, shown: parts.expectations.shown(&[]) })
     }
 
     /// Looks the name up.
     pub async fn probe(&self, net: &Net, trail: &Trail) -> Result<Ready, Reason> {
-        net.resolver().addresses(&self.name, crate::net::lookup::Need::First, trail).await.map(|_| Ready::default())
+        let name = match &self.name {
+            Host::Ip(ip) => return self.judge(&[RData::from(*ip)], "no query needed", None),
+            Host::Name(name) => name,
+        };
+        let servers = self.servers(net, trail).await?;
+        let resolver = net.resolver();
+        match (self.rtype, servers) {
+            (None, None) => {
+                // With one address enough, one family is.
+                let need = if self.min > 1 || self.has.is_some() { Need::Both } else { Need::First };
+                self.judge_addresses(&resolver.find(name, need, trail).await?)
+            }
+            (None, Some(servers)) => {
+                let found = resolver.addresses_at(&servers, name, trail).await;
+                self.judge_addresses(&found.map_err(|unfound| unfound.reason)?)
+            }
+            (Some(rtype), servers) => {
+                let found = match servers {
+                    None => resolver.records(name, rtype, trail).await,
+                    Some(servers) => resolver.records_at(&servers, name, rtype, trail).await,
+                };
+                let found = found.map_err(|unfound| unfound.reason)?;
+                self.judge(&found.records, &found.name, None)
+            }
+        }
     }
+
+    /// The addresses of the server to ask, where the target names one.
+    async fn servers(&self, net: &Net, trail: &Trail) -> Result<Option<Vec<SocketAddr>>, Reason> {
+        let Some((host, port)) = &self.server else { return Ok(None) };
+        let ips = match host {
+            Host::Ip(ip) => vec![*ip],
+            Host::Name(name) => net.resolver().addresses(name, Need::First, trail).await?,
+        };
+        Ok(Some(ips.into_iter().take(3).map(|ip| (ip, *port).into()).collect()))
+    }
+
+    fn judge_addresses(&self, found: &Found) -> Result<Ready, Reason> {
+        let records: Vec<RData> = found.addresses.iter().map(|ip| RData::from(*ip)).collect();
+        let at = match &found.source {
+            Source::Literal => "no query needed",
+            Source::Hosts => "hosts file",
+            Source::Dns(full) => full.as_str(),
+        };
+        self.judge(&records, at, found.missing.as_deref())
+    }
+
+    /// Whether `records`, found at `at`, are what is expected; `missing` says that there may be more.
+    fn judge(&self, records: &[RData], at: &str, missing: Option<&str>) -> Result<Ready, Reason> {
+        let list = listed(records);
+        let (what, count) = if let Some(rtype) = self.rtype {
+            (format!("{rtype} record"), records.len())
+        } else {
+            // A name of two families has each of its servers twice, so the families are counted apart.
+            let v6 = records.iter().filter(|record| matches!(record, RData::AAAA(_))).count();
+            ("address".to_owned(), v6.max(records.len() - v6))
+        };
+        let more = missing.map(|words| format!("; {words}")).unwrap_or_default();
+        if count < self.min {
+            let plural = if count == 1 {
+                ""
+            } else if what.ends_with('s') {
+                "es"
+            } else {
+                "s"
+            };
+            let family = if self.rtype.is_none() { " of one family" } else { "" };
+            let text = format!("{count} {what}{plural}{family} of {} expected: {list} ({at}){more}", self.min);
+            return Err(Reason::new(Code::ExpectRecords, text).key(count));
+        }
+        if let Some(value) = &self.has
+            && !records.iter().any(|record| is(record, value))
+        {
+            let text = format!("the {what} that #has= names is not there, but {list} ({at}){more}");
+            return Err(Reason::new(Code::ExpectValue, text));
+        }
+        Ok(Ready::noted(format!("{list} ({at})")))
+    }
+}
+
+/// The type out of `type=T`, `class=IN;type=T` or nothing (RFC 4501 section 3).
+fn record_type(query: &str) -> Result<Option<RecordType>> {
+    let mut rtype = None;
+    for part in query.split(';') {
+        match part.split_once('=') {
+            Some((name, value)) if name.eq_ignore_ascii_case("type") => {
+                let known = TYPES.iter().find(|(known, _)| known.eq_ignore_ascii_case(value));
+                let Some((_, known)) = known else {
+                    let list: Vec<&str> = TYPES.iter().map(|(known, _)| *known).collect();
+                    bail!("{FORM}: the type is none of {}", list.join(", "));
+                };
+                rtype = Some(*known);
+            }
+            Some((name, value)) if name.eq_ignore_ascii_case("class") && value.eq_ignore_ascii_case("in") => {}
+            _ => bail!("{FORM}: behind '?' stands type=TYPE (expectations such as min= stand behind '#')"),
+        }
+    }
+    Ok(rtype)
+}
+
+/// The name, which takes neither a port nor a path.
+fn parse_name(text: &str) -> Result<Host> {
+    if text.contains("://") {
+        bail!("{FORM}: dns: takes a name, not a URL");
+    }
+    if let Some((before, after)) = text.rsplit_once(':')
+        && !before.contains(':')
+        && after.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        bail!("{FORM}: dns: takes no port; to wait for a port write tcp:HOST:PORT");
+    }
+    if text.contains('/') {
+        bail!("{FORM}: dns: takes a name, without a path");
+    }
+    Host::parse(text).context(FORM)
+}
+
+/// A name out of a record, as a person writes it: without the trailing dot.
+fn shown_name(name: &Name) -> String {
+    let text = name.to_ascii();
+    match text.strip_suffix('.') {
+        Some("") | None => text,
+        Some(bare) => bare.to_owned(),
+    }
+}
+
+/// A record as a person reads it.
+fn shown(record: &RData) -> String {
+    match record {
+        RData::CNAME(name) => shown_name(name),
+        RData::NS(name) => shown_name(name),
+        RData::PTR(name) => shown_name(name),
+        RData::MX(mx) => format!("{} {}", mx.preference, shown_name(&mx.exchange)),
+        RData::SRV(srv) => format!("{}:{}", shown_name(&srv.target), srv.port),
+        RData::TXT(_) => format!("{:?}", text(record)),
+        RData::CAA(caa) => format!("{} {:?}", caa.tag, String::from_utf8_lossy(&caa.value)),
+        RData::SOA(soa) => format!("{} serial {}", shown_name(&soa.mname), soa.serial),
+        other => other.to_string(),
+    }
+}
+
+/// The strings of a TXT record, joined as its readers do (RFC 7208 section 3.3).
+fn text(record: &RData) -> String {
+    let RData::TXT(txt) = record else { return String::new() };
+    String::from_utf8_lossy(&txt.txt_data.concat()).into_owned()
+}
+
+/// Whether `record` is what `value` names: an address, a target, a text.
+fn is(record: &RData, value: &str) -> bool {
+    let same = |name: &Name| shown_name(name).eq_ignore_ascii_case(value.strip_suffix('.').unwrap_or(value));
+    let written = || shown(record).eq_ignore_ascii_case(value);
+    match record {
+        RData::A(_) | RData::AAAA(_) => value.parse::<IpAddr>().is_ok_and(|ip| record.ip_addr() == Some(ip)),
+        RData::CNAME(name) => same(name),
+        RData::NS(name) => same(name),
+        RData::PTR(name) => same(name),
+        RData::MX(mx) => same(&mx.exchange) || written(),
+        RData::SRV(srv) => same(&srv.target) || written(),
+        RData::TXT(_) => text(record) == value,
+        RData::CAA(caa) => caa.value == value.as_bytes() || written(),
+        RData::SOA(soa) => same(&soa.mname) || value.parse() == Ok(soa.serial),
+        other => other.to_string() == value,
+    }
+}
+
+/// Up to four records in a row, the rest counted.
+fn listed(records: &[RData]) -> String {
+    const SHOWN: usize = 4;
+    let mut list: Vec<String> = records.iter().take(SHOWN).map(shown).collect();
+    if records.len() > SHOWN {
+        list.push(format!("{} more", records.len() - SHOWN));
+    }
+    list.join(", ")
 }
 
 impl fmt::Display for Dns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "dns:{}", self.name)
+        f.write_str("dns:")?;
+        match &self.server {
+            Some((host, DNS_PORT)) => write!(f, "//{host}/")?,
+            Some((host, port)) => write!(f, "//{host}:{port}/")?,
+            None => {}
+        }
+        write!(f, "{}", self.name)?;
+        if let Some(rtype) = self.rtype {
+            write!(f, "?type={rtype}")?;
+        }
+        f.write_str(&self.shown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::{Given, Target};
+    use crate::vars::Env;
+
+    fn parse(text: &str) -> Result<Dns> {
+        let env: Env = [("HOST", "db"), ("SERVER", "10.0.0.1"), ("PORT", "tcp://10.0.0.1:53")].into_iter().collect();
+        match Target::parse(text, Given { env: &env, ca_file: false })?.0 {
+            Target::Dns(dns) => Ok(dns),
+            other => bail!("{other} is of another kind"),
+        }
+    }
+
+    fn refused(text: &str) -> String {
+        format!("{:#}", parse(text).unwrap_err())
+    }
+
+    #[test]
+    fn addresses() {
+        for (text, shown) in [
+            ("dns:db", "dns:db"),
+            ("DNS:db.ns.svc.cluster.local.", "dns:db.ns.svc.cluster.local."),
+            ("dns:_http._tcp.web?type=SRV", "dns:_http._tcp.web?type=SRV"),
+            ("dns:web?TYPE=srv#min=3", "dns:web?type=SRV#min=3"),
+            ("dns:web?class=in;type=aaaa", "dns:web?type=AAAA"),
+            ("dns://10.96.0.10/db", "dns://10.96.0.10/db"),
+            ("dns://10.96.0.10:5353/db?type=A", "dns://10.96.0.10:5353/db?type=A"),
+            ("dns://[::1]:53/db", "dns://[::1]/db"),
+            ("dns://ns.example:54/db#has=10.0.0.1", "dns://ns.example:54/db#has=10.0.0.1"),
+            ("dns:///db", "dns:db"),
+            ("dns:$(HOST).ns", "dns:db.ns"),
+            ("dns://$(SERVER)/$(HOST)", "dns://10.0.0.1/db"),
+            ("dns:10.0.0.1", "dns:10.0.0.1"),
+            ("dns:[::1]", "dns:[::1]"),
+            ("dns:::1", "dns:[::1]"),
+            ("dns:10.0.0.1?type=PTR", "dns:1.0.0.10.in-addr.arpa?type=PTR"),
+        ] {
+            assert_eq!(parse(text).unwrap_or_else(|error| panic!("{text}: {error:#}")).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_told_the_form_first() {
+        for (text, word) in [
+            ("dns:", "found nothing"),
+            ("dns:db:80", "takes no port"),
+            ("dns:http://db/", "not a URL"),
+            ("dns:db/x", "without a path"),
+            ("dns://10.0.0.1", "/NAME"),
+            ("dns:db?type=WKS", "A, AAAA, CNAME, SRV, MX, NS, TXT, PTR, CAA, SOA"),
+            ("dns:db?type=", "none of"),
+            ("dns:db?min=3", "behind '#'"),
+            ("dns:db?class=ch;type=A", "type=TYPE"),
+            ("dns://10.0.0.1:0/db", "1 to 65535"),
+            ("dns://10.0.0.1:$(PORT)/db", "NAME_SERVICE_PORT"),
+            ("dns:10.0.0.1?type=MX", "has no records"),
+            ("dns://10.0.0.1/10.0.0.2", "needs no nameserver"),
+            ("dns:127.1", "write 127.0.0.1"),
+            ("dns:bücher.example", "xn--"),
+            ("dns:${HOST}", "no shell runs here"),
+            ("dns:$(NOPE)", "not set"),
+        ] {
+            let message = refused(text);
+            assert!(message.starts_with("expected dns:NAME") && message.contains(word), "{text}: {message}");
+        }
+        assert!(refused("dns:db#has=web").contains("IP address"));
+        assert!(refused("dns:db?type=TXT#has=").contains("found nothing"));
+        assert!(refused("dns:db#min=0").contains("at least 1"));
+        assert!(refused("dns:db#status=200").contains("min, has"));
+    }
+
+    fn judge(text: &str, records: &[RData]) -> Result<String, Reason> {
+        parse(text).unwrap().judge(records, "db.ns", None).map(|ready| ready.note.unwrap_or_default())
+    }
+
+    fn ips(ips: &[&str]) -> Vec<RData> {
+        ips.iter().map(|ip| RData::from(ip.parse::<IpAddr>().unwrap())).collect()
+    }
+
+    #[test]
+    fn fewer_than_expected() {
+        let two = ips(&["10.0.0.1", "10.0.0.2", "fd00::1"]);
+        assert_eq!(judge("dns:db#min=2", &two).unwrap(), "10.0.0.1, 10.0.0.2, fd00::1 (db.ns)");
+        let reason = judge("dns:db#min=3", &two).unwrap_err();
+        assert_eq!(reason.code(), Code::ExpectRecords);
+        assert_eq!(reason.text(), "2 addresses of one family of 3 expected: 10.0.0.1, 10.0.0.2, fd00::1 (db.ns)");
+        assert!(!reason.is_like(&judge("dns:db#min=3", &two[..1]).unwrap_err()));
+        let missing = parse("dns:db#min=3").unwrap().judge(&two, "db.ns", Some("no answer for AAAA")).unwrap_err();
+        assert!(missing.text().ends_with("; no answer for AAAA"));
+    }
+
+    #[test]
+    fn the_value_that_is_expected() {
+        use hickory_resolver::proto::rr::rdata::{MX, NS, SRV, TXT};
+        let name = |text: &str| Name::from_ascii(text).unwrap();
+        assert!(judge("dns:db#has=fd00:0::1", &ips(&["fd00::1"])).is_ok());
+        let reason = judge("dns:db#has=10.0.0.9", &ips(&["10.0.0.1"])).unwrap_err();
+        assert_eq!(reason.text(), "the address that #has= names is not there, but 10.0.0.1 (db.ns)");
+        let srv = [RData::SRV(SRV::new(0, 5, 80, name("Web-0.web.")))];
+        let mx = [RData::MX(MX::new(10, name("mail.example.")))];
+        let txt = [RData::TXT(TXT::new(vec!["v=1 ".into(), "Two".into()]))];
+        for (text, records) in [
+            ("dns:db?type=SRV#has=web-0.web", &srv[..]),
+            ("dns:db?type=SRV#has=web-0.web.", &srv),
+            ("dns:db?type=SRV#has=web-0.web:80", &srv),
+            ("dns:db?type=MX#has=mail.example", &mx),
+            ("dns:db?type=MX#has=10 mail.example", &mx),
+            ("dns:db?type=TXT#has=v=1 Two", &txt),
+            ("dns:db?type=NS#has=ns1.example.", &[RData::NS(NS(name("NS1.example.")))]),
+        ] {
+            assert!(judge(text, records).is_ok(), "{text}");
+        }
+        assert!(judge("dns:db?type=TXT#has=v=1 two", &txt).is_err());
+        assert!(judge("dns:db?type=SRV#has=web-1.web", &srv).is_err());
     }
 }

@@ -4,6 +4,7 @@ pub mod address;
 #[cfg(feature = "dns")]
 pub mod dns;
 pub mod expect;
+pub mod file;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "postgres")]
@@ -147,7 +148,9 @@ impl Target {
             _ => bail!("{}", unknown_kind(&kind)),
         };
         if address.contains(|c: char| c.is_whitespace()) && family != "postgres" && family != "postgresql" {
-            bail!("expected {KINDS}, found a blank in the address: one target is one argument, without blanks");
+            bail!(
+                "expected {KINDS}, found a blank in the address: one target is one argument, without blanks (in a URL a blank is %20)"
+            );
         }
         let shown = match family {
             "postgresql" => "postgres",

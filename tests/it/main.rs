@@ -1,1 +1,53 @@
-//! One integration binary; a module for each subject.
+//! The binary as a user sees it: one integration binary, a module for each subject.
+//!
+//! They need root (for network namespaces), `PostgreSQL`, Knot DNS, strace, nftables, iproute2 and
+//! util-linux, and say so when one is missing; `tests/run` installs them.
+
+#![expect(clippy::unwrap_used, reason = "a test's own setup has nobody to return an error to")]
+
+/// The harness: runs of the binary, a Pod's namespaces, servers real and fake.
+#[cfg_attr(
+    not(all(feature = "dns", feature = "http", feature = "postgres", feature = "tls")),
+    allow(dead_code, reason = "a build without a kind has no tests for it")
+)]
+mod support;
+
+/// The fakes themselves.
+mod harness;
+
+/// Help, version, twins, `$(NAME)`, `env:NAME`, `--dry-run`.
+mod cli;
+/// `-- COMMAND`.
+mod command;
+/// Servers that hang, in every stage.
+mod hang;
+/// What is never asked of libc.
+mod libc;
+/// Declared order, `--parallel`, one deadline, `--once`, delays, pauses.
+mod order;
+/// Wrong input, and that it is refused before anything is touched.
+mod refused;
+/// What is printed, and where it is not waited for.
+mod report;
+/// SIGTERM and SIGINT.
+mod signals;
+/// The termination message.
+mod termination;
+
+/// `dns:`, and the resolver of every kind.
+#[cfg(feature = "dns")]
+mod dns;
+/// `http:`.
+#[cfg(feature = "http")]
+mod http;
+/// `https:`.
+#[cfg(all(feature = "http", feature = "tls"))]
+mod https;
+/// `postgres:`.
+#[cfg(feature = "postgres")]
+mod postgres;
+/// `postgres:` over TLS.
+#[cfg(all(feature = "postgres", feature = "tls"))]
+mod postgres_tls;
+/// `tcp:`.
+mod tcp;

@@ -1,0 +1,164 @@
+//! A nameserver for tests, on loopback, that does as a closure says.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use hickory_resolver::proto::op::{Message, MessageType, OpCode, ResponseCode};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+
+/// A question as the server saw it.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) id: u16,
+    pub(crate) name: String,
+    pub(crate) rtype: RecordType,
+    pub(crate) edns: bool,
+    pub(crate) tcp: bool,
+    message: Message,
+}
+
+/// What the server does about it; each packet goes out as it is.
+pub(crate) type Script = dyn Fn(&Asked) -> Vec<Vec<u8>> + Send + Sync;
+
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+impl Server {
+    pub(crate) fn new(script: impl Fn(&Asked) -> Vec<Vec<u8>> + Send + Sync + 'static) -> Self {
+        Self::boxed(Box::new(script))
+    }
+
+    fn boxed(script: Box<Script>) -> Self {
+        let (udp, tcp) = (0..)
+            .find_map(|_| {
+                let udp = UdpSocket::bind("127.0.0.1:0").ok()?;
+                let tcp = TcpListener::bind(udp.local_addr().ok()?).ok()?;
+                Some((udp, tcp))
+            })
+            .unwrap();
+        let address = udp.local_addr().unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let script = Arc::new(script);
+        let (log, rules) = (Arc::clone(&asked), Arc::clone(&script));
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok((length, peer)) = udp.recv_from(&mut buffer) {
+                let question = Asked::read(&buffer[..length], false);
+                log.lock().unwrap().push(question.clone());
+                for packet in rules(&question) {
+                    let _ = udp.send_to(&packet, peer);
+                }
+            }
+        });
+        let log = Arc::clone(&asked);
+        thread::spawn(move || {
+            for mut stream in tcp.incoming().flatten() {
+                let mut length = [0; 2];
+                stream.read_exact(&mut length).unwrap();
+                let mut packet = vec![0; usize::from(u16::from_be_bytes(length))];
+                stream.read_exact(&mut packet).unwrap();
+                let question = Asked::read(&packet, true);
+                log.lock().unwrap().push(question.clone());
+                for packet in script(&question) {
+                    let length = u16::try_from(packet.len()).unwrap();
+                    let _ = stream.write_all(&length.to_be_bytes());
+                    let _ = stream.write_all(&packet);
+                }
+            }
+        });
+        Self { address, asked }
+    }
+
+    /// One that never answers.
+    pub(crate) fn silent() -> Self {
+        Self::new(|_| vec![])
+    }
+
+    /// One that knows these `name type value` lines; every other name does not exist.
+    pub(crate) fn zone(lines: &'static str) -> Self {
+        Self::new(move |asked| vec![asked.answer_from(lines)])
+    }
+
+    /// `name type`, in the order in which they came in.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.log().iter().map(|asked| format!("{} {}", asked.name, asked.rtype)).collect()
+    }
+
+    pub(crate) fn log(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+impl Asked {
+    fn read(packet: &[u8], tcp: bool) -> Self {
+        let message = Message::from_vec(packet).unwrap();
+        let query = &message.queries[0];
+        let name = query.name().to_ascii();
+        Self {
+            id: message.metadata.id,
+            name: name.strip_suffix('.').unwrap_or(&name).to_owned(),
+            rtype: query.query_type(),
+            edns: message.edns.is_some(),
+            tcp,
+            message,
+        }
+    }
+
+    /// An answer with these records, as messages are built: to be bent before it goes out.
+    pub(crate) fn message(&self, code: ResponseCode, records: &str) -> Message {
+        let mut message = Message::new(self.id, MessageType::Response, OpCode::Query);
+        message.metadata.response_code = code;
+        message.metadata.recursion_available = true;
+        message.metadata.recursion_desired = true;
+        message.add_queries(self.message.queries.iter().cloned());
+        message.add_answers(records.lines().filter_map(record));
+        message
+    }
+
+    pub(crate) fn answer(&self, records: &str) -> Vec<u8> {
+        self.message(ResponseCode::NoError, records).to_vec().unwrap()
+    }
+
+    pub(crate) fn code(&self, code: ResponseCode) -> Vec<u8> {
+        self.message(code, "").to_vec().unwrap()
+    }
+
+    /// A denial that may be kept for `ttl` seconds.
+    pub(crate) fn denial(&self, code: ResponseCode, ttl: u32) -> Vec<u8> {
+        use hickory_resolver::proto::rr::rdata::SOA;
+        let mut message = self.message(code, "");
+        let soa = SOA::new(Name::root(), Name::root(), 1, 1, 1, 1, ttl);
+        message.add_authority(Record::from_rdata(Name::root(), ttl, RData::SOA(soa)));
+        message.to_vec().unwrap()
+    }
+
+    fn answer_from(&self, lines: &str) -> Vec<u8> {
+        let of_name = |line: &&str| line.split(' ').next() == Some(self.name.as_str());
+        let known: Vec<&str> = lines.lines().map(str::trim).filter(of_name).collect();
+        if known.is_empty() {
+            return self.denial(ResponseCode::NXDomain, 30);
+        }
+        let rtype = self.rtype.to_string();
+        let wanted = |line: &&str| line.split(' ').nth(1).is_some_and(|it| it == rtype || it == "CNAME");
+        let found: Vec<&str> = known.into_iter().filter(wanted).collect();
+        if found.is_empty() { self.denial(ResponseCode::NoError, 5) } else { self.answer(&found.join("\n")) }
+    }
+}
+
+/// A record out of `name type value`, with a TTL of 30 s.
+fn record(line: &str) -> Option<Record> {
+    let mut words = line.split_whitespace();
+    let owner = Name::from_ascii(format!("{}.", words.next()?)).unwrap();
+    let rtype: RecordType = words.next()?.parse().unwrap();
+    let rest: Vec<&str> = words.collect();
+    let data = RData::try_from_str(rtype, &rest.join(" ")).unwrap();
+    Some(Record::from_rdata(owner, 30, data))
+}
+
+/// Long enough for a test's packets on a loaded machine, short enough to wait for in vain.
+pub(crate) const BOUND: Duration = Duration::from_millis(1500);

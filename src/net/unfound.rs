@@ -1,0 +1,390 @@
+//! Why a name was not found, in words: which names were asked, and what each got.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hickory_resolver::proto::op::ResponseCode;
+use rustix::io::Errno;
+
+use super::conf::{DNS_PORT, Origin};
+use super::dns::Trouble;
+use super::search::Then;
+use crate::reason::{Code, Hint, Reason};
+
+/// What a full name got instead of what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Miss {
+    /// It does not exist.
+    NoName {
+        /// Seconds for which this may be cached by others.
+        ttl: Option<u32>,
+        /// What it is an alias of, if it is what does not exist.
+        alias: Option<String>,
+        /// One of the families had no usable answer; the other's is taken for both, as glibc does.
+        doubt: bool,
+    },
+    /// It exists, without a record of the type.
+    NoData {
+        /// Seconds for which this may be cached by others.
+        ttl: Option<u32>,
+        /// What it is an alias of.
+        alias: Option<String>,
+    },
+    /// No nameserver gave an answer that counts.
+    Trouble(Vec<(SocketAddr, Trouble)>),
+}
+
+impl Miss {
+    /// What this means for the names that would be asked next.
+    #[must_use]
+    pub fn then(&self) -> Then {
+        match self {
+            // An alias is an answer; that it leads to nothing is no reason to try other names.
+            Self::NoData { alias: Some(_), .. } => Then::End,
+            Self::NoName { .. } | Self::NoData { .. } => Then::GoOn,
+            Self::Trouble(each) => {
+                let all = |test: fn(&Trouble) -> bool| each.iter().all(|(_, trouble)| test(trouble));
+                let any = |test: fn(&Trouble) -> bool| each.iter().any(|(_, trouble)| test(trouble));
+                if any(|trouble| matches!(trouble, Trouble::Loop(_) | Trouble::Local(_))) {
+                    Then::End
+                } else if any(|trouble| *trouble == Trouble::Code(ResponseCode::ServFail)) {
+                    Then::GoOn
+                } else if all(|trouble| matches!(trouble, Trouble::Refused | Trouble::Unreachable(_))) {
+                    Then::End
+                } else {
+                    Then::EndSearch
+                }
+            }
+        }
+    }
+
+    /// What the two families' misses come to for the name (resolv/res_query.c: __res_context_query).
+    #[must_use]
+    pub fn of_both(v4: Self, v6: Self) -> (Self, Then) {
+        let longer = |a: Option<u32>, b: Option<u32>| a.max(b);
+        match (v4, v6) {
+            (Self::NoName { ttl: a, alias, doubt: one }, Self::NoName { ttl: b, doubt: other, .. }) => {
+                (Self::NoName { ttl: longer(a, b), alias, doubt: one || other }, Then::GoOn)
+            }
+            // Of a name that does not exist no family exists, whatever the other answer was (RFC 8020).
+            (Self::NoName { ttl, alias, .. }, Self::Trouble(_))
+            | (Self::Trouble(_), Self::NoName { ttl, alias, .. }) => {
+                (Self::NoName { ttl, alias, doubt: true }, Then::GoOn)
+            }
+            (Self::NoName { ttl: a, alias, doubt }, Self::NoData { ttl: b, alias: None })
+            | (Self::NoData { ttl: a, alias: None }, Self::NoName { ttl: b, alias, doubt }) => {
+                (Self::NoName { ttl: longer(a, b), alias, doubt }, Then::GoOn)
+            }
+            (Self::NoName { .. }, empty @ Self::NoData { .. }) | (empty @ Self::NoData { .. }, Self::NoName { .. }) => {
+                let then = empty.then();
+                (empty, then)
+            }
+            (Self::NoData { ttl: a, alias: one }, Self::NoData { ttl: b, alias: other }) => {
+                let both = Self::NoData { ttl: longer(a, b), alias: one.or(other) };
+                let then = both.then();
+                (both, then)
+            }
+            // The name exists; what it lacks may be behind the trouble, so other names are no answer.
+            (Self::NoData { .. }, Self::Trouble(each)) => {
+                let miss = Self::Trouble(each);
+                let then = if miss.then() == Then::End { Then::End } else { Then::EndSearch };
+                (miss, then)
+            }
+            (trouble @ Self::Trouble(_), Self::NoData { .. }) => {
+                let then = trouble.then();
+                (trouble, then)
+            }
+            (Self::Trouble(mut each), Self::Trouble(more)) => {
+                for trouble in more {
+                    if !each.contains(&trouble) {
+                        each.push(trouble);
+                    }
+                }
+                let both = Self::Trouble(each);
+                let then = both.then();
+                (both, then)
+            }
+        }
+    }
+}
+
+/// A nameserver as a person writes it: without the port that all have.
+#[must_use]
+pub fn server(address: SocketAddr) -> String {
+    match address {
+        SocketAddr::V4(v4) if v4.port() == DNS_PORT => v4.ip().to_string(),
+        SocketAddr::V6(v6) if v6.port() == DNS_PORT && v6.scope_id() == 0 => v6.ip().to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// Names in a row: "a, b and c", the ninth and those after it counted.
+fn listed<T: AsRef<str>>(names: &[T]) -> String {
+    const SHOWN: usize = 8;
+    let mut shown: Vec<String> = names.iter().take(SHOWN).map(|name| name.as_ref().to_owned()).collect();
+    if names.len() > SHOWN {
+        shown.push(format!("{} more", names.len() - SHOWN));
+    }
+    match shown.split_last() {
+        Some((last, head)) if !head.is_empty() => format!("{} and {last}", head.join(", ")),
+        Some((last, _)) => last.clone(),
+        None => String::new(),
+    }
+}
+
+/// The name a code has in the DNS's own documents.
+fn code_name(code: ResponseCode) -> String {
+    match code {
+        ResponseCode::ServFail => "SERVFAIL".into(),
+        ResponseCode::Refused => "REFUSED".into(),
+        ResponseCode::FormErr => "FORMERR".into(),
+        ResponseCode::NotImp => "NOTIMP".into(),
+        ResponseCode::NotAuth => "NOTAUTH".into(),
+        other => format!("code {}", u16::from(other)),
+    }
+}
+
+/// What `address` did, asked for `names`; `bound` is how long a question waits.
+fn clause(address: SocketAddr, trouble: &Trouble, names: &str, bound: Duration) -> String {
+    let at = server(address);
+    match trouble {
+        Trouble::Silent => {
+            format!("no answer from nameserver {at} for {names} within {}", humantime::format_duration(bound))
+        }
+        Trouble::Garbled => format!("nameserver {at} sent nothing that answers {names}"),
+        Trouble::Refused => format!("nameserver {at} is not there: its port {} is closed", address.port()),
+        Trouble::Unreachable(words) => format!("nameserver {at} cannot be reached: {words}"),
+        Trouble::Code(code) => format!("nameserver {at} answered {} for {names}", code_name(*code)),
+        Trouble::Lame => format!("nameserver {at} has no answer for {names}: it only points to other servers"),
+        Trouble::Truncated => {
+            format!("the answer of nameserver {at} for {names} did not fit into a packet, and did not come over TCP")
+        }
+        Trouble::Loop(chain) => {
+            format!("nameserver {at} answered with aliases that lead nowhere: {}", chain.join(" → "))
+        }
+        Trouble::Local(errno) => format!("cannot ask nameserver {at}: {}", super::connect::describe(*errno)),
+        Trouble::Unaskable => format!("{names} is too long for a question"),
+    }
+}
+
+/// The reason for a walk that found nothing; `what` was looked for: "address", "SRV record".
+///
+/// Trouble on the way outweighs a denial: the name may well exist behind it.
+#[must_use]
+pub fn reason(got: &[(String, Miss)], what: &str, origin: Origin, bound: Duration) -> Reason {
+    let troubles: Vec<&(SocketAddr, Trouble)> =
+        got.iter().flat_map(|(_, miss)| if let Miss::Trouble(each) = miss { each.as_slice() } else { &[] }).collect();
+    let missing = missing(got, what);
+    if troubles.is_empty() {
+        let ttl = got.iter().filter_map(|(_, miss)| match miss {
+            Miss::NoName { ttl, .. } | Miss::NoData { ttl, .. } => *ttl,
+            Miss::Trouble(_) => None,
+        });
+        let ttl = ttl.max().filter(|ttl| *ttl > 0);
+        let exists = got.iter().any(|(_, miss)| matches!(miss, Miss::NoData { .. }));
+        let (code, mut text) = if exists {
+            (Code::ResolveNoAddresses, missing)
+        } else {
+            (Code::ResolveNoSuchName, format!("no such name: {missing}"))
+        };
+        if let Some(ttl) = ttl {
+            let ttl = humantime::format_duration(Duration::from_secs(ttl.into()));
+            let _ = write!(text, " (a denial may be cached for up to {ttl})");
+        }
+        return Reason::new(code, text).hint(ttl.map(|_| Hint::DenialCached));
+    }
+    if let Some(errno) =
+        troubles.iter().find_map(|(_, trouble)| if let Trouble::Local(errno) = trouble { Some(*errno) } else { None })
+    {
+        return local(errno);
+    }
+    let mut text = clauses(got, bound);
+    if !missing.is_empty() {
+        text.push_str("; ");
+        text.push_str(&missing);
+    }
+    text.push_str(match origin {
+        Origin::Stated => "",
+        Origin::NoNameserver => " (/etc/resolv.conf has no nameserver that can be used, so 127.0.0.1 is asked)",
+        Origin::NoFile => " (there is no /etc/resolv.conf, so 127.0.0.1 is asked)",
+    });
+    let all = |test: fn(&Trouble) -> bool| troubles.iter().all(|(_, trouble)| test(trouble));
+    if all(|trouble| *trouble == Trouble::Silent) {
+        Reason::new(Code::ResolveTimeout, text)
+    } else if all(|trouble| matches!(trouble, Trouble::Refused | Trouble::Unreachable(_))) {
+        Reason::new(Code::ResolveUnreachable, text)
+    } else {
+        Reason::new(Code::ResolveTrouble, text).key(keys(&troubles))
+    }
+}
+
+/// The reason for a socket that this machine did not give.
+fn local(errno: Errno) -> Reason {
+    match errno {
+        Errno::MFILE | Errno::NFILE => {
+            Reason::new(Code::LocalDescriptors, "no file descriptor left for a DNS question").hint(Hint::Limits)
+        }
+        errno => {
+            let words = super::connect::describe(errno);
+            Reason::new(Code::LocalSocket, format!("no socket for a DNS question: {words}")).hint(Hint::Limits)
+        }
+    }
+}
+
+/// Each trouble once, with the names it befell.
+fn clauses(got: &[(String, Miss)], bound: Duration) -> String {
+    let mut grouped: Vec<(&(SocketAddr, Trouble), Vec<&str>)> = Vec::new();
+    for (name, miss) in got {
+        let Miss::Trouble(each) = miss else { continue };
+        for trouble in each {
+            match grouped.iter_mut().find(|(known, _)| *known == trouble) {
+                Some((_, names)) => names.push(name),
+                None => grouped.push((trouble, vec![name])),
+            }
+        }
+    }
+    let clauses = grouped.iter().map(|((at, trouble), names)| clause(*at, trouble, &listed(names), bound));
+    clauses.collect::<Vec<_>>().join("; ")
+}
+
+/// The names that do not exist, and those that have nothing of `what`.
+fn missing(got: &[(String, Miss)], what: &str) -> String {
+    let mut parts = Vec::new();
+    let mut empty = Vec::new();
+    let mut absent = Vec::new();
+    for (name, miss) in got {
+        match miss {
+            Miss::NoData { alias: Some(alias), .. } => {
+                parts.push(format!("{name} is an alias of {alias}, which has no {what}"));
+            }
+            Miss::NoData { alias: None, .. } => empty.push(name),
+            Miss::NoName { alias: Some(alias), .. } => {
+                parts.push(format!("{name} is an alias of {alias}, which does not exist"));
+            }
+            Miss::NoName { alias: None, .. } => absent.push(name),
+            Miss::Trouble(_) => {}
+        }
+    }
+    if !empty.is_empty() {
+        let verb = if empty.len() == 1 { "exists and has" } else { "exist and have" };
+        parts.push(format!("{} {verb} no {what}", listed(&empty)));
+    }
+    if !absent.is_empty() {
+        let verb = if absent.len() == 1 { "does" } else { "do" };
+        parts.push(format!("{} {verb} not exist", listed(&absent)));
+    }
+    parts.join("; ")
+}
+
+/// What tells one kind of trouble from another in the log: never a name or an address.
+fn keys(troubles: &[&(SocketAddr, Trouble)]) -> String {
+    let mut keys: Vec<String> = troubles
+        .iter()
+        .map(|(_, trouble)| match trouble {
+            Trouble::Silent => "silent".into(),
+            Trouble::Garbled => "garbled".into(),
+            Trouble::Refused | Trouble::Unreachable(_) => "unreachable".into(),
+            Trouble::Code(code) => code_name(*code),
+            Trouble::Lame => "lame".into(),
+            Trouble::Truncated => "truncated".into(),
+            Trouble::Loop(_) => "loop".into(),
+            Trouble::Local(_) => "local".into(),
+            Trouble::Unaskable => "unaskable".into(),
+        })
+        .collect();
+    keys.sort();
+    keys.dedup();
+    keys.join(" ")
+}
+
+/// Trouble with one family of a name whose other family was found, in words.
+#[must_use]
+pub fn beside(each: &[(SocketAddr, Trouble)], name: &str, family: &str, bound: Duration) -> String {
+    let names = format!("{family} of {name}");
+    each.iter().map(|(at, trouble)| clause(*at, trouble, &names, bound)).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUND: Duration = Duration::from_secs(1);
+    const GONE: Miss = Miss::NoName { ttl: Some(30), alias: None, doubt: false };
+    const EMPTY: Miss = Miss::NoData { ttl: None, alias: None };
+
+    fn trouble(trouble: Trouble) -> Miss {
+        Miss::Trouble(vec![("10.96.0.10:53".parse().unwrap(), trouble)])
+    }
+
+    fn explain(got: &[(&str, Miss)]) -> Reason {
+        let got: Vec<_> = got.iter().map(|(name, miss)| ((*name).to_owned(), miss.clone())).collect();
+        reason(&got, "address", Origin::Stated, BOUND)
+    }
+
+    #[test]
+    fn no_such_name() {
+        let it = explain(&[("db.a", GONE), ("db.b", GONE), ("db", GONE)]);
+        assert_eq!(it.text(), "no such name: db.a, db.b and db do not exist (a denial may be cached for up to 30s)");
+        assert_eq!((it.code(), it.hinted()), (Code::ResolveNoSuchName, Some(Hint::DenialCached)));
+        let uncached = explain(&[("db", Miss::NoName { ttl: None, alias: None, doubt: false })]);
+        assert_eq!((uncached.text(), uncached.hinted()), ("no such name: db does not exist", None));
+    }
+
+    #[test]
+    fn a_name_without_an_address() {
+        let it = explain(&[("db.a", EMPTY), ("db", GONE)]);
+        assert_eq!(it.code(), Code::ResolveNoAddresses);
+        assert!(it.text().starts_with("db.a exists and has no address; db does not exist"), "{}", it.text());
+        let alias = explain(&[("db", Miss::NoData { ttl: None, alias: Some("x.example".into()) })]);
+        assert_eq!(alias.text(), "db is an alias of x.example, which has no address");
+    }
+
+    #[test]
+    fn trouble_outweighs_a_denial_and_is_told_by_its_kind() {
+        let it = explain(&[("db.a", trouble(Trouble::Code(ResponseCode::ServFail))), ("db", GONE)]);
+        assert_eq!(it.text(), "nameserver 10.96.0.10 answered SERVFAIL for db.a; db does not exist");
+        assert_eq!(it.code(), Code::ResolveTrouble);
+        let refused = explain(&[("db", trouble(Trouble::Code(ResponseCode::Refused)))]);
+        assert!(!it.is_like(&refused));
+        let silent = explain(&[("db.a", trouble(Trouble::Silent)), ("db", trouble(Trouble::Silent))]);
+        assert_eq!(silent.text(), "no answer from nameserver 10.96.0.10 for db.a and db within 1s");
+        assert_eq!(silent.code(), Code::ResolveTimeout);
+        assert_eq!(explain(&[("db", trouble(Trouble::Refused))]).code(), Code::ResolveUnreachable);
+        assert_eq!(explain(&[("db", trouble(Trouble::Local(Errno::MFILE)))]).code(), Code::LocalDescriptors);
+    }
+
+    #[test]
+    fn where_127_0_0_1_comes_from_is_said() {
+        let got = [("db".to_owned(), trouble(Trouble::Refused))];
+        assert!(reason(&got, "address", Origin::NoFile, BOUND).text().contains("no /etc/resolv.conf"));
+        assert!(reason(&got, "address", Origin::NoNameserver, BOUND).text().contains("has no nameserver"));
+    }
+
+    #[test]
+    fn long_lists_are_counted() {
+        let names: Vec<String> = (0..12).map(|n| n.to_string()).collect();
+        assert_eq!(listed(&names), "0, 1, 2, 3, 4, 5, 6, 7 and 4 more");
+        assert_eq!(listed(&names[..1]), "0");
+    }
+
+    #[test]
+    fn two_families_come_to_one_outcome() {
+        let silent = || trouble(Trouble::Silent);
+        let failed = || trouble(Trouble::Code(ResponseCode::ServFail));
+        for (v4, v6, then) in [
+            (GONE, GONE, Then::GoOn),
+            (GONE, silent(), Then::GoOn),
+            (EMPTY, EMPTY, Then::GoOn),
+            (EMPTY, failed(), Then::EndSearch),
+            (failed(), EMPTY, Then::GoOn),
+            (silent(), silent(), Then::EndSearch),
+            (trouble(Trouble::Refused), trouble(Trouble::Refused), Then::End),
+            (EMPTY, Miss::NoData { ttl: None, alias: Some("x".into()) }, Then::End),
+        ] {
+            assert_eq!(Miss::of_both(v4.clone(), v6.clone()).1, then, "{v4:?} {v6:?}");
+        }
+        assert!(matches!(Miss::of_both(GONE, silent()).0, Miss::NoName { doubt: true, .. }));
+        assert!(matches!(Miss::of_both(EMPTY, silent()).0, Miss::Trouble(_)));
+    }
+}

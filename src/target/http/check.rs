@@ -1,0 +1,140 @@
+//! Whether an answer is the one expected.
+
+use std::ops::RangeInclusive;
+
+use anyhow::{Result, bail};
+use reqwest::header::LOCATION;
+use reqwest::{StatusCode, Url};
+
+use super::instead;
+use super::request::Answer;
+use crate::reason::{Class, Code, Hint, Reason};
+use crate::target::expect::Expectations;
+use crate::trail::Trail;
+
+/// What the answer must be.
+#[derive(Clone)]
+pub(super) struct Check {
+    /// Without it: 200 to 399, redirects on the same host followed.
+    statuses: Option<Statuses>,
+}
+
+/// What an answer that is not a disappointment leads to.
+pub(super) enum Step {
+    /// Ready, and why.
+    Ready(String),
+    /// The same question, elsewhere on the same host.
+    Follow(Url),
+}
+
+impl Check {
+    pub(super) fn parse(expectations: &Expectations) -> Result<Self> {
+        let statuses = expectations.get("status").map(Statuses::parse).transpose();
+        Ok(Self { statuses: statuses.map_err(|error| error.context("#status"))? })
+    }
+
+    /// Judges the answer of `url`.
+    pub(super) async fn judge(&self, answer: Answer, url: &Url, trail: &Trail) -> Result<Step, Reason> {
+        let status = answer.response.status();
+        let said = format!("{} from {}", named(status), answer.address);
+        if is_redirect(status) && self.statuses.as_ref().is_none_or(|expected| !expected.list_redirects()) {
+            return redirect(&answer, url, &said);
+        }
+        let expected = match &self.statuses {
+            Some(expected) => expected.contains(status.as_u16()),
+            None => (200..=399).contains(&status.as_u16()),
+        };
+        if !expected {
+            return Err(unexpected(answer, url, said, trail).await);
+        }
+        Ok(Step::Ready(said))
+    }
+}
+
+/// Kubernetes's rule: the same host is followed, another host is an answer (pkg/probe/http/http.go, RedirectChecker).
+fn redirect(answer: &Answer, url: &Url, said: &str) -> Result<Step, Reason> {
+    let cannot = |why: &str| Err(Reason::new(Code::ExpectRedirect, format!("{said}, {why}")).key(why));
+    let Some(location) = answer.response.headers().get(LOCATION) else {
+        return cannot("which does not say where to");
+    };
+    let Some(next) = std::str::from_utf8(location.as_bytes()).ok().and_then(|location| url.join(location).ok()) else {
+        return cannot("to something that is not a URL");
+    };
+    let to_https = match next.scheme() {
+        "http" => false,
+        "https" => true,
+        _ => return cannot("to something that is not http: or https:"),
+    };
+    if next.host_str() != url.host_str() {
+        let host: String = next.host_str().unwrap_or_default().chars().take(253).collect();
+        return Ok(Step::Ready(format!("{said}, which redirects to another host, {host}")));
+    }
+    if url.scheme() == "https" && !to_https {
+        return cannot("from https: to http:");
+    }
+    if to_https && cfg!(not(feature = "tls")) {
+        return cannot("to https:, which this build does not have");
+    }
+    Ok(Step::Follow(next))
+}
+
+async fn unexpected(answer: Answer, url: &Url, said: String, trail: &Trail) -> Reason {
+    let status = answer.response.status();
+    let address = answer.address;
+    let reason = match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            Reason::new(Code::ExpectStatus, said).class(Class::Credentials).hint(Hint::Credentials)
+        }
+        // Web servers answer plain HTTP on their TLS port with a 400 that says so.
+        StatusCode::BAD_REQUEST if url.scheme() == "http" && instead::wants_tls(answer.response, trail).await => {
+            let text = format!("{said}: {address} wants TLS on this port");
+            return Reason::new(Code::ProtocolTlsWanted, text).hint(Hint::UseHttps);
+        }
+        _ => Reason::new(Code::ExpectStatus, said),
+    };
+    reason.key(status.as_u16())
+}
+
+/// "503 Service Unavailable"; never the server's own words.
+fn named(status: StatusCode) -> String {
+    match status.canonical_reason() {
+        Some(words) => format!("{} {words}", status.as_u16()),
+        None => status.as_u16().to_string(),
+    }
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// `200,204,300-399`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Statuses(Vec<RangeInclusive<u16>>);
+
+impl Statuses {
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        const FORM: &str = "expected statuses such as 200, or 200,204,300-399";
+        let code = |text: &str| match text.parse() {
+            Ok(code @ 100..=599) if text.len() == 3 => Ok(code),
+            _ => bail!("{FORM}: a status has three digits and is from 100 to 599"),
+        };
+        let range = |piece: &str| {
+            let (low, high) = piece.split_once('-').unwrap_or((piece, piece));
+            let range = code(low)?..=code(high)?;
+            if range.is_empty() {
+                bail!("{FORM}: the first status of a range is the lower one");
+            }
+            Ok(range)
+        };
+        Ok(Self(text.split(',').map(range).collect::<Result<_>>()?))
+    }
+
+    pub(super) fn contains(&self, status: u16) -> bool {
+        self.0.iter().any(|range| range.contains(&status))
+    }
+
+    /// Whether a redirect is itself an expected answer, so that none is followed.
+    fn list_redirects(&self) -> bool {
+        self.0.iter().any(|range| *range.start() <= 399 && *range.end() >= 300)
+    }
+}

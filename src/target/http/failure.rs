@@ -1,0 +1,145 @@
+//! What reqwest's errors mean. Their own words are not for people: they hold the URL, with its query.
+
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+
+use reqwest::Url;
+
+use super::instead::{self, Protocol};
+use crate::net::connect;
+#[cfg(feature = "tls")]
+use crate::net::tls;
+use crate::reason::{Code, Hint, Reason};
+use crate::trail::Trail;
+
+/// No connection came about.
+pub(super) fn connecting(error: &reqwest::Error, address: SocketAddr) -> Reason {
+    match find_io(error) {
+        Some(error) => connect::failure(address, error),
+        None => Reason::new(Code::LocalSocket, format!("cannot connect to {address}")),
+    }
+}
+
+/// The connection was accepted, the TLS handshake failed.
+#[cfg(feature = "tls")]
+pub(super) async fn handshaking(error: &reqwest::Error, url: &Url, address: SocketAddr, trail: &Trail) -> Reason {
+    let name = url.host_str().unwrap_or_default();
+    let Some(error) = find_io(error) else {
+        return Reason::new(Code::TlsFailed, format!("{address} could not agree on TLS with us"));
+    };
+    let reason = tls_failure(error, name, address);
+    // What is neither an alert nor a certificate: somebody else is there, or nobody (a connection to oneself).
+    let odd = reason.code() == Code::TlsNotTls || (reason.code() == Code::TlsFailed && reason.hinted().is_none());
+    if !odd || find_tls(error).is_some_and(|error| matches!(error, rustls::Error::AlertReceived(_))) {
+        return reason;
+    }
+    match instead::look(address, instead::Ask::Http, trail).await {
+        Err(refused) => refused,
+        Ok(Some(Protocol::Http)) => {
+            Reason::new(Code::TlsNotTls, format!("{address} answered in plain HTTP, not in TLS")).hint(Hint::UseHttp)
+        }
+        Ok(Some(Protocol::Tls) | None) => reason.hint(None),
+        Ok(Some(other)) => {
+            Reason::new(Code::TlsNotTls, format!("{address} answered, but not in TLS (it looks like {other})"))
+                .hint(other.hint())
+        }
+    }
+}
+
+/// The connection stood, and no answer came out of it.
+pub(super) async fn answering(error: &reqwest::Error, url: &Url, address: SocketAddr, trail: &Trail) -> Reason {
+    // With TLS 1.3 the server looks at our certificate after the handshake: its alert is the first thing it sends.
+    #[cfg(feature = "tls")]
+    if let Some(error) = find_io(error)
+        && find_tls(error).is_some()
+    {
+        return tls_failure(error, url.host_str().unwrap_or_default(), address);
+    }
+    let plain = url.scheme() == "http";
+    if hyper(error).any(is_too_large) {
+        let text = format!("{address} sent more headers than waitgate reads");
+        return Reason::new(Code::ProtocolTooLarge, text);
+    }
+    if !hyper(error).any(|error| error.is_parse() || is_early(error)) {
+        // PostgreSQL closes without a word when it reads "GET ".
+        if plain && let Ok(Some(Protocol::PostgreSql)) = instead::look(address, instead::Ask::PostgreSql, trail).await {
+            return not_http(address, Some(Protocol::PostgreSql));
+        }
+        let text = format!("{address} accepted the connection and closed it without an answer");
+        return Reason::new(Code::ProtocolClosed, text).hint(Hint::FrontClosed);
+    }
+    if !plain {
+        return not_http(address, None);
+    }
+    match instead::look(address, instead::Ask::Http, trail).await {
+        Err(refused) => refused,
+        Ok(Some(Protocol::Tls)) => {
+            Reason::new(Code::ProtocolTlsWanted, format!("{address} wants TLS on this port")).hint(Hint::UseHttps)
+        }
+        Ok(protocol) => not_http(address, protocol),
+    }
+}
+
+fn not_http(address: SocketAddr, protocol: Option<Protocol>) -> Reason {
+    match protocol {
+        None => Reason::new(Code::ProtocolNotHttp, format!("{address} answered, but not in HTTP")).hint(Hint::UseTcp),
+        Some(Protocol::Http) => {
+            Reason::new(Code::ProtocolNotHttp, format!("{address} answered in HTTP with a mistake in it"))
+        }
+        Some(protocol) => {
+            let text = format!("{address} answered, but not in HTTP (it looks like {protocol})");
+            Reason::new(Code::ProtocolNotHttp, text).hint(protocol.hint())
+        }
+    }
+}
+
+/// Every error of hyper's own: one that cancels a request may hold the one that made it do so.
+fn hyper<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a hyper::Error> {
+    chain(error).filter_map(|error| error.downcast_ref())
+}
+
+/// Whether the head passes hyper's bounds. Its predicate for that exists in servers only, its words everywhere.
+fn is_too_large(error: &hyper::Error) -> bool {
+    error.is_parse() && error.to_string().contains("too large")
+}
+
+/// Whether the server spoke before it was asked. hyper has no predicate for it.
+fn is_early(error: &hyper::Error) -> bool {
+    !error.is_canceled() && !error.is_closed() && !error.is_incomplete_message() && find::<io::Error>(error).is_none()
+}
+
+#[cfg(feature = "tls")]
+fn tls_failure(error: &io::Error, name: &str, address: SocketAddr) -> Reason {
+    use rustls::{AlertDescription, Error};
+    match find_tls(error) {
+        // We offer HTTP/1.1 and nothing else.
+        Some(Error::AlertReceived(AlertDescription::NoApplicationProtocol) | Error::NoApplicationProtocol) => {
+            let text = format!("{address} does not offer HTTP/1.1 (it may speak HTTP/2 only, as gRPC does)");
+            Reason::new(Code::ProtocolNotHttp, text).hint(Hint::UseTcp)
+        }
+        _ => tls::failure(error, name, address),
+    }
+}
+
+/// The error of type `T` that is nearest to the surface.
+fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    chain(error).find_map(|error| error.downcast_ref())
+}
+
+/// The operating system's or TLS's error: hyper-rustls wraps one `io::Error` in another, and the `source` of
+/// an `io::Error` passes over the error that it wraps.
+fn find_io<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
+    let outer = find::<io::Error>(error)?;
+    std::iter::successors(Some(outer), |error| error.get_ref()?.downcast_ref()).last()
+}
+
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| (**error).source())
+}
+
+/// rustls's error, where it is one.
+#[cfg(feature = "tls")]
+fn find_tls(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref().and_then(|inner| inner.downcast_ref())
+}

@@ -1,0 +1,364 @@
+//! libpq's connection URIs as people write them: text in, hosts, login and TLS out. Pure.
+//!
+//! The raw text is split first and filled afterwards, so that a value may hold any character.
+//! No message repeats anything that stood in it: a piece out of place may be the tail of a password.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::params::{self, Params};
+use crate::secret::Secret;
+use crate::target::Parts;
+use crate::target::address::{self, Host};
+use crate::vars::{self, Fill};
+
+/// The form that begins every message.
+pub(super) const FORM: &str = "expected postgres://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE] or postgres:HOST:PORT";
+
+/// PostgreSQL's port (libpq: DEF_PGPORT).
+const PORT: u16 = 5432;
+
+/// The user where nobody names one. libpq takes the operating system's name for the process, which a
+/// container often does not have; it must never be asked for (getpwuid).
+const USER: &str = "postgres";
+
+/// Where one server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Its name: what is looked up, and what its certificate must be for.
+    pub(super) host: Host,
+    /// `hostaddr=`: where to connect instead of looking the name up.
+    pub(super) hostaddr: Option<IpAddr>,
+    /// Its port.
+    pub(super) port: u16,
+}
+
+/// libpq's `sslmode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SslMode {
+    /// No TLS.
+    Disable,
+    /// TLS where the server refuses to go without.
+    Allow,
+    /// TLS where the server offers it.
+    Prefer,
+    /// TLS, with any certificate.
+    Require,
+    /// TLS, with a certificate of a trusted CA.
+    VerifyCa,
+    /// TLS, with a certificate of a trusted CA for this host.
+    VerifyFull,
+}
+
+/// libpq's `sslrootcert`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum RootCert {
+    /// Not given: the Mozilla roots and --ca-file.
+    Unset,
+    /// `system`: the Mozilla roots, which is what a static binary has of a system.
+    System,
+    /// A file, read anew each attempt; only what is in it is trusted.
+    File(String),
+}
+
+/// libpq's `channel_binding`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Binding {
+    /// Never.
+    Disable,
+    /// Where it can be had.
+    Prefer,
+    /// Or no login.
+    Require,
+}
+
+/// libpq's `target_session_attrs`, and `#role=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Session {
+    /// Any server will do (`any`, `prefer-standby`).
+    Any,
+    /// One that takes writes.
+    ReadWrite,
+    /// One that does not.
+    ReadOnly,
+    /// One that is not in recovery.
+    Primary,
+    /// One that is in hot standby.
+    Standby,
+}
+
+/// All that a target and the environment say about a connection.
+#[derive(Clone, Debug)]
+pub(super) struct Conninfo {
+    pub(super) places: Vec<Place>,
+    pub(super) user: String,
+    pub(super) password: Option<Secret>,
+    pub(super) database: Option<String>,
+    pub(super) ssl_mode: SslMode,
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "there is nothing to verify then"))]
+    pub(super) root_cert: RootCert,
+    pub(super) application_name: Option<String>,
+    pub(super) options: Option<String>,
+    pub(super) connect_timeout: Option<Duration>,
+    pub(super) binding: Binding,
+    pub(super) session: Session,
+    /// What stands in the URL and changes nothing here.
+    pub(super) ignored: Vec<String>,
+    /// The address as the log shows it.
+    pub(super) shown: String,
+}
+
+/// The pieces of a URI, unfilled.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Raw<'a> {
+    user: &'a str,
+    password: &'a str,
+    hosts: &'a str,
+    database: &'a str,
+    query: &'a str,
+}
+
+impl Conninfo {
+    /// Parses what stands behind the kind's colon, with libpq's variables for what it leaves out.
+    pub(super) fn parse(parts: &Parts<'_>) -> Result<Self> {
+        let fill = parts.fill;
+        let raw = Raw::split(parts.address)?;
+        let params = Params::parse(raw.query, fill, parts.given.env)?;
+
+        let database = match params.in_url("dbname") {
+            None if !raw.database.is_empty() => Some(decoded(raw.database, "the database", fill)?),
+            _ => params.get("dbname")?,
+        };
+        let user = match params.in_url("user") {
+            None if !raw.user.is_empty() => Some(decoded(raw.user, "the user", fill)?),
+            _ => params.get("user")?,
+        };
+        let password = match params.in_url("password") {
+            None if !raw.password.is_empty() => Some(decoded(raw.password, "the password", fill)?),
+            _ => params.get("password")?,
+        };
+        let places = places(&raw, &params, fill)?;
+        let shown = {
+            // A name that came out of the environment is shown as it was asked for.
+            let show = |raw: &str, filled: Option<&str>| match filled {
+                Some(_) if vars::refers(raw) => raw.to_owned(),
+                Some(filled) => filled.to_owned(),
+                None => String::new(),
+            };
+            let user = user.as_deref().map(|user| show(raw.user, Some(user)) + "@").unwrap_or_default();
+            let database = database.as_deref().map(|name| format!("/{}", show(raw.database, Some(name))));
+            let places: Vec<String> = places.iter().map(|place| format!("{}:{}", place.host, place.port)).collect();
+            format!("postgres://{user}{}{}", places.join(","), database.unwrap_or_default())
+        };
+        let (ssl_mode, root_cert) = ssl(&params, parts.given.ca_file)?;
+        Ok(Self {
+            places,
+            user: user.unwrap_or_else(|| USER.to_owned()),
+            password: password.map(Secret::new),
+            database,
+            ssl_mode,
+            root_cert,
+            application_name: params.get("application_name")?,
+            options: params.get("options")?,
+            connect_timeout: connect_timeout(&params)?,
+            binding: params.choice(
+                "channel_binding",
+                &[("disable", Binding::Disable), ("prefer", Binding::Prefer), ("require", Binding::Require)],
+                Binding::Prefer,
+            )?,
+            session: params.choice(
+                "target_session_attrs",
+                &[
+                    ("any", Session::Any),
+                    ("read-write", Session::ReadWrite),
+                    ("read-only", Session::ReadOnly),
+                    ("primary", Session::Primary),
+                    ("standby", Session::Standby),
+                    ("prefer-standby", Session::Any),
+                ],
+                Session::Any,
+            )?,
+            ignored: params.ignored,
+            shown,
+        })
+    }
+}
+
+impl<'a> Raw<'a> {
+    fn split(address: &'a str) -> Result<Self> {
+        let url = address.strip_prefix("//");
+        if url.is_none() && address.contains('=') {
+            bail!("{FORM}, found a keyword string such as host=… user=…: write it as a URL");
+        }
+        if address.contains(char::is_whitespace) {
+            bail!("{FORM}, found a blank: in a URL a blank is written %20");
+        }
+        let Some(url) = url else {
+            if address.contains(['@', '/', '?', ',']) {
+                bail!("{FORM}: more than a host and a port needs the form with //");
+            }
+            return Ok(Self { hosts: address, ..Self::default() });
+        };
+        let (authority, tail) = url.split_at(url.find(['/', '?']).unwrap_or(url.len()));
+        let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
+        let (userinfo, hosts) = match authority.split_once('@') {
+            Some((_, hosts)) if hosts.contains('@') => {
+                bail!(
+                    "{FORM}, found more than one '@' before the first '/': percent-encode @ as %40 in the user and the password"
+                )
+            }
+            Some(split) => split,
+            None => ("", authority),
+        };
+        // A raw '/' ends the host, as libpq has it; an '@' behind it was meant to come before it.
+        if path.contains('@') {
+            bail!(
+                "{FORM}, found '@' behind a '/': in a password '/' is written %2F, in a database's name '@' is written %40"
+            );
+        }
+        let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
+        Ok(Self { user, password, hosts, database: path.strip_prefix('/').unwrap_or(path), query })
+    }
+}
+
+/// Fills and decodes one piece; `what` names it.
+fn decoded(raw: &str, what: &str, fill: Fill<'_>) -> Result<String> {
+    let text = fill.decoded(raw).with_context(|| format!("{FORM}: {what}"))?;
+    params::without_nul(text, what)
+}
+
+/// The servers, in the order in which they stand: from the query, the authority, or the environment.
+fn places(raw: &Raw<'_>, params: &Params<'_>, fill: Fill<'_>) -> Result<Vec<Place>> {
+    let fallback = ports(params)?;
+    let hostaddrs = match params.get("hostaddr")? {
+        None => Vec::new(),
+        Some(list) => list.split(',').map(hostaddr).collect::<Result<Vec<_>>>()?,
+    };
+    let mut places: Vec<(Host, Option<u16>)> = Vec::new();
+    // `host=` in the query counts more than the authority, as libpq has it.
+    let in_authority = params.in_url("host").is_none() && !raw.hosts.is_empty();
+    if in_authority && !raw.hosts.starts_with(':') {
+        for one in raw.hosts.split(',') {
+            let (host, port) = address::split(one);
+            if host.is_empty() {
+                bail!("{FORM}: the host is missing");
+            }
+            let host = self::host(&decoded(host, "the host", fill)?)?;
+            let port = match port {
+                None => None,
+                Some(port) => {
+                    let port = fill.plain(port).context(FORM)?;
+                    Some(address::port(&port).context(FORM)?)
+                }
+            };
+            places.push((host, port));
+        }
+    } else if let Some(hosts) = params.get("host")? {
+        for one in hosts.split(',') {
+            places.push((host(one)?, None));
+        }
+        // The authority may still hold the port: postgres://:5433/shop?host=db.
+        if let Some(port) = raw.hosts.strip_prefix(':') {
+            let port = address::port(&fill.plain(port).context(FORM)?).context(FORM)?;
+            for place in &mut places {
+                place.1 = Some(port);
+            }
+        }
+    } else {
+        places.extend(hostaddrs.iter().map(|ip| (Host::Ip(*ip), None)));
+    }
+    if places.is_empty() {
+        bail!("{FORM}: the host is missing, and neither host= nor PGHOST names one");
+    }
+    if !hostaddrs.is_empty() && hostaddrs.len() != places.len() {
+        bail!("{FORM}: hostaddr= needs one address for each host");
+    }
+    if fallback.len() > 1 && fallback.len() != places.len() {
+        bail!("{FORM}: port= needs one port, or one for each host");
+    }
+    let port_of = |at: usize| fallback.get(at).or(fallback.first()).copied().flatten().unwrap_or(PORT);
+    let mut out = Vec::with_capacity(places.len());
+    for (at, (host, port)) in places.into_iter().enumerate() {
+        out.push(Place { host, hostaddr: hostaddrs.get(at).copied(), port: port.unwrap_or_else(|| port_of(at)) });
+    }
+    Ok(out)
+}
+
+fn host(text: &str) -> Result<Host> {
+    if text.starts_with(['/', '@']) {
+        bail!("{FORM}: a unix socket's folder cannot be waited for; give a host");
+    }
+    Host::parse(text).context(FORM)
+}
+
+fn hostaddr(text: &str) -> Result<IpAddr> {
+    match text.parse() {
+        Ok(ip) => Ok(ip),
+        Err(_) => bail!("{FORM}: hostaddr= takes IP addresses"),
+    }
+}
+
+/// `port=` or PGPORT: one for every host, or one for each; an empty one is the default.
+fn ports(params: &Params<'_>) -> Result<Vec<Option<u16>>> {
+    let Some(list) = params.get("port")? else { return Ok(Vec::new()) };
+    let one = |text: &str| {
+        if text.is_empty() { Ok(None) } else { address::port(text).map(Some).context("port= or PGPORT").context(FORM) }
+    };
+    list.split(',').map(one).collect()
+}
+
+/// libpq counts in seconds; zero and less is no bound of its own.
+fn connect_timeout(params: &Params<'_>) -> Result<Option<Duration>> {
+    let Some(text) = params.get("connect_timeout")? else { return Ok(None) };
+    match text.parse::<i32>() {
+        Ok(seconds) => Ok(u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)),
+        Err(_) => bail!("{FORM}: connect_timeout= takes a whole number of seconds"),
+    }
+}
+
+/// `sslmode` and `sslrootcert`, as the contract ties them to each other and to --ca-file.
+fn ssl(params: &Params<'_>, ca_file: bool) -> Result<(SslMode, RootCert)> {
+    let root_cert = match params.get("sslrootcert")? {
+        None => RootCert::Unset,
+        Some(text) if text == "system" => RootCert::System,
+        Some(path) => RootCert::File(path),
+    };
+    let given = params.choice(
+        "sslmode",
+        &[
+            ("disable", Some(SslMode::Disable)),
+            ("allow", Some(SslMode::Allow)),
+            ("prefer", Some(SslMode::Prefer)),
+            ("require", Some(SslMode::Require)),
+            ("verify-ca", Some(SslMode::VerifyCa)),
+            ("verify-full", Some(SslMode::VerifyFull)),
+        ],
+        None,
+    )?;
+    // JDBC's spelling, which libpq takes in URIs too (fe-connect.c: conninfo_uri_parse_params).
+    let given = match params.in_url("ssl").as_deref() {
+        Some("true") if given.is_none() => Some(SslMode::Require),
+        _ => given,
+    };
+    let ca = ca_file || root_cert != RootCert::Unset;
+    let mode = match given {
+        None if ca => SslMode::VerifyFull,
+        None => SslMode::Prefer,
+        Some(SslMode::Require) if ca && root_cert != RootCert::System => SslMode::VerifyCa,
+        Some(mode) => mode,
+    };
+    // libpq refuses this too (fe-connect.c: "weak sslmode may not be used with sslrootcert=system"): anybody
+    // can have a certificate of a public CA, so without the name it proves nothing.
+    if root_cert == RootCert::System && mode != SslMode::VerifyFull {
+        bail!("{FORM}: sslrootcert=system goes with sslmode=verify-full only");
+    }
+    if cfg!(not(feature = "tls")) {
+        return match mode {
+            SslMode::Disable | SslMode::Allow | SslMode::Prefer => Ok((SslMode::Disable, RootCert::Unset)),
+            _ => bail!("{FORM}: this build has no TLS, so sslmode can be disable, allow or prefer only"),
+        };
+    }
+    Ok((mode, root_cert))
+}

@@ -1,0 +1,192 @@
+//! The login: as far as ReadyForQuery, through tokio-postgres over our own stream.
+
+use std::cell::{Cell, RefCell};
+use std::error::Error as _;
+use std::future::{Ready as Now, ready};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time;
+use tokio_postgres::config::{ChannelBinding as Bind, SslMode, SslNegotiation};
+use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
+use tokio_postgres::{Config, Error};
+
+use super::conninfo::Binding;
+use super::refusal;
+use super::wire::{self, ServerError};
+use super::{Failed, Postgres};
+use crate::net::stream::Stream;
+use crate::reason::{Code, Hint, Reason, Stage};
+use crate::secret::Secret;
+use crate::target::Ready;
+use crate::trail::Trail;
+
+/// How long the farewell may take.
+const FAREWELL: Duration = Duration::from_millis(200);
+
+/// Logs in and leaves.
+pub(super) async fn login(
+    target: &Postgres,
+    stream: Stream,
+    password: Option<&Secret>,
+    trail: &Trail,
+) -> Result<Ready, Failed> {
+    let peer = stream.peer();
+    trail.enter(Stage::Protocol, format_args!("{peer} accepted the connection and the startup packet"));
+    let config = config(target, password);
+    let seen = Seen::default();
+    let session = Session { stream, seen: &seen };
+    let (client, connection) = match config.connect_raw(session, Finished).await {
+        Ok(session) => session,
+        Err(error) => return Err(explain(&error, peer, &seen, password.is_some())),
+    };
+    // The connection sends Terminate when its client is gone, and only while it is polled.
+    drop(client);
+    let _ = time::timeout(FAREWELL, connection).await;
+    Ok(Ready::noted(format!("logged in at {peer}")))
+}
+
+fn config(target: &Postgres, password: Option<&Secret>) -> Config {
+    let info = &target.info;
+    let mut config = Config::new();
+    // Always a user of our own: without one the crate asks getpwuid, which a static binary must not.
+    config.user(&info.user);
+    if let Some(password) = password {
+        config.password(password.expose());
+    }
+    if let Some(database) = &info.database {
+        config.dbname(database);
+    }
+    if let Some(options) = &info.options {
+        config.options(options);
+    }
+    config.application_name(info.application_name.as_deref().unwrap_or(super::APPLICATION));
+    config.channel_binding(match info.binding {
+        Binding::Disable => Bind::Disable,
+        Binding::Prefer => Bind::Prefer,
+        Binding::Require => Bind::Require,
+    });
+    // What it gets is a session already, encrypted or not: nothing is left to negotiate.
+    config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
+    config
+}
+
+/// What is still of interest of a stream that tokio-postgres has dropped.
+#[derive(Default)]
+struct Seen {
+    first: RefCell<Vec<u8>>,
+    over: Cell<bool>,
+}
+
+/// Our stream as tokio-postgres sees it.
+struct Session<'a> {
+    stream: Stream,
+    seen: &'a Seen,
+}
+
+impl AsyncRead for Session<'_> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let mut first = self.seen.first.borrow_mut();
+        if first.len() < self.stream.first().len() {
+            *first = self.stream.first().to_vec();
+        }
+        self.seen.over.set(self.stream.over_limit());
+        outcome
+    }
+}
+
+impl AsyncWrite for Session<'_> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl TlsStream for Session<'_> {
+    fn channel_binding(&self) -> ChannelBinding {
+        #[cfg(feature = "tls")]
+        if let Some(certificate) =
+            self.stream.session().and_then(|session| session.peer_certificates()).and_then(<[_]>::first)
+            && let Some(hash) = super::binding::server_end_point(certificate)
+        {
+            return ChannelBinding::tls_server_end_point(hash);
+        }
+        ChannelBinding::none()
+    }
+}
+
+/// The connector that has nothing left to do.
+struct Finished;
+
+impl<'a> TlsConnect<Session<'a>> for Finished {
+    type Stream = Session<'a>;
+    type Error = io::Error;
+    type Future = Now<io::Result<Session<'a>>>;
+
+    fn connect(self, stream: Session<'a>) -> Self::Future {
+        ready(Ok(stream))
+    }
+}
+
+/// The reason behind tokio-postgres's error. Its kinds are private, so that all but the server's own
+/// errors and the stream's are told by what they say.
+fn explain(error: &Error, peer: SocketAddr, seen: &Seen, password_given: bool) -> Failed {
+    if let Some(said) = error.as_db_error() {
+        let said = ServerError::new(said.code().code(), said.message(), said.detail());
+        return Failed { reason: refusal::reason(peer, &said), code: said.code };
+    }
+    Failed::here(reason(error, peer, seen, password_given))
+}
+
+fn reason(error: &Error, peer: SocketAddr, seen: &Seen, password_given: bool) -> Reason {
+    const AFTER: &str = "during the login";
+    if seen.over.get() {
+        return wire::too_large(peer);
+    }
+    let first = seen.first.borrow();
+    if error.is_closed() {
+        return wire::closed(peer, &first, AFTER);
+    }
+    let source = error.source();
+    if let Some(io) = source.and_then(|source| source.downcast_ref::<io::Error>())
+        && error.to_string() == "error communicating with the server"
+    {
+        return match io.kind() {
+            _ if wire::hung_up(io) => wire::closed(peer, &first, AFTER),
+            // What the codec says of bytes that are no message.
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput if !wire::is_tls(io) => {
+                wire::not_postgres(peer, &first)
+            }
+            // tokio-util's word for an end of the stream within a message.
+            io::ErrorKind::Other if io.raw_os_error().is_none() && io.to_string() == "bytes remaining on stream" => {
+                wire::closed(peer, &first, AFTER)
+            }
+            _ => wire::failed(peer, io),
+        };
+    }
+    match error.to_string().as_str() {
+        "invalid configuration" if !password_given => Reason::new(
+            Code::ProtocolPassword,
+            format!("the server is there ({peer}), but it asks for a password, and none is given"),
+        )
+        .key("none")
+        .hint(Hint::Credentials),
+        "authentication error" => {
+            let why = source.map(ToString::to_string).unwrap_or_default();
+            Reason::new(Code::ProtocolError, format!("the login at {peer} came to nothing: {why}")).key(&why)
+        }
+        _ => wire::not_postgres(peer, &first),
+    }
+}

@@ -1,0 +1,294 @@
+//! PostgreSQL's messages as they come off a stream: bounded, and never trusted.
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::net::stream::Stream;
+use crate::reason::{Code, Hint, Reason};
+
+/// What one attempt reads from a server, at most.
+pub(super) const SESSION_MAX: u64 = 1024 * 1024;
+
+/// The longest message that is read, in bytes. libpq takes 30,000 for an error before the login
+/// (fe-connect.c: PQconnectPoll, CONNECTION_AWAITING_RESPONSE).
+const MESSAGE_MAX: usize = 64 * 1024;
+
+/// How much of a server's words is repeated.
+const WORDS_MAX: usize = 300;
+
+/// One message: its type byte, and what follows its length.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Message {
+    pub(super) tag: u8,
+    pub(super) body: Vec<u8>,
+}
+
+/// Why there is no message.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// The connection ended, in the middle of a message or before one.
+    Closed,
+    /// What came is not a message of this protocol.
+    Foreign,
+    /// Reading failed.
+    Failed(io::Error),
+}
+
+/// The messages of one connection.
+pub(super) struct Messages<'a, S> {
+    stream: &'a mut S,
+    buffer: Vec<u8>,
+}
+
+impl<'a, S: AsyncRead + Unpin> Messages<'a, S> {
+    /// `head` is what has already been read of the first message.
+    pub(super) fn new(stream: &'a mut S, head: &[u8]) -> Self {
+        Self { stream, buffer: head.to_vec() }
+    }
+
+    /// The next message. Its length is looked at before anything is allocated for it.
+    pub(super) async fn next(&mut self) -> Result<Message, Broken> {
+        const HEADER: usize = 5;
+        self.fill(HEADER).await?;
+        let tag = self.buffer[0];
+        let length = u32::from_be_bytes([self.buffer[1], self.buffer[2], self.buffer[3], self.buffer[4]]);
+        // Every type byte of a server is a letter or a digit (protocol-message-formats).
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        if !tag.is_ascii_alphanumeric() || !(4..=MESSAGE_MAX).contains(&length) {
+            return Err(Broken::Foreign);
+        }
+        self.fill(length + 1).await?;
+        let rest = self.buffer.split_off(length + 1);
+        let mut body = std::mem::replace(&mut self.buffer, rest);
+        body.drain(..HEADER);
+        Ok(Message { tag, body })
+    }
+
+    /// What has been read and not yet handed out.
+    pub(super) fn unread(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    async fn fill(&mut self, wanted: usize) -> Result<(), Broken> {
+        let mut chunk = [0; 4096];
+        while self.buffer.len() < wanted {
+            match self.stream.read(&mut chunk).await {
+                Ok(0) => return Err(Broken::Closed),
+                Ok(n) => self.buffer.extend_from_slice(&chunk[..n]),
+                Err(error) if hung_up(&error) => return Err(Broken::Closed),
+                Err(error) => return Err(Broken::Failed(error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether an error is only another way to say that the peer is gone.
+pub(super) fn hung_up(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionAborted
+    )
+}
+
+/// What an ErrorResponse says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct ServerError {
+    /// The SQLSTATE: five letters and digits, or nothing.
+    pub(super) code: String,
+    /// The server's own words, shortened.
+    pub(super) message: String,
+    /// What it adds to them.
+    pub(super) detail: Option<String>,
+}
+
+impl ServerError {
+    /// An error that has been taken apart already.
+    pub(super) fn new(code: &str, message: &str, detail: Option<&str>) -> Self {
+        let detail = detail.map(|detail| words(detail.as_bytes()));
+        Self { code: sqlstate(code.as_bytes()), message: words(message.as_bytes()), detail }
+    }
+
+    /// Reads the fields of an ErrorResponse's body; `None` if it is none.
+    pub(super) fn parse(body: &[u8]) -> Option<Self> {
+        let mut error = Self::default();
+        let mut rest = body;
+        loop {
+            let (&field, tail) = rest.split_first()?;
+            if field == 0 {
+                return (!error.message.is_empty()).then_some(error);
+            }
+            let end = tail.iter().position(|byte| *byte == 0)?;
+            match field {
+                b'C' => error.code = sqlstate(&tail[..end]),
+                b'M' => error.message = words(&tail[..end]),
+                b'D' => error.detail = Some(words(&tail[..end])),
+                _ => {}
+            }
+            rest = &tail[end + 1..];
+        }
+    }
+
+    /// The words, with the detail behind them.
+    pub(super) fn said(&self) -> String {
+        match &self.detail {
+            Some(detail) => format!("{}: {detail}", self.message),
+            None => self.message.clone(),
+        }
+    }
+}
+
+fn sqlstate(bytes: &[u8]) -> String {
+    let good = bytes.len() == 5 && bytes.iter().all(u8::is_ascii_alphanumeric);
+    if good { bytes.iter().copied().map(char::from).collect() } else { String::new() }
+}
+
+/// A server's words before the login are in its own encoding, so they are read leniently.
+pub(super) fn words(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let mut shortened: String = text.chars().take(WORDS_MAX).collect();
+    if shortened.len() < text.len() {
+        shortened.push('…');
+    }
+    shortened
+}
+
+/// Which protocol begins so, as far as it can be told.
+fn protocol(first: &[u8]) -> Option<&'static str> {
+    let starts = |with: &[u8]| first.starts_with(with);
+    match first {
+        _ if starts(b"HTTP/") || starts(b"<!") || starts(b"<html") || starts(b"<HTML") => Some("HTTP"),
+        _ if starts(b"SSH-") => Some("SSH"),
+        _ if starts(b"-ERR") || starts(b"-NOAUTH") || starts(b"-DENIED") => Some("Redis"),
+        _ if starts(b"220 ") || starts(b"220-") => Some("SMTP or FTP"),
+        // A TLS alert or handshake record.
+        [0x15 | 0x16, 3, 0..=4, ..] => Some("TLS"),
+        // MySQL speaks first: length (3 bytes, little-endian), sequence 0, then protocol 10 or an error.
+        [_, _, 0, 0, 10 | 255, ..] => Some("MySQL or MariaDB"),
+        _ => None,
+    }
+}
+
+/// The reason where `peer` answered with something else.
+pub(super) fn not_postgres(peer: SocketAddr, first: &[u8]) -> Reason {
+    match protocol(first) {
+        Some(other) => {
+            let reason =
+                Reason::new(Code::ProtocolNotPostgres, format!("{peer} answered in {other}, not as PostgreSQL does"));
+            reason.key(other).hint((other == "HTTP").then_some(Hint::UseHttp))
+        }
+        None => Reason::new(Code::ProtocolNotPostgres, format!("{peer} answered, but not as PostgreSQL does")),
+    }
+}
+
+/// The reason where no message came, whatever the cause. `after` says what was sent last.
+pub(super) fn broken(broken: &Broken, stream: &Stream, after: &str) -> Reason {
+    let peer = stream.peer();
+    if stream.over_limit() {
+        return too_large(peer);
+    }
+    match broken {
+        Broken::Foreign => not_postgres(peer, stream.first()),
+        Broken::Closed => closed(peer, stream.first(), after),
+        Broken::Failed(error) => failed(peer, error),
+    }
+}
+
+/// The reason where `peer` hung up. Half a greeting of another protocol is as telling as a whole one.
+pub(super) fn closed(peer: SocketAddr, first: &[u8], after: &str) -> Reason {
+    if protocol(first).is_some() {
+        return not_postgres(peer, first);
+    }
+    Reason::new(Code::ProtocolClosed, format!("{peer} accepted the connection and closed it {after}"))
+}
+
+/// Whether an error came out of TLS.
+pub(super) fn is_tls(error: &io::Error) -> bool {
+    #[cfg(feature = "tls")]
+    return crate::net::tls::cause(error).is_some();
+    #[cfg(not(feature = "tls"))]
+    return {
+        let _ = error;
+        false
+    };
+}
+
+/// The reason where reading or writing failed.
+pub(super) fn failed(peer: SocketAddr, error: &io::Error) -> Reason {
+    #[cfg(feature = "tls")]
+    if let Some(error) = crate::net::tls::cause(error) {
+        return crate::net::tls::reason(error, "this host", peer);
+    }
+    match error.raw_os_error() {
+        Some(errno) => {
+            let words = crate::net::connect::describe(rustix::io::Errno::from_raw_os_error(errno));
+            Reason::new(Code::ProtocolClosed, format!("the connection to {peer} failed: {words}"))
+        }
+        None => Reason::new(Code::ProtocolClosed, format!("the connection to {peer} failed")),
+    }
+}
+
+/// The reason where a server does not come to its point.
+pub(super) fn too_large(peer: SocketAddr) -> Reason {
+    Reason::new(Code::ProtocolTooLarge, format!("{peer} sent more than 1 MiB and did not come to its point"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn read(bytes: &[u8]) -> Result<Message, Broken> {
+        let mut stream = bytes;
+        Messages::new(&mut stream, &[]).next().await
+    }
+
+    #[tokio::test]
+    async fn messages_are_bounded_and_whole() {
+        let mut stream: &[u8] = b"\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
+        let mut messages = Messages::new(&mut stream, b"R");
+        assert_eq!(messages.next().await.unwrap(), Message { tag: b'R', body: vec![0; 4] });
+        assert_eq!(messages.next().await.unwrap(), Message { tag: b'Z', body: b"I".to_vec() });
+        assert!(matches!(messages.next().await, Err(Broken::Closed)));
+
+        assert!(matches!(read(b"").await, Err(Broken::Closed)));
+        assert!(matches!(read(b"R\0\0\0\x08\0").await, Err(Broken::Closed)));
+        for foreign in [
+            &b"HTTP/1.1 400"[..],
+            b"R\0\0\0\0",
+            b"R\0\0\0\x03",
+            b"E\x7f\xff\xff\xff",
+            b"R\xff\xff\xff\xff",
+            b"\0\0\0\0\0",
+        ] {
+            assert!(matches!(read(foreign).await, Err(Broken::Foreign)), "{foreign:?}");
+        }
+    }
+
+    #[test]
+    fn errors_are_read_leniently() {
+        let error = ServerError::parse(b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0").unwrap();
+        assert_eq!((error.code.as_str(), error.message.as_str()), ("57P03", "the database system is starting up"));
+        assert_eq!(ServerError::parse(b"MFehler: \xfc\0\0").unwrap().message, "Fehler: \u{fffd}");
+        assert_eq!(ServerError::parse(b"C123456\0Mx\0\0").unwrap().code, "");
+        let long = [b"M".as_slice(), &[b'a'; 1000], b"\0\0"].concat();
+        assert_eq!(ServerError::parse(&long).unwrap().message.chars().count(), WORDS_MAX + 1);
+        for bad in [&b""[..], b"\0", b"M", b"Mx", b"Mx\0", b"C57P03\0\0"] {
+            assert_eq!(ServerError::parse(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn other_protocols_are_named() {
+        assert_eq!(protocol(b"HTTP/1.1 400 Bad Request"), Some("HTTP"));
+        assert_eq!(protocol(b"\x4a\0\0\0\x0a8.0.36\0"), Some("MySQL or MariaDB"));
+        assert_eq!(protocol(b"\x15\x03\x01\0\x02\x02\x46"), Some("TLS"));
+        assert_eq!(protocol(b"-ERR unknown command"), Some("Redis"));
+        assert_eq!(protocol(b"R\0\0\0\x08"), None);
+        assert_eq!(protocol(b""), None);
+    }
+}

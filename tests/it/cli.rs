@@ -1,0 +1,216 @@
+//! The command line: what it prints when asked, and how the environment fills it.
+
+use crate::support::{Fake, Run, free_port};
+
+/// A plan of this target with these options and this environment, as `--dry-run` prints it.
+#[track_caller]
+fn plan(args: &[&str], env: &[(&str, &str)]) -> crate::support::run::Ended {
+    let run = env.iter().fold(Run::new(args).arg("--dry-run"), |run, (name, value)| run.env(name, value));
+    let ended = run.end();
+    ended.success();
+    ended
+}
+
+#[test]
+fn help_is_on_stdout() {
+    for flag in ["--help", "-h"] {
+        let ended = Run::new([flag]).end();
+        ended.success().stdout_has("waitgate [OPTIONS] <TARGET>").stdout_has("--attempt-timeout");
+        ended.expect("nothing on stderr", ended.stderr.is_empty());
+    }
+}
+
+#[test]
+fn version_is_on_stdout() {
+    for flag in ["--version", "-V"] {
+        let ended = Run::new([flag]).end();
+        ended.success().stdout_has(env!("CARGO_PKG_VERSION"));
+        ended.expect("one line", ended.stdout.lines().count() == 1);
+        ended.expect("nothing on stderr", ended.stderr.is_empty());
+    }
+}
+
+/// Every option of the contract is in the help, and what is not there yet is not.
+#[test]
+fn help_names_every_option() {
+    let help = Run::new(["--help"]).end();
+    for option in [
+        "--timeout",
+        "--attempt-timeout",
+        "--connect-timeout",
+        "--max-pause",
+        "--successes",
+        "--initial-delay",
+        "--settle",
+        "--parallel",
+        "--once",
+        "--dry-run",
+        "--ca-file",
+        "--insecure",
+        "--termination-log",
+        "--quiet",
+        "--verbose",
+        "--help",
+        "--version",
+    ] {
+        help.stdout_has(option);
+    }
+}
+
+/// The README shows the help between two marks, and it is the help.
+#[test]
+fn readme_shows_this_help() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"))
+        .expect("the README stands beside Cargo.toml");
+    let help = Run::new(["--help"]).end();
+    let usage = help.stdout.lines().find(|line| line.contains("waitgate [OPTIONS]"));
+    let usage = usage.expect("the help has a usage line");
+    assert!(readme.contains(usage.trim()), "the README lacks the usage line {usage:?}");
+    for line in help.stdout.lines().filter(|line| line.trim_start().starts_with('-')) {
+        assert!(readme.contains(line.trim()), "the README's help block lacks {line:?}");
+    }
+}
+
+#[test]
+fn options_stand_before_or_after_targets() {
+    plan(&["--timeout=7m", "tcp:h:1"], &[]).stdout_has("7m");
+    plan(&["tcp:h:1", "--timeout", "7m"], &[]).stdout_has("7m");
+    plan(&["tcp:h:1", "-t", "7m", "tcp:i:2"], &[]).stdout_has("7m").stdout_has("tcp:i:2");
+}
+
+#[test]
+fn later_flags_override_earlier_ones() {
+    let ended = plan(&["-t", "7m", "tcp:h:1", "-t", "11m"], &[]);
+    ended.stdout_has("11m").nowhere("7m");
+}
+
+#[test]
+fn default_timeout_is_15m() {
+    plan(&["tcp:h:1"], &[]).stdout_has("15m");
+}
+
+#[test]
+fn twins_set_what_flags_leave_open() {
+    let twin = [("WAITGATE_TIMEOUT", "7m")];
+    plan(&["tcp:h:1"], &twin).stdout_has("7m");
+    plan(&["tcp:h:1", "--timeout=11m"], &twin).stdout_has("11m").nowhere("7m");
+}
+
+/// `env: [{name: WAITGATE_TIMEOUT, value: ""}]` is how a chart says "the default".
+#[test]
+fn empty_twin_is_unset() {
+    let ended = plan(&["tcp:h:1"], &[("WAITGATE_TIMEOUT", ""), ("WAITGATE_PARALLEL", "")]);
+    ended.stdout_has("15m");
+    ended.expect("no warning", ended.stderr.is_empty());
+}
+
+#[test]
+fn boolean_twins_are_spelt_four_ways() {
+    let closed = format!("tcp:{}", free_port());
+    let fake = Fake::silent();
+    let open = format!("tcp:{}", fake.addr);
+    // With --parallel, --once tries the second target too.
+    for (value, hits) in [("true", 1), ("1", 2), ("false", 2), ("0", 2)] {
+        Run::new(["--once", &closed, &open]).env("WAITGATE_PARALLEL", value).end().failure();
+        assert_eq!(fake.hits(), hits, "WAITGATE_PARALLEL={value}");
+    }
+}
+
+#[test]
+fn unknown_twin_warns_and_names_the_nearest() {
+    let ended = plan(&["tcp:h:1"], &[("WAITGATE_TIMEOT", "hunter2")]);
+    ended.stderr_has("WAITGATE_TIMEOT").stderr_has("WAITGATE_TIMEOUT").nowhere("hunter2");
+}
+
+/// A Service called `waitgate` puts these into every Pod of its namespace.
+#[test]
+fn service_links_do_not_warn() {
+    let links = [
+        ("WAITGATE_PORT", "tcp://10.0.0.1:80"),
+        ("WAITGATE_SERVICE_HOST", "10.0.0.1"),
+        ("WAITGATE_SERVICE_PORT", "80"),
+        ("WAITGATE_SERVICE_PORT_HTTP", "80"),
+        ("WAITGATE_PORT_80_TCP", "tcp://10.0.0.1:80"),
+        ("WAITGATE_PORT_80_TCP_ADDR", "10.0.0.1"),
+    ];
+    let ended = plan(&["tcp:h:1"], &links);
+    ended.expect("no warning", ended.stderr.is_empty());
+}
+
+#[test]
+fn rust_log_is_not_read() {
+    let fake = Fake::silent();
+    let target = format!("tcp:{}", fake.addr);
+    let plain = Run::new([&target]).end();
+    let loud = Run::new([&target]).env("RUST_LOG", "trace").end();
+    assert_eq!(plain.stderr.lines().count(), loud.stderr.lines().count(), "{plain}{loud}");
+}
+
+#[test]
+fn names_are_filled_from_the_environment() {
+    let fake = Fake::silent();
+    Run::new(["--once", "tcp:$(DB_HOST):$(DB_PORT)"])
+        .env("DB_HOST", fake.ip().to_string())
+        .env("DB_PORT", fake.port().to_string())
+        .end()
+        .success();
+    assert_eq!(fake.hits(), 1);
+    plan(&["--timeout=$(WAIT)", "tcp:h:1"], &[("WAIT", "7m")]).stdout_has("7m");
+}
+
+#[test]
+fn env_target_takes_the_whole_value() {
+    let fake = Fake::silent();
+    let value = format!("tcp:{}", fake.addr);
+    Run::new(["--once", "env:UPSTREAM"]).env("UPSTREAM", &value).end().success();
+    Run::new(["--once", "env:UPSTREAM#hold=10ms"]).env("UPSTREAM", value).end().success();
+    assert_eq!(fake.hits(), 2);
+}
+
+/// A password in a Secret's `DATABASE_URL` may hold a raw `#`: the value is never split there.
+#[cfg(feature = "postgres")]
+#[test]
+fn env_target_is_not_split_at_a_hash() {
+    let url = "postgres://app:hun#timeout=ter2@db/app";
+    let ended = Run::new(["--dry-run", "env:DATABASE_URL"]).env("DATABASE_URL", url).end();
+    ended.success().stdout_has("db").nowhere("hun").nowhere("ter2");
+}
+
+#[test]
+fn dry_run_prints_the_plan_and_probes_nothing() {
+    let fake = Fake::silent();
+    let target = format!("tcp:{}#hold=123ms", fake.addr);
+    let ended = Run::new(["--dry-run", "--max-pause=777ms", &target]).end();
+    ended.success().stdout_has(&fake.addr.to_string()).stdout_has("123ms").stdout_has("777ms");
+    assert_eq!(fake.hits(), 0);
+}
+
+/// The plan of a wrong line is an error, like the run would be.
+#[test]
+fn dry_run_refuses_what_a_run_refuses() {
+    Run::new(["--dry-run", "tcp:h"]).end().failure().silent_stdout().stderr_has("tcp:HOST:PORT");
+}
+
+#[cfg(all(feature = "http", feature = "postgres"))]
+#[test]
+fn dry_run_hides_secrets() {
+    let ended = Run::new([
+        "--dry-run",
+        "postgres://app:hunter2@db/app",
+        "postgres://app:$(DB_PASSWORD)@db/app",
+        "http://user:hunter2@api/x?token=hunter2",
+        "http://api/#header=Authorization:Bearer hunter2",
+        "http://api/#method=POST#data=hunter2",
+        "env:DATABASE_URL",
+    ])
+    .env("DB_PASSWORD", "hunter2")
+    .env("DATABASE_URL", "postgres://app:hunter2@db/app?password=hunter2")
+    .end();
+    ended.success().stdout_has("db").stdout_has("api").nowhere("hunter2");
+}
+
+#[test]
+fn an_option_says_that_it_is_unknown_without_its_value() {
+    let ended = Run::new(["tcp:h:1", "--password=hunter2"]).end();
+    ended.failure().silent_stdout().stderr_has("--password").nowhere("hunter2");
+}

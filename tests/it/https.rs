@@ -1,0 +1,110 @@
+//! `https:` against a server with an authority of its own.
+
+use std::fs;
+
+use crate::support::{
+    Pod, Run, free_port,
+    web::{Authority, Reply, Web},
+};
+
+const OK: u16 = 200;
+
+/// A server at `api:8443` in a Pod, whose certificate is for `names`.
+fn served(authority: &Authority, names: &[&str]) -> (Pod, Web) {
+    let pod = Pod::new();
+    pod.etc("hosts", "127.0.0.1 api localhost\n");
+    let config = authority.server(names);
+    let addr = ([127, 0, 0, 1], 8443).into();
+    let web = pod.within(|| Web::on(addr, Some(config), |_, _| Reply::status(OK)));
+    (pod, web)
+}
+
+#[test]
+fn own_authority_by_ca_file() {
+    let authority = Authority::new();
+    let (pod, web) = served(&authority, &["api"]);
+    let run = Run::new(["--once", "https://api:8443/x"]).arg("--ca-file").arg(authority.file());
+    run.inside(&pod).end().success();
+    assert_eq!(web.seen()[0].path, "/x");
+    let run = Run::new(["--once", "https://api:8443/"]).env("WAITGATE_CA_FILE", authority.file());
+    run.inside(&pod).end().success();
+}
+
+#[test]
+fn unknown_authority_is_refused_with_the_reason() {
+    let authority = Authority::new();
+    let (pod, web) = served(&authority, &["api"]);
+    let ended = Run::new(["-t", "1s", "https://api:8443/"]).inside(&pod).end();
+    ended.failure().stderr_says("certificate").stderr_has("--ca-file");
+    let other = Authority::new();
+    let ended = Run::new(["--once", "https://api:8443/"]).arg("--ca-file").arg(other.file()).inside(&pod).end();
+    ended.failure().stderr_says("certificate");
+    assert!(web.seen().is_empty(), "no request goes to a server that was not verified");
+}
+
+#[test]
+fn certificate_for_another_name() {
+    let authority = Authority::new();
+    let (pod, _web) = served(&authority, &["other.test"]);
+    let run = Run::new(["--once", "https://api:8443/"]).arg("--ca-file").arg(authority.file());
+    run.inside(&pod).end().failure().stderr_says("certificate").stderr_has("other.test");
+}
+
+#[test]
+fn insecure_connects_and_says_so() {
+    let authority = Authority::new();
+    let (pod, web) = served(&authority, &["other.test"]);
+    let ended = Run::new(["--insecure", "https://api:8443/"]).inside(&pod).end();
+    ended.success().stderr_says("certificate");
+    assert_eq!(web.seen().len(), 1);
+}
+
+#[test]
+fn address_in_the_certificate() {
+    let authority = Authority::new();
+    let addr = free_port();
+    let config = authority.server(&[&addr.ip().to_string()]);
+    let web = Web::on(addr, Some(config), |_, _| Reply::status(OK));
+    Run::new(["--once", &web.https("/")]).arg("--ca-file").arg(authority.file()).end().success();
+}
+
+/// The file is the whole world to a scratch image: several certificates in it, any of them.
+#[test]
+fn several_authorities_in_one_file() {
+    let (one, two) = (Authority::new(), Authority::new());
+    let (pod, _web) = served(&two, &["api"]);
+    let both = tempfile::NamedTempFile::new().unwrap();
+    let read = |authority: &Authority| fs::read_to_string(authority.file()).unwrap();
+    fs::write(both.path(), format!("# two\n{}\n{}", read(&one), read(&two))).unwrap();
+    let run = Run::new(["--once", "https://api:8443/"]).arg("--ca-file").arg(both.path());
+    run.inside(&pod).end().success();
+}
+
+#[test]
+fn a_server_without_tls_is_named_as_such() {
+    let web = Web::always(OK);
+    let ended = Run::new(["--once", &web.https("/")]).end();
+    ended.failure().stderr_has("http:").stderr_says("TLS");
+}
+
+#[test]
+fn a_server_with_tls_is_named_as_such() {
+    let authority = Authority::new();
+    let config = authority.server(&["127.0.0.1"]);
+    let web = Web::on(free_port(), Some(config), |_, _| Reply::status(OK));
+    let ended = Run::new(["-t", "1s", &web.url("/")]).end();
+    ended.failure().stderr_has("https:");
+}
+
+#[test]
+fn redirects_never_go_from_https_to_http() {
+    let authority = Authority::new();
+    let pod = Pod::new();
+    pod.etc("hosts", "127.0.0.1 api\n");
+    let web = pod.within(|| Web::on(([127, 0, 0, 1], 8080).into(), None, |_, _| Reply::status(OK)));
+    let config = authority.server(&["api"]);
+    let tls =
+        pod.within(|| Web::on(([127, 0, 0, 1], 8443).into(), Some(config), |_, _| Reply::to(302, "http://api:8080/")));
+    Run::new(["--once", "https://api:8443/"]).arg("--ca-file").arg(authority.file()).inside(&pod).end();
+    assert_eq!((tls.seen().len(), web.seen().len()), (1, 0));
+}

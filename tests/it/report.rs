@@ -1,0 +1,202 @@
+//! What a person sees: stderr, and the termination message that `kubectl describe` shows.
+
+use std::{
+    fs::{self, File},
+    io::{Read, Write},
+    time::Duration,
+};
+
+use rustix::{
+    fs::{OFlags, fcntl_getfl, fcntl_setfl},
+    process::Signal,
+};
+
+use crate::support::{Fake, Run, fake::linger, free_port};
+
+fn secs(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds)
+}
+
+#[test]
+fn one_line_when_a_reason_changes() {
+    let addr = free_port();
+    let running = Run::new(["-t", "20s", &format!("tcp:{addr}")]).start();
+    running.line("refused");
+    std::thread::sleep(secs(1.0)); // a handful of attempts that say nothing new
+    let closing = Fake::on(addr, drop);
+    running.line("closed");
+    drop(closing);
+    let _open = reopen(addr);
+    let ended = running.end();
+    ended.success();
+    let lines: Vec<_> = ended.stderr.lines().collect();
+    ended.expect("few lines", lines.len() <= 7);
+    assert!(ended.last_line().contains("ready"), "{ended}");
+}
+
+/// The port of a server that just went away, with connections that are still on their way out.
+fn reopen(addr: std::net::SocketAddr) -> Fake {
+    let limit = std::time::Instant::now() + crate::support::PATIENCE;
+    loop {
+        match std::net::TcpListener::bind(addr) {
+            Ok(listener) => return Fake::of(listener, linger),
+            Err(error) => assert!(std::time::Instant::now() < limit, "{error}"),
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn same_reason_is_said_once() {
+    let addr = free_port();
+    let ended = Run::new(["-t", "2s", &format!("tcp:{addr}")]).end();
+    ended.failure();
+    // Once when it was new, and once more in the verdict.
+    assert!(ended.lines_with("refused") <= 2, "{ended}");
+    assert!(ended.last_line().contains(&addr.to_string()), "{ended}");
+}
+
+#[test]
+fn heartbeat_after_ten_seconds() {
+    let addr = free_port();
+    let running = Run::new(["-t", "20s", &format!("tcp:{addr}")]).start();
+    running.line("refused");
+    std::thread::sleep(secs(11.0));
+    running.signal(Signal::TERM);
+    let ended = running.end();
+    ended.failure();
+    // The run, the reason, the heartbeat, the verdict.
+    assert_eq!(ended.stderr.lines().count(), 4, "{ended}");
+    let heartbeat = ended.stderr.lines().nth(2).unwrap();
+    assert!(heartbeat.contains("still waiting") && heartbeat.contains(&addr.to_string()), "{ended}");
+}
+
+#[test]
+fn quiet_leaves_a_failed_runs_verdict() {
+    let addr = free_port();
+    let ended = Run::new(["-q", "-t", "500ms", &format!("tcp:{addr}")]).end();
+    ended.failure().stderr_has(&addr.to_string()).stderr_has("refused");
+    assert_eq!(ended.stderr.lines().count(), 1, "{ended}");
+    let fake = Fake::silent();
+    let ended = Run::new(["-q", &format!("tcp:{}", fake.addr)]).end();
+    ended.success().expect("nothing at all", ended.stderr.is_empty());
+    let twin = Run::new([format!("tcp:{}", fake.addr)]).env("WAITGATE_QUIET", "true").end();
+    twin.success().expect("nothing at all", twin.stderr.is_empty());
+}
+
+#[test]
+fn verbose_has_a_line_for_each_attempt() {
+    let fake = Fake::closing();
+    let target = format!("tcp:{}", fake.addr);
+    let ended = Run::new(["-v", "-t", "2s", &target]).end();
+    ended.failure();
+    let hits = fake.hits();
+    assert!(hits > 3, "{ended}");
+    // The last attempt may have been cut off by the deadline; the verdict is a line too.
+    let lines = ended.lines_with(&fake.addr.to_string());
+    assert!(lines >= hits, "{lines} lines for {hits} attempts: {ended}");
+}
+
+#[test]
+fn stdout_stays_empty() {
+    let fake = Fake::silent();
+    Run::new(["-v", &format!("tcp:{}", fake.addr)]).end().success().silent_stdout();
+    Run::new(["-v", "--once", &format!("tcp:{}", free_port())]).end().failure().silent_stdout();
+}
+
+#[test]
+fn closed_stderr_changes_nothing() {
+    let fake = Fake::silent();
+    let ready = format!("tcp:{}", fake.addr);
+    for close in [r#"exec "$@" 2>&-"#, r#"exec "$@" 1>&- 2>&-"#, r#"exec "$@" 0<&- 1>&- 2>&-"#] {
+        Run::new(["-v", &ready]).shell(close).end().success();
+        Run::new(["-v", "-t", "700ms", &format!("tcp:{}", free_port())])
+            .shell(close)
+            .end()
+            .failure()
+            .took(secs(0.7)..secs(0.9));
+        Run::new(["tcp:h"]).shell(close).end().failure();
+    }
+    // Descriptor 2 must not have become a socket of ours, into which the command then writes.
+    let target = format!("{ready}#hold=0");
+    let ended = Run::new(["-v", &target, "--", "/bin/sh", "-c", "readlink /proc/self/fd/2 || echo none"])
+        .shell(r#"exec "$@" 2>&-"#)
+        .env("PATH", "/usr/bin:/bin")
+        .end();
+    ended.success().expect("nothing behind descriptor 2", ["/dev/null", "none"].contains(&ended.stdout.trim()));
+}
+
+/// `waitgate … 2>&1 | head -1`
+#[test]
+fn stderr_that_breaks_changes_nothing() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let ended = Run::new(["-v", "-t", "700ms", &format!("tcp:{}", free_port())]).stderr_to(writer).end();
+    ended.failure().took(secs(0.7)..secs(0.9));
+    let fake = Fake::silent();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    Run::new(["-v", &format!("tcp:{}", fake.addr)]).stderr_to(writer).end().success();
+}
+
+/// A pipe without room, which nobody reads.
+fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let flags = fcntl_getfl(&writer).unwrap();
+    fcntl_setfl(&writer, flags | OFlags::NONBLOCK).unwrap();
+    while writer.write(&[b'x'; 4096]).is_ok() {}
+    while writer.write(b"x").is_ok() {}
+    fcntl_setfl(&writer, flags).unwrap();
+    (reader, writer)
+}
+
+#[test]
+fn full_pipe_holds_nothing_up() {
+    let (_reader, writer) = full_pipe();
+    let ended = Run::new(["-v", "-t", "1s", &format!("tcp:{}", free_port())]).stderr_to(writer).end();
+    ended.failure().took(secs(1.0)..secs(1.2));
+    let fake = Fake::silent();
+    let (_reader, writer) = full_pipe();
+    Run::new(["-v", &format!("tcp:{}", fake.addr)]).stderr_to(writer).end().success();
+    let (_reader, writer) = full_pipe();
+    Run::new(["tcp:h"]).stderr_to(writer).end().failure().took(secs(0.0)..secs(1.0));
+    let (_reader, writer) = full_pipe();
+    let running = Run::new(["-v", &format!("tcp:{}", free_port())]).stderr_to(writer).start();
+    std::thread::sleep(secs(0.5));
+    running.signal(Signal::TERM);
+    running.end().failure().took(secs(0.5)..secs(1.0));
+}
+
+/// The command inherits the file, and must find it as it was.
+#[test]
+fn stderr_is_never_made_nonblocking() {
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let watched = writer.try_clone().unwrap();
+    let fake = Fake::silent();
+    let target = format!("tcp:{}", fake.addr);
+    Run::new(["-v", &target, "--", "/bin/sh", "-c", "echo from the command >&2"]).stderr_to(writer).end().success();
+    assert!(!fcntl_getfl(&watched).unwrap().contains(OFlags::NONBLOCK));
+    drop(watched);
+    let mut text = String::new();
+    reader.read_to_string(&mut text).unwrap();
+    assert!(text.ends_with("from the command\n"), "{text}");
+}
+
+/// Two runs that write to one file do not mix their lines.
+#[test]
+fn a_line_is_one_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("stderr");
+    let trace = folder.path().join("trace").to_string_lossy().into_owned();
+    let stderr = File::create(&path).unwrap();
+    Run::new(["-v", "-t", "1s", &format!("tcp:{}", free_port())])
+        .through(["strace", "-f", "-qq", "-e", "trace=write,writev", "-o", &trace])
+        .stderr_to(stderr)
+        .end()
+        .failure();
+    let lines = fs::read_to_string(&path).unwrap().lines().count();
+    let trace = fs::read_to_string(trace).unwrap();
+    let writes = trace.lines().filter(|line| line.contains("write(2,") || line.contains("writev(2,")).count();
+    assert!(lines > 2);
+    assert_eq!(writes, lines, "{trace}");
+}

@@ -1,0 +1,190 @@
+//! `tcp:` against ports that open late, close at once, stay silent, vanish or answer themselves.
+
+use std::{
+    net::{TcpListener, TcpStream},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::support::{Fake, Pod, Run, fake::linger, free_port};
+
+fn secs(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds)
+}
+
+#[test]
+fn late_port() {
+    let addr = free_port();
+    let running = Run::new([format!("tcp:{addr}")]).start();
+    let line = running.line("refused");
+    assert!(line.contains(&addr.to_string()), "{line}");
+    let _fake = Fake::on(addr, linger);
+    running.end().success().stderr_has("ready");
+}
+
+#[test]
+fn accept_and_close_is_not_ready() {
+    let fake = Fake::closing();
+    let ended = Run::new(["-t", "1s", &format!("tcp:{}", fake.addr)]).end();
+    ended.failure().stderr_has("closed");
+    assert!(fake.hits() > 2, "{ended}");
+}
+
+#[test]
+fn accept_and_close_is_ready_without_hold() {
+    let fake = Fake::closing();
+    Run::new(["--once", &format!("tcp:{}#hold=0", fake.addr)]).end().success();
+}
+
+#[test]
+fn silent_accept_is_ready_after_hold() {
+    let fake = Fake::silent();
+    let ended = Run::new(["--once", &format!("tcp:{}#hold=600ms", fake.addr)]).end();
+    ended.success().took(secs(0.6)..secs(1.6));
+}
+
+/// A server that closes late within the hold, as docker-proxy does when its backend refuses.
+#[test]
+fn a_close_late_in_the_hold_is_seen() {
+    let fake = Fake::new(|stream| {
+        thread::sleep(secs(0.2));
+        drop(stream);
+    });
+    Run::new(["--once", &format!("tcp:{}#hold=1s", fake.addr)]).end().failure().stderr_has("closed");
+}
+
+#[test]
+fn bytes_from_the_server_end_the_hold() {
+    let fake = Fake::greeting("220 mail.test ESMTP\r\n");
+    let ended = Run::new(["--once", &format!("tcp:{}#hold=2s", fake.addr)]).end();
+    ended.success().took(secs(0.0)..secs(1.5));
+}
+
+/// The hold of a target is longer than what one attempt may take: that can never be ready.
+#[test]
+fn hold_is_within_the_attempt() {
+    let fake = Fake::silent();
+    Run::new(["--once", "--attempt-timeout=500ms", &format!("tcp:{}#hold=2s", fake.addr)]).end().failure();
+}
+
+#[test]
+fn v6() {
+    let pod = Pod::new();
+    let fake = pod.within(|| Fake::on("[::1]:0".parse().unwrap(), linger));
+    Run::new(["--once", &format!("tcp:[::1]:{}", fake.port())]).inside(&pod).end().success();
+    assert_eq!(fake.hits(), 1);
+    let ended = Run::new(["--once", "tcp:[::1]:9"]).inside(&pod).end();
+    ended.failure().stderr_has("[::1]:9");
+}
+
+/// The hosts file lists three, one of them accepts. That has to do, in whatever order they come.
+#[test]
+fn any_address_of_a_name_will_do() {
+    let pod = Pod::new();
+    pod.etc("hosts", "127.0.1.1 db\n127.0.1.2 db\n127.0.1.3 db\n::1 db\n");
+    let _fake = pod.within(|| Fake::on(([127, 0, 1, 3], 7000).into(), linger));
+    for _ in 0..5 {
+        Run::new(["--once", "tcp:db:7000"]).inside(&pod).end().success();
+    }
+}
+
+#[test]
+fn refusals_of_every_address_are_named() {
+    let pod = Pod::new();
+    pod.etc("hosts", "127.0.1.1 db\n127.0.1.2 db\n");
+    let ended = Run::new(["--once", "tcp:db:7000"]).inside(&pod).end();
+    ended.failure().stderr_has("tcp:db:7000").stderr_has("127.0.1.1").stderr_has("127.0.1.2");
+}
+
+/// One address drops SYNs, the other accepts: 250 ms later the other is tried beside it.
+#[test]
+fn a_silent_address_does_not_hold_up_the_next() {
+    let pod = Pod::new();
+    pod.etc("hosts", "127.0.1.1 db\n127.0.1.2 db\n");
+    drop_syns(&pod, "ip daddr 127.0.1.1");
+    let _fake = pod.within(|| Fake::on(([127, 0, 1, 2], 7000).into(), linger));
+    for _ in 0..4 {
+        Run::new(["--once", "tcp:db:7000"]).inside(&pod).end().success().took(secs(0.0)..secs(0.9));
+    }
+}
+
+fn drop_syns(pod: &Pod, matching: &str) {
+    pod.sh(&format!(
+        "nft add table inet t\nnft add chain inet t in '{{ type filter hook input priority 0; }}'\n\
+         nft add rule inet t in {matching} tcp flags syn drop"
+    ));
+}
+
+/// What a `NetworkPolicy` does.
+#[test]
+fn dropped_syns_end_each_attempt_at_the_connect_timeout() {
+    let pod = Pod::new();
+    drop_syns(&pod, "tcp dport 7000");
+    let ended = Run::new(["--once", "--connect-timeout=300ms", "tcp:127.0.0.1:7000"]).inside(&pod).end();
+    ended.failure().took(secs(0.3)..secs(0.8)).stderr_has("127.0.0.1:7000").stderr_says("no answer");
+}
+
+/// And when the policy goes, the next attempt gets through.
+#[test]
+fn dropped_syns_then_accepted() {
+    let pod = Pod::new();
+    drop_syns(&pod, "tcp dport 7000");
+    let _fake = pod.within(|| Fake::on(([127, 0, 0, 1], 7000).into(), linger));
+    let running = Run::new(["--connect-timeout=300ms", "tcp:127.0.0.1:7000"]).inside(&pod).start();
+    running.line("127.0.0.1:7000");
+    pod.sh("nft flush ruleset");
+    running.end().success();
+}
+
+#[test]
+fn no_route_is_said() {
+    let pod = Pod::new();
+    let ended = Run::new(["--once", "tcp:10.9.9.9:80"]).inside(&pod).end();
+    ended.failure().stderr_has("10.9.9.9").stderr_says("no route");
+}
+
+/// Linux connects a socket to itself when the port that it picks for it is the one it connects to.
+/// That needs a port of the ephemeral range and some hundred attempts; a range of eight ports makes
+/// it happen at once.
+const FEW_PORTS: &str = "echo 40000 40007 > /proc/sys/net/ipv4/ip_local_port_range";
+
+#[test]
+fn the_trap_of_the_next_two_tests_is_real() {
+    let pod = Pod::new();
+    pod.sh(FEW_PORTS);
+    let connected = pod.within(|| (0..1000).find_map(|_| TcpStream::connect("127.0.0.1:40000").ok()));
+    let stream = connected.expect("a thousand connects to one of eight ports must have met themselves");
+    assert_eq!(stream.local_addr().unwrap(), stream.peer_addr().unwrap());
+}
+
+#[test]
+fn a_connection_to_itself_is_not_ready() {
+    let pod = Pod::new();
+    pod.sh(FEW_PORTS);
+    for hold in ["#hold=0", ""] {
+        let target = format!("tcp:127.0.0.1:40000{hold}");
+        let ended = Run::new(["-t", "2s", "--max-pause=5ms", &target]).inside(&pod).end();
+        ended.failure().took(secs(2.0)..secs(2.2)).stderr_has("127.0.0.1:40000");
+    }
+}
+
+/// The server that we wait for must be able to take its port while we poll it.
+#[test]
+fn a_connection_to_itself_leaves_the_port_free() {
+    let pod = Pod::new();
+    pod.sh(FEW_PORTS);
+    let running = Run::new(["--max-pause=5ms", "tcp:127.0.0.1:40000#hold=10ms"]).inside(&pod).start();
+    running.line("127.0.0.1:40000");
+    thread::sleep(secs(0.5)); // some hundred attempts, whose sockets must all be gone again
+    let limit = Instant::now() + secs(1.0);
+    let listener = loop {
+        match pod.within(|| TcpListener::bind("127.0.0.1:40000")) {
+            Ok(listener) => break listener,
+            // One attempt may have it at this very moment.
+            Err(error) => assert!(Instant::now() < limit, "{error}: {running}"),
+        }
+        thread::sleep(Duration::from_millis(1));
+    };
+    let _fake = Fake::of(listener, linger);
+    running.end().success();
+}

@@ -1,0 +1,166 @@
+//! The termination message, which `kubectl describe pod` shows.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+
+use crate::support::{Fake, Pod, Run, free_port, loopback};
+
+/// A file for a termination message, as the kubelet makes it: empty, for everybody.
+fn kubelets_file(path: &Path) {
+    fs::write(path, "").expect("the folder is ours");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o666)).expect("the file is ours");
+}
+
+#[test]
+fn termination_message_says_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    kubelets_file(&log);
+    let (ready, addr) = (Fake::silent(), free_port());
+    let targets = [format!("tcp:{}", ready.addr), format!("tcp:{addr}")];
+    Run::new(["-t", "500ms"]).arg(&targets[0]).arg(&targets[1]).arg("--termination-log").arg(&log).end().failure();
+    let message = fs::read_to_string(&log).unwrap();
+    assert!(message.contains(&addr.to_string()) && message.contains("refused"), "{message}");
+    assert!(!message.contains(&ready.addr.to_string()), "only what is missing: {message}");
+    assert!(message.len() <= 1000 && !message.contains('\x1b'), "{message}");
+}
+
+/// The message of the run before is not added to.
+#[test]
+fn termination_message_replaces_what_was_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    fs::write(&log, "old\n".repeat(1000)).unwrap();
+    Run::new(["-t", "300ms", &format!("tcp:{}", free_port())]).arg("--termination-log").arg(&log).end().failure();
+    assert!(!fs::read_to_string(&log).unwrap().contains("old"));
+}
+
+#[test]
+fn termination_message_is_at_most_1000_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    kubelets_file(&log);
+    let ip = loopback();
+    let targets = (1..=100).map(|port| format!("tcp:{ip}:{port}"));
+    let args = ["-t", "1s", "--parallel"].map(str::to_owned).into_iter().chain(targets);
+    Run::new(args).arg("--termination-log").arg(&log).end().failure();
+    let message = fs::read_to_string(&log).unwrap();
+    assert!((100..=1000).contains(&message.len()), "{} bytes: {message}", message.len());
+    assert!(message.contains(&format!("{ip}:1")), "{message}");
+}
+
+/// One that is longer than the room, with letters of more than one byte.
+#[test]
+fn termination_message_ends_at_a_letter() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    kubelets_file(&log);
+    let targets = (1..=40).map(|port| format!("tcp:127.0.0.1:{port}#hold=0"));
+    let args = ["-t", "700ms", "--parallel"].map(str::to_owned).into_iter().chain(targets);
+    Run::new(args).arg("--termination-log").arg(&log).end().failure();
+    assert!(String::from_utf8(fs::read(&log).unwrap()).is_ok());
+}
+
+#[test]
+fn termination_message_is_never_created() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let ended = Run::new(["-t", "300ms", &format!("tcp:{}", free_port())]).arg("--termination-log").arg(&log).end();
+    ended.failure().nowhere("termination").nowhere("No such file");
+    assert!(!log.exists());
+}
+
+#[test]
+fn termination_message_is_left_alone_when_ready() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    fs::write(&log, "before").unwrap();
+    let fake = Fake::silent();
+    Run::new([format!("tcp:{}", fake.addr)]).arg("--termination-log").arg(&log).end().success();
+    assert_eq!(fs::read_to_string(&log).unwrap(), "before");
+}
+
+/// Neither a folder nor a pipe without a reader holds up the end or changes it.
+#[test]
+fn termination_message_that_cannot_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    for path in [folder.path(), &pipe] {
+        let run = Run::new(["-t", "500ms", &format!("tcp:{}", free_port())]);
+        run.arg("--termination-log")
+            .arg(path)
+            .end()
+            .failure()
+            .took(Duration::from_millis(500)..Duration::from_millis(700));
+    }
+}
+
+/// The default path, in a Pod.
+mod default_path {
+    use super::*;
+
+    fn pod() -> Pod {
+        let pod = Pod::new();
+        kubelets_file(&pod.termination_log());
+        pod
+    }
+
+    fn message(pod: &Pod) -> String {
+        fs::read_to_string(pod.termination_log()).expect("the Pod has one")
+    }
+
+    #[test]
+    fn is_written_when_not_ready() {
+        let pod = pod();
+        Run::new(["-t", "300ms", "tcp:127.0.0.1:7000"]).inside(&pod).end().failure();
+        assert!(message(&pod).contains("tcp:127.0.0.1:7000"), "{}", message(&pod));
+    }
+
+    /// A line that was refused is the most usual reason of all to look into `kubectl describe`.
+    #[test]
+    fn is_written_when_refused() {
+        let pod = pod();
+        Run::new(["tcp:db"]).inside(&pod).end().failure();
+        assert!(message(&pod).contains("tcp:HOST:PORT"), "{}", message(&pod));
+    }
+
+    #[test]
+    fn can_be_turned_off() {
+        for run in [
+            Run::new(["-t", "300ms", "tcp:127.0.0.1:7000", "--termination-log="]),
+            Run::new(["-t", "300ms", "tcp:127.0.0.1:7000", "--termination-log", "/nowhere/log"]),
+        ] {
+            let pod = pod();
+            run.inside(&pod).end().failure();
+            assert_eq!(message(&pod), "");
+        }
+    }
+
+    /// An exec probe runs in the application's container, where that file is the application's.
+    #[test]
+    fn is_left_alone_by_once_and_dry_run() {
+        let pod = pod();
+        Run::new(["--once", "tcp:127.0.0.1:7000"]).inside(&pod).end().failure();
+        Run::new(["--dry-run", "tcp:127.0.0.1"]).inside(&pod).end().failure();
+        assert_eq!(message(&pod), "");
+        // Unless it was asked for by name.
+        let flag = "--termination-log=/dev/termination-log";
+        Run::new(["--once", flag, "tcp:127.0.0.1:7000"]).inside(&pod).end().failure();
+        assert!(message(&pod).contains("tcp:127.0.0.1:7000"), "{}", message(&pod));
+    }
+
+    #[test]
+    fn holds_no_secrets() {
+        let pod = pod();
+        for target in [
+            "postgres://app:hunter2@127.0.0.1:7000/app",
+            "http://u:hunter2@127.0.0.1:7000/?token=hunter2#header=A:hunter2",
+        ] {
+            if cfg!(all(feature = "http", feature = "postgres")) {
+                Run::new(["-t", "300ms", target]).inside(&pod).end().failure();
+                assert!(message(&pod).contains("127.0.0.1"), "{}", message(&pod));
+                assert!(!message(&pod).contains("hunter2"), "{}", message(&pod));
+            }
+        }
+    }
+}
