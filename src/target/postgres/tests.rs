@@ -471,9 +471,9 @@ async fn a_close_is_said_wherever_it_comes() {
 #[tokio::test]
 async fn silence_is_cut_off_with_what_was_awaited() {
     for (url, says) in [
-        (PLAIN, "accepted the connection and the startup packet, and then nothing came"),
+        (PLAIN, "accepted the connection and the startup packet, and no complete answer came"),
         #[cfg(feature = "tls")]
-        ("postgres://127.0.0.1:PORT", "accepted the connection and the request for TLS, and then nothing came"),
+        ("postgres://127.0.0.1:PORT", "accepted the connection and the request for TLS, and no complete answer came"),
     ] {
         let (port, handle) = server(vec![|stream| {
             rest(stream);
