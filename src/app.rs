@@ -69,7 +69,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, vars: impl IntoIterator<Ite
         tracing::subscriber::with_default(Lines::new(plan.verbosity), warn);
         return Verdict::Ready;
     }
-    let ready_to_run = command(&plan.command, &env).and_then(|command| Ok((command, net(&plan)?)));
+    let ready_to_run = command(&plan.command, &env).and_then(|command| Ok((command, net(&plan, &env)?)));
     let (command, net) = match ready_to_run {
         Ok(both) => both,
         Err(error) => return refuse(start, Some(&cli), &env, &error),
@@ -210,18 +210,20 @@ fn is_colored(color: Color, env: &Env) -> bool {
 }
 
 /// The network, with the CA file read and checked where one is given.
-fn net(plan: &Plan) -> Result<Net> {
+fn net(plan: &Plan, env: &Env) -> Result<Net> {
+    // The kubelet gives every container of every Pod this one.
+    let kubernetes = env.get("KUBERNETES_SERVICE_HOST").is_some();
     let named = || plan.ca_file.as_ref().map(|(from, path)| format!("{from} {}", path.display())).unwrap_or_default();
     let ca_file = plan.ca_file.as_ref().map(|(_, path)| read_ca_file(path).with_context(named)).transpose()?;
     #[cfg(feature = "tls")]
     {
         let tls = crate::net::tls::Tls::new(ca_file.as_deref(), plan.insecure).with_context(named)?;
-        Ok(Net::new(SystemFiles::default(), tls))
+        Ok(Net::new(SystemFiles::default(), tls).kubernetes(kubernetes))
     }
     #[cfg(not(feature = "tls"))]
     {
         drop(ca_file);
-        Ok(Net::new(SystemFiles::default()))
+        Ok(Net::new(SystemFiles::default()).kubernetes(kubernetes))
     }
 }
 

@@ -203,10 +203,12 @@ pub enum Hint {
     Dropped,
     /// A front that accepts and closes at once.
     FrontClosed,
-    /// A denial may be cached upstream for as long as the SOA says.
-    DenialCached,
     /// No `.svc.` search domain, inside a cluster: hostNetwork without `ClusterFirstWithHostNet`.
     NodeDns,
+    /// A short name that does not exist in this Pod's namespace.
+    OtherNamespace,
+    /// A short name that the DNS has, but outside of the cluster's zones.
+    OutsideCluster,
     /// Use `tcp:` for what does not speak HTTP.
     UseTcp,
     /// Use `https:` for what speaks TLS.

@@ -113,7 +113,8 @@ impl Trail {
     #[must_use]
     pub fn cut_off(&self) -> Reason {
         let awaited = self.awaited.borrow();
-        let after = short(self.started.elapsed());
+        // Timers are late by a little; what was waited for is the bound.
+        let after = short(self.started.elapsed().min(self.bounds.attempt));
         match self.stage.get() {
             Stage::Local => {
                 Reason::new(Code::LocalSocket, format!("the attempt had not reached the network after {after}"))

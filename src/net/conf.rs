@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::path::{Path, PathBuf};
 
+use super::walk::Source;
 use crate::target::address::loose_ipv4;
 
 /// Where the system's own files are.
@@ -130,14 +131,30 @@ impl ResolvConf {
         conf
     }
 
-    /// Whether it looks like a Pod's: the kubelet writes `NAMESPACE.svc.DOMAIN` and `svc.DOMAIN`
+    /// The cluster's domain, in a Pod: the kubelet writes `NAMESPACE.svc.DOMAIN`, `svc.DOMAIN` and `DOMAIN`
     /// (pkg/kubelet/network/dns/dns.go: generateSearchesForDNSClusterFirst).
+    fn cluster_domain(&self) -> Option<&str> {
+        self.search.iter().find_map(|domain| {
+            let behind = |text: &str| text.strip_prefix("svc.").map(str::len);
+            let length = behind(domain).or_else(|| behind(domain.split_once('.')?.1))?;
+            domain.get(domain.len() - length..)
+        })
+    }
+
+    /// Whether it looks like a Pod's.
     #[must_use]
     pub fn in_cluster(&self) -> bool {
-        self.search.iter().any(|domain| {
-            let mut labels = domain.split('.');
-            labels.next() == Some("svc") || labels.next() == Some("svc")
-        })
+        self.cluster_domain().is_some()
+    }
+
+    /// Whether a name that the DNS gave lies in the zones of the cluster's Services and Pods; `None` outside of
+    /// a cluster.
+    #[must_use]
+    pub fn in_cluster_zones(&self, source: &Source) -> Option<bool> {
+        let (Source::Dns(full), domain) = (source, self.cluster_domain()?) else { return None };
+        let (full, domain) = (full.to_ascii_lowercase(), domain.to_ascii_lowercase());
+        let below = full.strip_suffix(&domain);
+        Some(below.is_some_and(|below| below.ends_with(".svc.") || below.ends_with(".pod.")))
     }
 
     fn line(&mut self, line: &str, zone: &impl Fn(&str) -> Option<u32>) {
@@ -267,6 +284,12 @@ mod tests {
         assert_eq!((conf.ndots, conf.origin), (5, Origin::Stated));
         assert!(conf.in_cluster() && conf.oddities.is_empty());
         assert!(!parse("search example.com svcs.example").in_cluster());
+        let zones = |full: &str| conf.in_cluster_zones(&Source::Dns(full.into()));
+        assert_eq!(zones("db.other.SVC.cluster.local"), Some(true));
+        assert_eq!(zones("db.corp.example"), Some(false));
+        assert_eq!(zones("svc.cluster.local.example"), Some(false));
+        assert_eq!(conf.in_cluster_zones(&Source::Hosts), None);
+        assert_eq!(parse("search example").in_cluster_zones(&Source::Dns("a.svc.x".into())), None);
     }
 
     #[test]

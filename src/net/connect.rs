@@ -5,12 +5,12 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::net::TcpSocket;
 use tokio::time;
 
 use super::Net;
 use super::lookup::Need;
+use super::stagger::staggered;
 use super::stream::Stream;
 use crate::reason::{Code, Hint, Reason, Stage};
 use crate::target::address::Host;
@@ -21,10 +21,21 @@ const STAGGER: Duration = Duration::from_millis(250);
 
 /// The socket addresses behind `host`, in a new order for each attempt.
 pub async fn resolve(net: &Net, host: &Host, port: u16, trail: &Trail) -> Result<Vec<SocketAddr>, Reason> {
+    resolve_all(net, host, port, Need::First, trail).await
+}
+
+/// The same, of both families where that is needed.
+pub async fn resolve_all(
+    net: &Net,
+    host: &Host,
+    port: u16,
+    need: Need,
+    trail: &Trail,
+) -> Result<Vec<SocketAddr>, Reason> {
     match host {
         Host::Ip(ip) => Ok(vec![SocketAddr::new(*ip, port)]),
         Host::Name(name) => {
-            let ips = net.resolver().addresses(name, Need::First, trail).await?;
+            let ips = net.resolver().addresses(name, need, trail).await?;
             Ok(in_new_order(ips).into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
         }
     }
@@ -43,35 +54,12 @@ pub async fn race<T>(
     trail: &Trail,
     attempt: impl AsyncFn(SocketAddr) -> Result<T, Reason>,
 ) -> Result<T, Vec<(SocketAddr, Reason)>> {
-    let mut failed: Vec<(usize, Reason)> = Vec::new();
-    let mut running = FuturesUnordered::new();
-    let mut waiting = addresses.iter().copied().enumerate();
-    let mut next = waiting.next();
-    loop {
-        if let Some((at, address)) = next.take() {
-            // With several addresses the trail names the one that was tried last.
-            trail.enter(Stage::Connect, address);
-            let attempt = &attempt;
-            running.push(async move { (at, attempt(address).await) });
-            next = waiting.next();
-        }
-        let outcome = if next.is_some() {
-            match time::timeout(STAGGER, running.next()).await {
-                Ok(outcome) => outcome,
-                Err(_) => continue,
-            }
-        } else {
-            running.next().await
-        };
-        match outcome {
-            Some((_, Ok(ready))) => return Ok(ready),
-            Some((at, Err(reason))) => failed.push((at, reason)),
-            None if next.is_none() => break,
-            None => {}
-        }
-    }
-    failed.sort_by_key(|(at, _)| *at);
-    Err(failed.into_iter().map(|(at, reason)| (addresses[at], reason)).collect())
+    let attempt = async |address: SocketAddr| {
+        // With several addresses the trail names the one that was tried last.
+        trail.enter(Stage::Connect, address);
+        attempt(address).await
+    };
+    staggered(addresses, STAGGER, attempt).await.map(|(_, ready)| ready)
 }
 
 /// Connects to one address, on a fresh socket, within the connect timeout.
@@ -185,9 +173,18 @@ pub fn explain(net: &Net, host: &Host, failed: &[(SocketAddr, Reason)]) -> Reaso
 }
 
 fn hint(net: &Net, host: &Host, ip: IpAddr, code: Code) -> Option<Hint> {
+    let (within, outside) = match host {
+        Host::Name(name) => {
+            let within = net.resolver().in_cluster_zones(name);
+            // Names with a dot are meant to lie outside more often than not.
+            (within, within == Some(false) && !name.contains('.'))
+        }
+        Host::Ip(_) => (None, false),
+    };
     match code {
         Code::ConnectRefused if ip.is_loopback() => Some(Hint::NothingListens),
-        Code::ConnectRefused if matches!(host, Host::Name(_)) && net.resolver().in_cluster() => Some(Hint::NoReadyPod),
+        Code::ConnectRefused | Code::ConnectTimeout | Code::ConnectUnreachable if outside => Some(Hint::OutsideCluster),
+        Code::ConnectRefused if within == Some(true) => Some(Hint::NoReadyPod),
         Code::ConnectTimeout => Some(Hint::Dropped),
         _ => None,
     }

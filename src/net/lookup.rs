@@ -13,7 +13,7 @@ use super::hosts;
 use super::search::{self, Step};
 use super::walk::Walk;
 pub use super::walk::{Found, Need, Records, Source, Unfound};
-use crate::reason::{Reason, Stage};
+use crate::reason::{Code, Hint, Reason, Stage};
 use crate::trail::Trail;
 
 /// How long addresses are kept at most, whatever their TTL: a Service made anew is seen soon.
@@ -23,6 +23,7 @@ const KEPT: Duration = Duration::from_secs(5);
 /// is under `options rotate`; the system's files are read anew for each walk, as glibc does.
 pub struct Resolver {
     files: SystemFiles,
+    kubernetes: bool,
     kept: RefCell<HashMap<String, Kept>>,
     turn: Cell<usize>,
     warned: Cell<bool>,
@@ -33,13 +34,16 @@ struct Kept {
     addresses: Vec<IpAddr>,
     /// Whether both families have answered.
     complete: bool,
+    /// Whether it was found in the cluster's zones, where there is a cluster.
+    within: Option<bool>,
 }
 
 impl Resolver {
-    /// A resolver over the system's files.
+    /// A resolver over the system's files; `kubernetes` says that this is a Pod, whatever its resolv.conf
+    /// looks like.
     #[must_use]
-    pub fn new(files: SystemFiles) -> Self {
-        Self { files, kept: RefCell::default(), turn: Cell::new(0), warned: Cell::new(false) }
+    pub fn new(files: SystemFiles, kubernetes: bool) -> Self {
+        Self { files, kubernetes, kept: RefCell::default(), turn: Cell::new(0), warned: Cell::new(false) }
     }
 
     /// Whether resolv.conf looks like a Pod's.
@@ -58,29 +62,43 @@ impl Resolver {
         {
             return Ok(kept.addresses.clone());
         }
-        self.find(name, need, trail).await.map(|found| found.addresses)
+        self.find(name, need, trail).await.map(|found| found.addresses).map_err(Reason::from)
     }
 
     /// The same, never from the cache, and with where they come from.
-    pub async fn find(&self, name: &str, need: Need, trail: &Trail) -> Result<Found, Reason> {
-        self.look_up(name, need, trail).await.map_err(|unfound| unfound.reason)
-    }
-
-    /// That `name` has no address any more: no hosts entry, and NXDOMAIN or NODATA in both families for
-    /// every full name asked. `Ok(Err(found))` is a name that is still there.
-    pub async fn absent(&self, name: &str, trail: &Trail) -> Result<Result<String, Found>, Reason> {
-        match self.look_up(name, Need::Both, trail).await {
-            Ok(found) => Ok(Err(found)),
-            Err(unfound) if unfound.certain => Ok(Ok(unfound.reason.text().to_owned())),
-            Err(unfound) => Err(unfound.reason),
+    pub async fn find(&self, name: &str, need: Need, trail: &Trail) -> Result<Found, Unfound> {
+        trail.enter(Stage::Resolve, name);
+        let literal = |addresses| Ok(Found { addresses, source: Source::Literal, missing: None });
+        if let Ok(ip) = name.parse() {
+            return literal(vec![ip]);
         }
+        let listed = self.files.read_hosts().map(|text| hosts::addresses(&text, name)).unwrap_or_default();
+        if !listed.is_empty() {
+            self.kept.borrow_mut().remove(name);
+            return Ok(Found { addresses: listed, source: Source::Hosts, missing: None });
+        }
+        if is_localhost(name) {
+            return literal(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
+        }
+        let walk = Walk::new(self.conf(), self.turn(), trail);
+        let steps = search::steps(name, &walk.conf);
+        let found = walk.addresses(&steps, need).await;
+        let (found, ttl) = found.map_err(|unfound| self.advise(unfound, name, &walk.conf))?;
+        let kept = Kept {
+            until: Instant::now() + KEPT.min(Duration::from_secs(ttl.into())),
+            addresses: found.addresses.clone(),
+            complete: found.missing.is_none() && need == Need::Both,
+            within: walk.conf.in_cluster_zones(&found.source),
+        };
+        self.kept.borrow_mut().insert(name.to_owned(), kept);
+        Ok(found)
     }
 
     /// The records of `rtype` that `name` has, under the search list, without the hosts file.
     pub async fn records(&self, name: &str, rtype: RecordType, trail: &Trail) -> Result<Records, Unfound> {
         let walk = Walk::new(self.conf(), self.turn(), trail);
         let steps = search::steps(name, &walk.conf);
-        walk.records(&steps, rtype).await
+        walk.records(&steps, rtype).await.map_err(|unfound| self.advise(unfound, name, &walk.conf))
     }
 
     /// The addresses that `server` gives for exactly `name`.
@@ -101,30 +119,26 @@ impl Resolver {
         Walk::new(at(servers), 0, trail).records(&exactly(name), rtype).await
     }
 
-    async fn look_up(&self, name: &str, need: Need, trail: &Trail) -> Result<Found, Unfound> {
-        trail.enter(Stage::Resolve, name);
-        let literal = |addresses| Ok(Found { addresses, source: Source::Literal, missing: None });
-        if let Ok(ip) = name.parse() {
-            return literal(vec![ip]);
+    /// Whether the DNS gave `name` out of the cluster's own zones when it was last found; `None` outside
+    /// of a cluster, and for what the DNS was not asked for.
+    #[must_use]
+    pub fn in_cluster_zones(&self, name: &str) -> Option<bool> {
+        self.kept.borrow().get(name).and_then(|kept| kept.within)
+    }
+
+    /// What is worth looking at when `name` does not exist, seen from the search list.
+    fn advise(&self, mut unfound: Unfound, name: &str, conf: &ResolvConf) -> Unfound {
+        if unfound.reason.code() == Code::ResolveNoSuchName {
+            let hint = if self.kubernetes && !conf.in_cluster() {
+                Some(Hint::NodeDns)
+            } else if conf.in_cluster() && !name.contains('.') {
+                Some(Hint::OtherNamespace)
+            } else {
+                None
+            };
+            unfound.reason = unfound.reason.hint(hint);
         }
-        let listed = self.files.read_hosts().map(|text| hosts::addresses(&text, name)).unwrap_or_default();
-        if !listed.is_empty() {
-            return Ok(Found { addresses: listed, source: Source::Hosts, missing: None });
-        }
-        if is_localhost(name) {
-            return literal(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
-        }
-        let walk = Walk::new(self.conf(), self.turn(), trail);
-        let steps = search::steps(name, &walk.conf);
-        let (found, ttl) = walk.addresses(&steps, need).await?;
-        let complete = found.missing.is_none() && need == Need::Both;
-        let kept = Kept {
-            until: Instant::now() + KEPT.min(Duration::from_secs(ttl.into())),
-            addresses: found.addresses.clone(),
-            complete,
-        };
-        self.kept.borrow_mut().insert(name.to_owned(), kept);
-        Ok(found)
+        unfound
     }
 
     fn conf(&self) -> ResolvConf {
@@ -179,7 +193,7 @@ mod tests {
         fs::write(&files.hosts, hosts).unwrap();
         // A port that nothing listens on: a name that is asked for shows itself.
         fs::write(&files.resolv_conf, "nameserver 127.255.255.254\nsearch ns.svc.x\n").unwrap();
-        Resolver::new(files)
+        Resolver::new(files, false)
     }
 
     fn trail() -> Trail {
@@ -214,8 +228,7 @@ mod tests {
         fs::write(folder.path().join("hosts"), "10.0.0.1 db\n10.0.0.2 localhost").unwrap();
         assert_eq!(resolver.addresses("db", Need::First, &trail()).await.unwrap().len(), 1);
         assert_eq!(resolver.find("localhost", Need::First, &trail()).await.unwrap().source, Source::Hosts);
-        assert!(matches!(resolver.absent("db", &trail()).await, Ok(Err(_))));
         // No nameserver to say so: that a name is gone is then not known.
-        assert!(resolver.absent("web", &trail()).await.is_err());
+        assert!(resolver.find("web", Need::Both, &trail()).await.unwrap_err().absent().is_err());
     }
 }

@@ -24,6 +24,7 @@ use lookup::Resolver;
 /// Everything that attempts share. Nothing in it is a socket: those end with their attempt.
 pub struct Net {
     files: SystemFiles,
+    kubernetes: bool,
     resolver: OnceCell<Resolver>,
     /// TLS as the command line has it.
     #[cfg(feature = "tls")]
@@ -36,15 +37,23 @@ impl Net {
     pub fn new(files: SystemFiles, #[cfg(feature = "tls")] tls: tls::Tls) -> Self {
         Self {
             files,
+            kubernetes: false,
             resolver: OnceCell::new(),
             #[cfg(feature = "tls")]
             tls,
         }
     }
 
+    /// The same in a Pod, as its environment says: a resolv.conf without the cluster's search list is then worth a word.
+    #[must_use]
+    pub fn kubernetes(mut self, yes: bool) -> Self {
+        self.kubernetes = yes;
+        self
+    }
+
     /// The one resolver.
     #[must_use]
     pub fn resolver(&self) -> &Resolver {
-        self.resolver.get_or_init(|| Resolver::new(self.files.clone()))
+        self.resolver.get_or_init(|| Resolver::new(self.files.clone(), self.kubernetes))
     }
 }

@@ -21,8 +21,8 @@ pub enum Miss {
         ttl: Option<u32>,
         /// What it is an alias of, if it is what does not exist.
         alias: Option<String>,
-        /// One of the families had no usable answer; the other's is taken for both, as glibc does.
-        doubt: bool,
+        /// The trouble that one of the families had: the other's answer is taken for both, as glibc does.
+        doubt: Vec<(SocketAddr, Trouble)>,
     },
     /// It exists, without a record of the type.
     NoData {
@@ -64,15 +64,15 @@ impl Miss {
     pub fn of_both(v4: Self, v6: Self) -> (Self, Then) {
         let longer = |a: Option<u32>, b: Option<u32>| a.max(b);
         match (v4, v6) {
-            (Self::NoName { ttl: a, alias, doubt: one }, Self::NoName { ttl: b, doubt: other, .. }) => {
-                (Self::NoName { ttl: longer(a, b), alias, doubt: one || other }, Then::GoOn)
-            }
             // Of a name that does not exist no family exists, whatever the other answer was (RFC 8020).
-            (Self::NoName { ttl, alias, .. }, Self::Trouble(_))
-            | (Self::Trouble(_), Self::NoName { ttl, alias, .. }) => {
-                (Self::NoName { ttl, alias, doubt: true }, Then::GoOn)
+            (Self::NoName { ttl, alias, .. }, Self::Trouble(doubt))
+            | (Self::Trouble(doubt), Self::NoName { ttl, alias, .. }) => {
+                (Self::NoName { ttl, alias, doubt }, Then::GoOn)
             }
-            (Self::NoName { ttl: a, alias, doubt }, Self::NoData { ttl: b, alias: None })
+            (
+                Self::NoName { ttl: a, alias, doubt },
+                Self::NoName { ttl: b, .. } | Self::NoData { ttl: b, alias: None },
+            )
             | (Self::NoData { ttl: a, alias: None }, Self::NoName { ttl: b, alias, doubt }) => {
                 (Self::NoName { ttl: longer(a, b), alias, doubt }, Then::GoOn)
             }
@@ -153,7 +153,7 @@ fn clause(address: SocketAddr, trouble: &Trouble, names: &str, bound: Duration) 
             format!("no answer from nameserver {at} for {names} within {}", humantime::format_duration(bound))
         }
         Trouble::Garbled => format!("nameserver {at} sent nothing that answers {names}"),
-        Trouble::Refused => format!("nameserver {at} is not there: its port {} is closed", address.port()),
+        Trouble::Refused => format!("refused by nameserver {at}: nothing listens on its port {}", address.port()),
         Trouble::Unreachable(words) => format!("nameserver {at} cannot be reached: {words}"),
         Trouble::Code(code) => format!("nameserver {at} answered {} for {names}", code_name(*code)),
         Trouble::Lame => format!("nameserver {at} has no answer for {names}: it only points to other servers"),
@@ -190,9 +190,9 @@ pub fn reason(got: &[(String, Miss)], what: &str, origin: Origin, bound: Duratio
         };
         if let Some(ttl) = ttl {
             let ttl = humantime::format_duration(Duration::from_secs(ttl.into()));
-            let _ = write!(text, " (a denial may be cached for up to {ttl})");
+            let _ = write!(text, "; a denial may be cached for up to {ttl}");
         }
-        return Reason::new(code, text).hint(ttl.map(|_| Hint::DenialCached));
+        return Reason::new(code, text);
     }
     if let Some(errno) =
         troubles.iter().find_map(|(_, trouble)| if let Trouble::Local(errno) = trouble { Some(*errno) } else { None })
@@ -217,6 +217,18 @@ pub fn reason(got: &[(String, Miss)], what: &str, origin: Origin, bound: Duratio
     } else {
         Reason::new(Code::ResolveTrouble, text).key(keys(&troubles))
     }
+}
+
+/// The same for one who has to be sure that nothing is there: trouble with one family counts, too.
+#[must_use]
+pub fn doubt(got: &[(String, Miss)], what: &str, origin: Origin, bound: Duration) -> Option<Reason> {
+    let strict = |(name, miss): &(String, Miss)| match miss {
+        Miss::NoName { doubt, .. } if !doubt.is_empty() => (name.clone(), Miss::Trouble(doubt.clone())),
+        other => (name.clone(), other.clone()),
+    };
+    let got: Vec<(String, Miss)> = got.iter().map(strict).collect();
+    let sure = !got.iter().any(|(_, miss)| matches!(miss, Miss::Trouble(_)));
+    if sure { None } else { Some(reason(&got, what, origin, bound)) }
 }
 
 /// The reason for a socket that this machine did not give.
@@ -256,11 +268,11 @@ fn missing(got: &[(String, Miss)], what: &str) -> String {
     for (name, miss) in got {
         match miss {
             Miss::NoData { alias: Some(alias), .. } => {
-                parts.push(format!("{name} is an alias of {alias}, which has no {what}"));
+                parts.push(format!("{name} is an alias of {alias}, which has no {what} (NODATA)"));
             }
             Miss::NoData { alias: None, .. } => empty.push(name),
             Miss::NoName { alias: Some(alias), .. } => {
-                parts.push(format!("{name} is an alias of {alias}, which does not exist"));
+                parts.push(format!("{name} is an alias of {alias}, which does not exist (NXDOMAIN)"));
             }
             Miss::NoName { alias: None, .. } => absent.push(name),
             Miss::Trouble(_) => {}
@@ -268,11 +280,11 @@ fn missing(got: &[(String, Miss)], what: &str) -> String {
     }
     if !empty.is_empty() {
         let verb = if empty.len() == 1 { "exists and has" } else { "exist and have" };
-        parts.push(format!("{} {verb} no {what}", listed(&empty)));
+        parts.push(format!("{} {verb} no {what} (NODATA)", listed(&empty)));
     }
     if !absent.is_empty() {
         let verb = if absent.len() == 1 { "does" } else { "do" };
-        parts.push(format!("{} {verb} not exist", listed(&absent)));
+        parts.push(format!("{} {verb} not exist (NXDOMAIN)", listed(&absent)));
     }
     parts.join("; ")
 }
@@ -310,7 +322,7 @@ mod tests {
     use super::*;
 
     const BOUND: Duration = Duration::from_secs(1);
-    const GONE: Miss = Miss::NoName { ttl: Some(30), alias: None, doubt: false };
+    const GONE: Miss = Miss::NoName { ttl: Some(30), alias: None, doubt: Vec::new() };
     const EMPTY: Miss = Miss::NoData { ttl: None, alias: None };
 
     fn trouble(trouble: Trouble) -> Miss {
@@ -325,25 +337,32 @@ mod tests {
     #[test]
     fn no_such_name() {
         let it = explain(&[("db.a", GONE), ("db.b", GONE), ("db", GONE)]);
-        assert_eq!(it.text(), "no such name: db.a, db.b and db do not exist (a denial may be cached for up to 30s)");
-        assert_eq!((it.code(), it.hinted()), (Code::ResolveNoSuchName, Some(Hint::DenialCached)));
-        let uncached = explain(&[("db", Miss::NoName { ttl: None, alias: None, doubt: false })]);
-        assert_eq!((uncached.text(), uncached.hinted()), ("no such name: db does not exist", None));
+        assert_eq!(
+            it.text(),
+            "no such name: db.a, db.b and db do not exist (NXDOMAIN); a denial may be cached for up to 30s"
+        );
+        assert_eq!(it.code(), Code::ResolveNoSuchName);
+        let uncached = explain(&[("db", Miss::NoName { ttl: None, alias: None, doubt: vec![] })]);
+        assert_eq!(uncached.text(), "no such name: db does not exist (NXDOMAIN)");
     }
 
     #[test]
     fn a_name_without_an_address() {
         let it = explain(&[("db.a", EMPTY), ("db", GONE)]);
         assert_eq!(it.code(), Code::ResolveNoAddresses);
-        assert!(it.text().starts_with("db.a exists and has no address; db does not exist"), "{}", it.text());
+        assert!(
+            it.text().starts_with("db.a exists and has no address (NODATA); db does not exist (NXDOMAIN)"),
+            "{}",
+            it.text()
+        );
         let alias = explain(&[("db", Miss::NoData { ttl: None, alias: Some("x.example".into()) })]);
-        assert_eq!(alias.text(), "db is an alias of x.example, which has no address");
+        assert_eq!(alias.text(), "db is an alias of x.example, which has no address (NODATA)");
     }
 
     #[test]
     fn trouble_outweighs_a_denial_and_is_told_by_its_kind() {
         let it = explain(&[("db.a", trouble(Trouble::Code(ResponseCode::ServFail))), ("db", GONE)]);
-        assert_eq!(it.text(), "nameserver 10.96.0.10 answered SERVFAIL for db.a; db does not exist");
+        assert_eq!(it.text(), "nameserver 10.96.0.10 answered SERVFAIL for db.a; db does not exist (NXDOMAIN)");
         assert_eq!(it.code(), Code::ResolveTrouble);
         let refused = explain(&[("db", trouble(Trouble::Code(ResponseCode::Refused)))]);
         assert!(!it.is_like(&refused));
@@ -384,7 +403,7 @@ mod tests {
         ] {
             assert_eq!(Miss::of_both(v4.clone(), v6.clone()).1, then, "{v4:?} {v6:?}");
         }
-        assert!(matches!(Miss::of_both(GONE, silent()).0, Miss::NoName { doubt: true, .. }));
+        assert!(matches!(Miss::of_both(GONE, silent()).0, Miss::NoName { doubt, .. } if doubt.len() == 1));
         assert!(matches!(Miss::of_both(EMPTY, silent()).0, Miss::Trouble(_)));
     }
 }

@@ -69,8 +69,24 @@ pub struct Records {
 pub struct Unfound {
     /// In words.
     pub reason: Reason,
-    /// Every name asked was denied by a usable answer, in every family.
-    pub certain: bool,
+    /// Where not every name asked was denied by a usable answer in every family: why.
+    pub doubt: Option<Reason>,
+}
+
+impl Unfound {
+    /// What was denied, where that is beyond doubt.
+    pub fn absent(self) -> Result<String, Reason> {
+        match self.doubt {
+            None => Ok(self.reason.text().to_owned()),
+            Some(doubt) => Err(doubt),
+        }
+    }
+}
+
+impl From<Unfound> for Reason {
+    fn from(unfound: Unfound) -> Self {
+        unfound.reason
+    }
 }
 
 /// The name as a question has it; `None` where it is too long.
@@ -96,10 +112,8 @@ impl<'a> Walk<'a> {
     }
 
     fn unfound(&self, got: &[(String, Miss)], what: &str) -> Unfound {
-        let reason = unfound::reason(got, what, self.conf.origin, self.trail.connect_timeout());
-        let certain =
-            got.iter().all(|(_, miss)| matches!(miss, Miss::NoName { doubt: false, .. } | Miss::NoData { .. }));
-        Unfound { reason, certain }
+        let (origin, bound) = (self.conf.origin, self.trail.connect_timeout());
+        Unfound { reason: unfound::reason(got, what, origin, bound), doubt: unfound::doubt(got, what, origin, bound) }
     }
 
     /// The addresses of the first step that has some, and the seconds for which they hold.
@@ -165,7 +179,9 @@ impl<'a> Walk<'a> {
             let denial = answer.denial_ttl();
             match answer.content(&question, &mut seen) {
                 Content::Records(records, its_ttl) => return Ok((records, ttl.min(its_ttl))),
-                Content::NoName(end) => return Err(Miss::NoName { ttl: denial, alias: alias(&end), doubt: false }),
+                Content::NoName(end) => {
+                    return Err(Miss::NoName { ttl: denial, alias: alias(&end), doubt: Vec::new() });
+                }
                 Content::NoData(end) => return Err(Miss::NoData { ttl: denial, alias: alias(&end) }),
                 Content::Alias(target) => {
                     question.name = target;
@@ -302,10 +318,10 @@ mod tests {
     async fn a_missing_name_says_what_was_asked() {
         let server = Server::zone("");
         let unfound = case(POD, &[&server]).find("db").await.unwrap_err();
-        assert!(unfound.certain);
+        assert!(unfound.doubt.is_none());
         assert_eq!(
             unfound.reason.text(),
-            "no such name: db.ns.svc, db.svc and db do not exist (a denial may be cached for up to 30s)"
+            "no such name: db.ns.svc, db.svc and db do not exist (NXDOMAIN); a denial may be cached for up to 30s"
         );
         assert_eq!(server.asked().len(), 6);
     }
@@ -340,11 +356,11 @@ mod tests {
         let case = case(POD, &[&server]);
         assert_eq!(case.find("web").await.unwrap(), "10.0.0.1");
         let unfound = case.find("db").await.unwrap_err();
-        assert!(!unfound.certain);
+        assert!(unfound.doubt.is_some());
         let port = server.address;
         assert_eq!(
             unfound.reason.text(),
-            format!("nameserver {port} answered SERVFAIL for db.ns.svc; db.svc and db do not exist")
+            format!("nameserver {port} answered SERVFAIL for db.ns.svc; db.svc and db do not exist (NXDOMAIN)")
         );
     }
 
@@ -376,7 +392,7 @@ mod tests {
         case.conf.nameservers = vec![closed];
         let reason = case.reason("db").await;
         assert_eq!(reason.code(), Code::ResolveUnreachable);
-        assert!(reason.text().contains("is closed"), "{}", reason.text());
+        assert!(reason.text().starts_with("refused by nameserver"), "{}", reason.text());
     }
 
     #[tokio::test]
@@ -419,7 +435,7 @@ mod tests {
         assert_eq!(walk.records(&steps("m"), RecordType::MX).await.unwrap().records.len(), 1);
         assert_eq!(walk.records(&steps("m"), RecordType::CNAME).await.unwrap().records.len(), 1);
         let none = walk.records(&steps("web"), RecordType::TXT).await.unwrap_err().reason;
-        assert!(none.text().starts_with("web.ns.svc exists and has no TXT record; "), "{}", none.text());
+        assert!(none.text().starts_with("web.ns.svc exists and has no TXT record (NODATA); "), "{}", none.text());
     }
 
     #[tokio::test]

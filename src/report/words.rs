@@ -22,11 +22,12 @@ pub fn hint(hint: Hint) -> &'static str {
         Hint::FrontClosed => {
             "a front such as docker-proxy or a sidecar, with nobody behind it yet; or a server that refuses us"
         }
-        Hint::DenialCached => {
-            "once the name exists, the DNS server may go on denying it for as long as it caches denials"
-        }
         Hint::NodeDns => {
             "resolv.conf has no cluster search domain: a Pod with hostNetwork needs dnsPolicy ClusterFirstWithHostNet"
+        }
+        Hint::OtherNamespace => "a Service of another namespace is asked for as NAME.NAMESPACE",
+        Hint::OutsideCluster => {
+            "the name was found outside of the cluster: no Service of that name exists in this namespace"
         }
         Hint::UseTcp => "use tcp: to wait for a server that does not speak HTTP",
         Hint::UseHttps => "use https: to speak TLS",

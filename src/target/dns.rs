@@ -11,12 +11,12 @@ use super::expect::Spec;
 use super::{Parts, Ready};
 use crate::net::Net;
 use crate::net::conf::DNS_PORT;
-use crate::net::lookup::{Found, Need, Source};
+use crate::net::lookup::{Found, Need, Records, Source};
 use crate::reason::{Code, Reason};
 use crate::trail::Trail;
 
 /// What `dns:` expects beyond the common ones.
-pub const EXPECTATIONS: &[Spec] = &[Spec::value("min", "N"), Spec::value("has", "VALUE")];
+pub const EXPECTATIONS: &[Spec] = &[Spec::value("min", "N"), Spec::value("has", "VALUE"), Spec::flag("gone")];
 
 /// The expected form, which begins every message.
 const FORM: &str = "expected dns:NAME, dns:NAME?type=SRV or dns://SERVER[:PORT]/NAME?type=A";
@@ -41,8 +41,9 @@ pub struct Dns {
     server: Option<(Host, u16)>,
     name: Host,
     rtype: Option<RecordType>,
-    min: usize,
+    min: Option<usize>,
     has: Option<String>,
+    gone: bool,
     shown: String,
 }
 
@@ -82,7 +83,7 @@ impl Dns {
             }
             (name, _) => name,
         };
-        let min = parts.expectations.count("min")?.unwrap_or(1) as usize;
+        let min = parts.expectations.count("min")?.map(|min| min as usize);
         let has = parts.expectations.get("has").map(str::to_owned);
         if let (Some(value), None | Some(RecordType::A | RecordType::AAAA)) = (&has, rtype)
             && value.parse::<IpAddr>().is_err()
@@ -92,7 +93,14 @@ impl Dns {
         if has.as_deref() == Some("") {
             bail!("#has: expected a value, found nothing");
         }
-        Ok(Self { server, name, rtype, min, has, shown: parts.expectations.shown(&[]) })
+        let gone = parts.expectations.has("gone");
+        if gone && (has.is_some() || min.is_some()) {
+            bail!("#gone stands alone: what is gone has no records to count or to compare");
+        }
+        if gone && matches!(name, Host::Ip(_)) {
+            bail!("#gone: expected a name; an address is never gone from the DNS");
+        }
+        Ok(Self { server, name, rtype, min, has, gone, shown: parts.expectations.shown(&[]) })
     }
 
     /// Looks the name up.
@@ -103,25 +111,25 @@ impl Dns {
         };
         let servers = self.servers(net, trail).await?;
         let resolver = net.resolver();
-        match (self.rtype, servers) {
-            (None, None) => {
-                // With one address enough, one family is.
-                let need = if self.min > 1 || self.has.is_some() { Need::Both } else { Need::First };
-                self.judge_addresses(&resolver.find(name, need, trail).await?)
+        let found = match (self.rtype, servers) {
+            (None, None) => resolver.find(name, self.need(), trail).await.map(|found| Answer::of(&found)),
+            (None, Some(servers)) => resolver.addresses_at(&servers, name, trail).await.map(|found| Answer::of(&found)),
+            (Some(rtype), None) => resolver.records(name, rtype, trail).await.map(Answer::from),
+            (Some(rtype), Some(servers)) => resolver.records_at(&servers, name, rtype, trail).await.map(Answer::from),
+        };
+        match found {
+            Ok(it) if self.gone => {
+                Err(Reason::new(Code::ExpectGone, format!("still there: {} ({})", listed(&it.records), it.at)))
             }
-            (None, Some(servers)) => {
-                let found = resolver.addresses_at(&servers, name, trail).await;
-                self.judge_addresses(&found.map_err(|unfound| unfound.reason)?)
-            }
-            (Some(rtype), servers) => {
-                let found = match servers {
-                    None => resolver.records(name, rtype, trail).await,
-                    Some(servers) => resolver.records_at(&servers, name, rtype, trail).await,
-                };
-                let found = found.map_err(|unfound| unfound.reason)?;
-                self.judge(&found.records, &found.name, None)
-            }
+            Ok(it) => self.judge(&it.records, &it.at, it.missing.as_deref()),
+            Err(unfound) if self.gone => unfound.absent().map(Ready::noted),
+            Err(unfound) => Err(unfound.into()),
         }
+    }
+
+    /// Where any address will do, one family will.
+    fn need(&self) -> Need {
+        if self.min.is_some() || self.has.is_some() || self.gone { Need::Both } else { Need::First }
     }
 
     /// The addresses of the server to ask, where the target names one.
@@ -132,16 +140,6 @@ impl Dns {
             Host::Name(name) => net.resolver().addresses(name, Need::First, trail).await?,
         };
         Ok(Some(ips.into_iter().take(3).map(|ip| (ip, *port).into()).collect()))
-    }
-
-    fn judge_addresses(&self, found: &Found) -> Result<Ready, Reason> {
-        let records: Vec<RData> = found.addresses.iter().map(|ip| RData::from(*ip)).collect();
-        let at = match &found.source {
-            Source::Literal => "no query needed",
-            Source::Hosts => "hosts file",
-            Source::Dns(full) => full.as_str(),
-        };
-        self.judge(&records, at, found.missing.as_deref())
     }
 
     /// Whether `records`, found at `at`, are what is expected; `missing` says that there may be more.
@@ -155,7 +153,8 @@ impl Dns {
             ("address".to_owned(), v6.max(records.len() - v6))
         };
         let more = missing.map(|words| format!("; {words}")).unwrap_or_default();
-        if count < self.min {
+        let min = self.min.unwrap_or(1);
+        if count < min {
             let plural = if count == 1 {
                 ""
             } else if what.ends_with('s') {
@@ -164,7 +163,7 @@ impl Dns {
                 "s"
             };
             let family = if self.rtype.is_none() { " of one family" } else { "" };
-            let text = format!("{count} {what}{plural}{family} of {} expected: {list} ({at}){more}", self.min);
+            let text = format!("{count} {what}{plural}{family} of {min} expected: {list} ({at}){more}");
             return Err(Reason::new(Code::ExpectRecords, text).key(count));
         }
         if let Some(value) = &self.has
@@ -174,6 +173,33 @@ impl Dns {
             return Err(Reason::new(Code::ExpectValue, text));
         }
         Ok(Ready::noted(format!("{list} ({at})")))
+    }
+}
+
+/// What was found, of whatever type.
+struct Answer {
+    records: Vec<RData>,
+    /// Where.
+    at: String,
+    /// What went wrong beside it.
+    missing: Option<String>,
+}
+
+impl Answer {
+    fn of(found: &Found) -> Self {
+        let records = found.addresses.iter().map(|ip| RData::from(*ip)).collect();
+        let at = match &found.source {
+            Source::Literal => "no query needed".to_owned(),
+            Source::Hosts => "hosts file".to_owned(),
+            Source::Dns(full) => full.clone(),
+        };
+        Self { records, at, missing: found.missing.clone() }
+    }
+}
+
+impl From<Records> for Answer {
+    fn from(found: Records) -> Self {
+        Self { records: found.records, at: found.name, missing: None }
     }
 }
 
@@ -333,7 +359,7 @@ mod tests {
     #[test]
     fn what_is_refused_is_told_the_form_first() {
         for (text, word) in [
-            ("dns:", "found nothing"),
+            ("dns:", "missing"),
             ("dns:db:80", "takes no port"),
             ("dns:http://db/", "not a URL"),
             ("dns:db/x", "without a path"),
@@ -357,7 +383,9 @@ mod tests {
         assert!(refused("dns:db#has=web").contains("IP address"));
         assert!(refused("dns:db?type=TXT#has=").contains("found nothing"));
         assert!(refused("dns:db#min=0").contains("at least 1"));
-        assert!(refused("dns:db#status=200").contains("min, has"));
+        assert!(refused("dns:db#status=200").contains("min, has, gone"));
+        assert!(refused("dns:db#gone#min=2").contains("stands alone"));
+        assert!(refused("dns:10.0.0.1#gone").contains("expected a name"));
     }
 
     fn judge(text: &str, records: &[RData]) -> Result<String, Reason> {

@@ -7,6 +7,7 @@ pub mod expect;
 pub mod file;
 #[cfg(feature = "http")]
 pub mod http;
+mod pattern;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod tcp;
@@ -91,6 +92,9 @@ pub struct Overrides {
     pub successes: Option<u32>,
 }
 
+/// How many times in a row something must be gone before it is, unless `successes=` says otherwise.
+const GONE: u32 = 3;
+
 /// The kinds of this build, for messages.
 pub const KINDS: &str = {
     match (cfg!(feature = "dns"), cfg!(feature = "http"), cfg!(feature = "postgres")) {
@@ -162,7 +166,8 @@ impl Target {
             attempt_timeout: expectations.duration("attempt-timeout", Zero::Refused)?,
             connect_timeout: expectations.duration("connect-timeout", Zero::Refused)?,
             max_pause: expectations.duration("max-pause", Zero::Refused)?,
-            successes: expectations.count("successes")?,
+            // One answer that something is not there proves little: a server restarts, a name is made anew.
+            successes: expectations.count("successes")?.or_else(|| expectations.has("gone").then_some(GONE)),
         };
         let parts = Parts { address: rest, kind: &kind, expectations, fill, given };
         let target = match family {

@@ -19,6 +19,9 @@ mod harness;
 mod cli;
 /// `-- COMMAND`.
 mod command;
+/// A whole manifest's worth of targets.
+#[cfg(all(feature = "dns", feature = "http", feature = "postgres"))]
+mod gate;
 /// Servers that hang, in every stage.
 mod hang;
 /// What is never asked of libc.

@@ -140,6 +140,11 @@ fn ok(status: &str) -> String {
     format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\nok")
 }
 
+async fn ask(http: &Http, addresses: Vec<SocketAddr>, trail: &Trail) -> Result<Ready, Reason> {
+    let net = net();
+    http.ask(http.request.read(&net)?, &net, addresses, trail).await
+}
+
 async fn probe(text: &str) -> Result<Ready, Reason> {
     let http = parse(text);
     let trail = trail();
@@ -192,15 +197,15 @@ fn what_is_refused_says_the_form_and_no_secret() {
     for (text, says) in [
         ("http:host", "expected http://HOST[:PORT]/PATH: the two slashes behind http: are missing"),
         ("http:/host", "two slashes"),
-        ("http://", "found nothing"),
+        ("http://", "the host is missing"),
         ("http://a:hunter2@b@c/", "two '@' before the path"),
-        ("http://u:hunter2@", "found nothing"),
+        ("http://u:hunter2@", "the host is missing"),
         ("http://u:hunter2@host:port/", "not a number"),
         ("http://u:hunter2/x@host/", "not a number"),
         ("http://u:hunter%zz@host/", "two hex digits"),
         ("http://a%3ab:hunter2@host/", "a ':' in the user"),
-        ("http://host:0/", "outside of that"),
-        ("http://host:/", "expected a port"),
+        ("http://host:0/", "not within"),
+        ("http://host:/", "the port is missing"),
         ("http://::1/", "brackets"),
         ("http://${HOST}/", "no shell runs here"),
         ("http://$(NOPE)/", "$(NOPE) is not set"),
@@ -231,7 +236,14 @@ fn what_is_refused_says_the_form_and_no_secret() {
         ("http://host/#header=Content-Length:5", "waitgate's own"),
         ("http://host/#header=Host:a#header=host:b", "given twice"),
         ("http://u:hunter2@host/#header=Authorization:x", "one of them"),
-        ("http://host/#follow", "expectation 1"),
+        ("http://host/#follw", "did you mean #follow?"),
+        ("http://host/#follow#status=200,302", "give one of them"),
+        ("http://host/#body=", "found nothing"),
+        ("http://host/#match=(", "expected a regular expression"),
+        ("http://host/#match=", "found nothing"),
+        ("http://host/#json=status=UP", "begins with '/'"),
+        ("http://host/#json=/~2", "~0"),
+        ("http://host/#method=HEAD#body=x", "no body to look at"),
         ("http://host/#statsu=200", "did you mean #status?"),
         ("http://u:p#hunter2@host/", "%23"),
     ] {
@@ -303,7 +315,7 @@ async fn redirects_are_followed_on_the_same_host_only() {
     let before = server.seen().len();
     let reason = probe(&server.url("/loop")).await.unwrap_err();
     assert_eq!(reason.code(), Code::ExpectRedirect);
-    assert_eq!(reason.text(), "more than 10 redirects on 127.0.0.1");
+    assert_eq!(reason.text(), "more than 10 redirects, the last one on 127.0.0.1");
     assert_eq!(server.seen().len() - before, 11);
     for (path, says) in [("/nowhere", "does not say where to"), ("/ftp", "not http: or https:"), ("/odd", "not a URL")]
     {
@@ -368,7 +380,7 @@ async fn a_post_goes_out_once_whatever_the_number_of_addresses() {
     let other = Server::start_at(&format!("127.0.0.2:{}", slow.address.port()), |_| ok("200 OK"));
     let http = parse("http://several/#data=a");
     let addresses = vec![slow.address, other.address];
-    let ready = http.ask(&net(), addresses, &trail()).await.unwrap();
+    let ready = ask(&http, addresses, &trail()).await.unwrap();
     assert_eq!(ready.note.unwrap(), format!("200 OK from {}", slow.address));
     assert_eq!((slow.seen().len(), other.seen().len()), (1, 0));
 }
@@ -379,9 +391,9 @@ async fn a_refused_address_is_followed_by_the_next_at_once() {
     let closed = SocketAddr::from(([127, 0, 0, 3], server.address.port()));
     let http = parse("http://several/");
     let trail = trail();
-    http.ask(&net(), vec![closed, server.address], &trail).await.unwrap();
+    ask(&http, vec![closed, server.address], &trail).await.unwrap();
     assert!(trail.started().elapsed() < Duration::from_millis(200));
-    let reason = http.ask(&net(), vec![closed, closed], &trail).await.unwrap_err();
+    let reason = ask(&http, vec![closed, closed], &trail).await.unwrap_err();
     assert_eq!(reason.code(), Code::ConnectRefused);
 }
 
@@ -505,6 +517,111 @@ async fn a_body_that_nobody_asked_for_is_not_read() {
     let trail = trail();
     parse(&format!("http://{endless}/")).probe(&net(), &trail).await.unwrap();
     assert!(trail.started().elapsed() < Duration::from_millis(500));
+}
+
+#[tokio::test]
+async fn a_redirected_post_becomes_a_get_and_loses_its_body() {
+    let server = Server::start(|seen| match seen.head.split(' ').nth(1) {
+        Some("/303") => "HTTP/1.1 303 x\r\nLocation: /next\r\n\r\n".into(),
+        Some("/307") => "HTTP/1.1 307 x\r\nLocation: /next\r\n\r\n".into(),
+        _ => ok("200 OK"),
+    });
+    probe(&server.url("/303#data=a")).await.unwrap();
+    probe(&server.url("/307#data=a")).await.unwrap();
+    let seen = server.seen();
+    assert!(seen[1].head.starts_with("GET /next") && seen[1].header("content-type").is_empty());
+    assert!(seen[3].head.starts_with("POST /next") && seen[3].body == "a");
+}
+
+#[tokio::test]
+async fn follow_goes_to_other_hosts_without_what_was_meant_for_one() {
+    let other = Server::start_at("127.0.0.2:0", |_| ok("204 No Content"));
+    let location = format!("HTTP/1.1 302 x\r\nLocation: {}\r\n\r\n", other.url("/there"));
+    let server = Server::always(&location);
+    let url = server.url("/#follow#header=Cookie:c#header=Host:h#header=X-A:1").replace("http://", "http://u:p@");
+    let ready = probe(&url).await.unwrap();
+    assert_eq!(ready.note.unwrap(), format!("204 No Content from {} after 1 redirect", other.address));
+    let seen = &other.seen()[0];
+    assert!(seen.header("authorization").is_empty() && seen.header("cookie").is_empty());
+    assert_eq!((seen.header("host"), seen.header("x-a")), (vec![other.address.to_string().as_str()], vec!["1"]));
+    assert!(!server.seen()[0].header("authorization").is_empty());
+    let reason = probe(&server.url("/#body=x")).await.unwrap_err();
+    assert_eq!(reason.code(), Code::ExpectRedirect);
+}
+
+#[tokio::test]
+async fn bodies_are_looked_at_by_all_expectations_together() {
+    let body = r#"{"status":"UP","db":{"ok":true},"n":[1,2]}"#;
+    let server = Server::always(&format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    let all = "/#body=\"UP\"#match=\"n\":.1,#json=/status=UP#json=/db/ok=true#json=/n/1=2#json=/db";
+    probe(&server.url(all)).await.unwrap();
+    let address = server.address;
+    for (expectation, says) in [
+        ("#body=DOWN", "does not hold the text of #body".to_owned()),
+        ("#match=^UP", "has nothing that #match matches".to_owned()),
+        ("#json=/status=DOWN", "has \"UP\" at /status".to_owned()),
+        ("#json=/nope", "has nothing at /nope".to_owned()),
+    ] {
+        let reason = probe(&server.url(&format!("/{expectation}"))).await.unwrap_err();
+        assert_eq!(reason.code(), Code::ExpectBody);
+        assert_eq!(reason.text(), format!("the body of 200 OK from {address} {says}"));
+    }
+    let status = Server::always(&format!("HTTP/1.1 503 x\r\n\r\n{body}"));
+    assert_eq!(probe(&status.url("/#json=/status=UP")).await.unwrap_err().code(), Code::ExpectStatus);
+    assert!(probe(&status.url("/#json=/status=UP#status=503")).await.is_ok());
+}
+
+#[tokio::test]
+async fn odd_bodies_are_said() {
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nre\r\n3\r\nady\r\n0\r\nX: 1\r\n\r\n";
+    assert!(probe(&Server::always(chunked).url("/#body=ready#match=^ready$")).await.is_ok());
+    let gzip = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nready";
+    for (answer, says) in [
+        (gzip, "is compressed"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nnot", "was cut short"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n", "was cut short"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxx\r\nno\r\n", "was cut short"),
+    ] {
+        let reason = probe(&Server::always(answer).url("/#body=ready")).await.unwrap_err();
+        assert!(reason.code() == Code::ExpectBody && reason.text().contains(says), "{}", reason.text());
+    }
+    assert!(probe(&Server::always(gzip).url("/")).await.is_ok());
+    let continued = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nready";
+    assert!(probe(&Server::always(continued).url("/#body=ready#data=x")).await.is_ok());
+}
+
+#[tokio::test]
+async fn endless_bodies_end_at_their_bounds() {
+    let endless = |piece: &'static [u8]| {
+        raw(move |mut connection| {
+            let _ = connection.read(&mut [0; 512]);
+            let _ = connection.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+            while connection.write_all(piece).is_ok() {}
+        })
+    };
+    for (piece, expectation, code) in [
+        (&b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"[..], "#body=b", Code::ExpectBody),
+        (b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "#match=b$", Code::ExpectBody),
+        (b"[1,[1,[1,[1,[1,[1,[1,[1,[1,[1,[1", "#json=/0=2", Code::ProtocolTooLarge),
+    ] {
+        let reason = probe(&format!("http://{}/{expectation}", endless(piece))).await.unwrap_err();
+        assert_eq!(reason.code(), code, "{expectation}: {}", reason.text());
+    }
+    let found = endless(b"not ready\n");
+    probe(&format!("http://{found}/#body=ready")).await.unwrap();
+    let slow = raw(|mut connection| {
+        let _ = connection.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+        while connection.write_all(b"a").is_ok() {
+            thread::sleep(Duration::from_millis(50));
+        }
+    });
+    let http = parse(&format!("http://{slow}/#body=b"));
+    let trail = Trail::new(Bounds { attempt: Duration::from_millis(300), connect: BOUNDS.connect }, false);
+    let net = net();
+    assert!(tokio::time::timeout(Duration::from_millis(300), http.probe(&net, &trail)).await.is_err());
+    let reason = trail.cut_off();
+    assert_eq!(reason.code(), Code::ExpectTimeout);
+    assert!(reason.text().starts_with(&format!("the body of 200 OK from {slow} did not come to its end")));
 }
 
 #[cfg(feature = "tls")]

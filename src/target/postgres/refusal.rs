@@ -53,11 +53,12 @@ pub(super) fn reason(peer: SocketAddr, error: &ServerError) -> Reason {
     };
     match code {
         // Starting up and shutting down are news to each other, so the words are part of what tells them apart.
-        "57P03" => Reason::new(Code::ProtocolNotAccepting, format!("{peer} does not accept connections yet: {said}"))
-            .key(&error.message),
-        "57P01" | "57P02" => {
-            Reason::new(Code::ProtocolNotAccepting, format!("{peer} is going down: {said}")).key(&error.message)
+        "57P03" => {
+            Reason::new(Code::ProtocolNotAccepting, format!("{peer} does not accept connections: {said} (57P03)"))
+                .key(&error.message)
         }
+        "57P01" | "57P02" => Reason::new(Code::ProtocolNotAccepting, format!("{peer} is going down: {said} ({code})"))
+            .key(&error.message),
         "53300" => {
             Reason::new(Code::ProtocolTooManyClients, format!("{peer} has no connection left for us: {said} (53300)"))
         }
