@@ -83,7 +83,11 @@ fn tls_server_that_says_nothing() {
 fn silent_postgres_server() {
     let fake = Fake::silent();
     hangs(&format!("postgres:{}", fake.addr), None, &[&fake.addr.to_string(), "no complete answer came"]);
-    hangs(&format!("postgres://app:hunter2@{}/app", fake.addr), None, &[&fake.addr.to_string(), "no complete answer came"]);
+    hangs(
+        &format!("postgres://app:hunter2@{}/app", fake.addr),
+        None,
+        &[&fake.addr.to_string(), "no complete answer came"],
+    );
 }
 
 /// It agrees to TLS and then stops.
