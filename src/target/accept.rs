@@ -122,10 +122,7 @@ fn other(said: &[u8], peer: &impl Display) -> Reason {
     const SHOWN: usize = 60;
     let line = said.split(|byte| matches!(byte, b'\r' | b'\n')).find(|line| !line.is_empty()).unwrap_or_default();
     let shown: String = String::from_utf8_lossy(line).chars().take(SHOWN).collect();
-    Reason::new(
-        Code::ExpectBanner,
-        format!("{peer} says \"{shown}\" first, which is not what is expected"),
-    )
+    Reason::new(Code::ExpectBanner, format!("{peer} says \"{shown}\" first, which is not what is expected"))
 }
 
 #[cfg(test)]
