@@ -97,14 +97,18 @@ def check(name, function, *argv):
 
 # ---- Images.
 
-def fingerprint(*more):
-    """What the image is made of; a change of any of it builds anew."""
-    digest = hashlib.sha256(subprocess.check_output(["rustc", "--version"]))
-    files = [ROOT / name for name in ("Dockerfile", ".dockerignore", "Cargo.toml", "Cargo.lock")]
-    for path in [*files, *sorted(path for path in (ROOT / "src").rglob("*") if path.is_file()), pathlib.Path(__file__)]:
-        digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")
-    digest.update("\0".join(more).encode())
+def fingerprint(files, *more):
+    """What an image is made of; a change of any of it builds anew."""
+    digest = hashlib.sha256("\0".join(more).encode())
+    for path in files:
+        digest.update(f"\0{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def image_inputs(architecture):
+    files = [ROOT / name for name in ("Dockerfile", ".dockerignore", "Cargo.toml", "Cargo.lock")]
+    files += sorted(path for path in (ROOT / "src").rglob("*") if path.is_file())
+    return fingerprint(files, architecture, subprocess.check_output(["rustc", "--version"], text=True))
 
 
 def built_from(image, inputs):
@@ -146,7 +150,7 @@ http { access_log off; client_body_temp_path /tmp/body;
     containerfile = "FROM scratch\nCOPY root /\nENV RUSTUP_HOME=/rustup CARGO_HOME=/cargo " \
                     "PATH=/cargo/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin\n"
     (root.parent / "Containerfile").write_text(containerfile)
-    build("localhost/machine:1", root.parent, fingerprint("stand-in"))
+    build("localhost/machine:1", root.parent, fingerprint([pathlib.Path(__file__)]))
     for name in ("rust:1-slim", "nginx:1", "orders:1"):
         podman("tag", "localhost/machine:1", f"localhost/{name}")
 
@@ -166,7 +170,7 @@ def has_target(target):
 
 
 def build_image(binary):
-    inputs = fingerprint("amd64")
+    inputs = image_inputs("amd64")
     if has_target(f"{os.uname().machine}-unknown-linux-musl"):
         return build(IMAGE, ROOT, inputs, *toolchain())
     # The image all the same, so that the rest can be shown: the Dockerfile's last
@@ -211,7 +215,7 @@ def arm64():
         raise Skipped("no aarch64-unknown-linux-musl in this toolchain")
     image = f"waitgate:{VERSION}-arm64"
     # podman before 4.4 fills in BUILDPLATFORM only if told to.
-    how = build(image, ROOT, fingerprint("arm64"), "--platform=linux/arm64", "--build-arg=BUILDPLATFORM=linux/amd64",
+    how = build(image, ROOT, image_inputs("arm64"), "--platform=linux/arm64", "--build-arg=BUILDPLATFORM=linux/amd64",
                 *toolchain())
     assert inspect(image)["Architecture"] == "arm64"
     binary = files_of(image)
@@ -344,7 +348,7 @@ class Pod:
 
     def starts(self):
         self.thread.start()
-        self.says("postgres:db:5432  ")
+        self.says("postgres://db:5432  ")
         self.still_shut()
         return logs(self.INIT).strip().splitlines()[-1]
 
@@ -369,14 +373,15 @@ class Pod:
         found = [int(pathlib.Path(path, name).read_text()) for path in paths
                  for name in ("memory.limit_in_bytes", "memory.max") if pathlib.Path(path, name).exists()]
         assert 16 << 20 in found, f"limits in force: {found}"
-        return f"uid 65532, no capability, {status['VmHWM'].strip()} resident at most"
+        return "uid 65532, no capability, no new privileges, seccomp, read-only, 16 MiB"
 
     def database_first(self):
         start_postgres()
-        self.says("postgres:db:5432  ready")
+        self.says("postgres://db:5432  ready")
         self.says("http://stock:8080/healthz  ")
         self.still_shut()
-        return logs(self.INIT).strip().splitlines()[-1]
+        status = pathlib.Path(f"/proc/{inspect(self.INIT)['State']['Pid']}/status").read_text()
+        return "resident at most " + re.search(r"VmHWM:\s*(.*)", status)[1]
 
     def then_open(self):
         server("stock", "nginx:1", "nginx", "-g", "daemon off;")
@@ -408,6 +413,9 @@ def main():
     STORE.mkdir(parents=True, exist_ok=True)
     (STORE / "containers.conf").write_text(CONTAINERS_CONF)
     os.environ["CONTAINERS_CONF"] = str(STORE / "containers.conf")
+    # Its build caches, otherwise in /var/tmp.
+    os.environ["TMPDIR"] = str(STORE / "tmp")
+    (STORE / "tmp").mkdir(exist_ok=True)
     try:
         # What an interrupted run left.
         podman("pod", "rm", "--all", "--force", "--time=0")
