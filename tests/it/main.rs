@@ -54,3 +54,5 @@ mod postgres;
 mod postgres_tls;
 /// `tcp:`.
 mod tcp;
+/// nginx, haproxy, docker-proxy.
+mod web_servers;
