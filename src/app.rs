@@ -120,7 +120,13 @@ async fn race(plan: &Plan, net: &Net, board: &Board, report: &Report, start: Ins
     };
     report.tell(&Event::Start(plan));
     let tell = |event: Event<'_>| report.tell(&event);
-    let probe = async |planned: &Planned, trail: &Trail| planned.target.probe(net, trail).await;
+    let probe = async |planned: &Planned, trail: &Trail| {
+        let outcome = planned.target.probe(net, trail).await;
+        if let Some(warning) = net.warning() {
+            report.tell(&Event::Warning(&warning));
+        }
+        outcome
+    };
     let gate = Gate::new(plan, board, &tell, in_flight(), probe);
     let verdict = tokio::select! {
         biased;

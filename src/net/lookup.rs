@@ -26,7 +26,7 @@ pub struct Resolver {
     kubernetes: bool,
     kept: RefCell<HashMap<String, Kept>>,
     turn: Cell<usize>,
-    warned: Cell<bool>,
+    odd: RefCell<Odd>,
 }
 
 struct Kept {
@@ -38,12 +38,21 @@ struct Kept {
     within: Option<bool>,
 }
 
+/// What was skipped in resolv.conf, for one warning.
+#[derive(Default, PartialEq, Eq)]
+enum Odd {
+    #[default]
+    Nothing,
+    Unsaid(String),
+    Said,
+}
+
 impl Resolver {
     /// A resolver over the system's files; `kubernetes` says that this is a Pod, whatever its resolv.conf
     /// looks like.
     #[must_use]
     pub fn new(files: SystemFiles, kubernetes: bool) -> Self {
-        Self { files, kubernetes, kept: RefCell::default(), turn: Cell::new(0), warned: Cell::new(false) }
+        Self { files, kubernetes, kept: RefCell::default(), turn: Cell::new(0), odd: RefCell::default() }
     }
 
     /// Whether resolv.conf looks like a Pod's.
@@ -143,11 +152,29 @@ impl Resolver {
 
     fn conf(&self) -> ResolvConf {
         let conf = ResolvConf::parse(self.files.read_resolv_conf().as_deref(), interface_index);
-        if !conf.oddities.is_empty() && !self.warned.replace(true) {
+        let mut odd = self.odd.borrow_mut();
+        if *odd == Odd::Nothing && !conf.oddities.is_empty() {
             let skipped = crate::reason::printable(&conf.oddities.join(", "));
-            tracing::warn!("resolv.conf: skipped {skipped}");
+            *odd = Odd::Unsaid(format!("/etc/resolv.conf: skipped {skipped}"));
         }
         conf
+    }
+
+    /// What was skipped in resolv.conf, the first time that this is asked after it was seen.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let mut odd = self.odd.borrow_mut();
+        match std::mem::take(&mut *odd) {
+            Odd::Nothing => None,
+            Odd::Unsaid(text) => {
+                *odd = Odd::Said;
+                Some(text)
+            }
+            Odd::Said => {
+                *odd = Odd::Said;
+                None
+            }
+        }
     }
 
     fn turn(&self) -> usize {

@@ -51,6 +51,12 @@ impl Net {
         self
     }
 
+    /// What was odd in resolv.conf, once, when an attempt has needed it.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        self.resolver.get().and_then(Resolver::warning)
+    }
+
     /// The one resolver.
     #[must_use]
     pub fn resolver(&self) -> &Resolver {

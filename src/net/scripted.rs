@@ -1,7 +1,8 @@
 //! A nameserver for tests, on loopback, that does as a closure says.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -26,11 +27,45 @@ pub(crate) type Script = dyn Fn(&Asked) -> Vec<Vec<u8>> + Send + Sync;
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
+    over: Arc<AtomicBool>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+}
+
+/// One question and its answers, each behind its length.
+fn serve_stream(stream: &mut TcpStream, log: &Mutex<Vec<Asked>>, script: &Script) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let mut length = [0; 2];
+    stream.read_exact(&mut length)?;
+    let mut packet = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut packet)?;
+    let question = Asked::read(&packet, true);
+    log.lock().unwrap().push(question.clone());
+    for packet in script(&question) {
+        let length = u16::try_from(packet.len()).unwrap();
+        stream.write_all(&length.to_be_bytes())?;
+        stream.write_all(&packet)?;
+    }
+    // The client closes first, or a second passes: what is still to be read must not become a reset.
+    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+    stream.read_exact(&mut length)
 }
 
 impl Server {
     pub(crate) fn new(script: impl Fn(&Asked) -> Vec<Vec<u8>> + Send + Sync + 'static) -> Self {
         Self::boxed(Box::new(script))
+    }
+
+    /// One at an address that is free, as in a network namespace of a test's own.
+    pub(crate) fn at(
+        address: SocketAddr,
+        script: impl Fn(&Asked) -> Vec<Vec<u8>> + Send + Sync + 'static,
+    ) -> std::io::Result<Self> {
+        Ok(Self::on(UdpSocket::bind(address)?, TcpListener::bind(address)?, Box::new(script)))
     }
 
     fn boxed(script: Box<Script>) -> Self {
@@ -41,13 +76,20 @@ impl Server {
                 Some((udp, tcp))
             })
             .unwrap();
+        Self::on(udp, tcp, script)
+    }
+
+    fn on(udp: UdpSocket, tcp: TcpListener, script: Box<Script>) -> Self {
         let address = udp.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let script = Arc::new(script);
-        let (log, rules) = (Arc::clone(&asked), Arc::clone(&script));
+        let script: Arc<Script> = Arc::from(script);
+        let over = Arc::new(AtomicBool::new(false));
+        let (log, rules, end) = (Arc::clone(&asked), Arc::clone(&script), Arc::clone(&over));
+        udp.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         thread::spawn(move || {
             let mut buffer = [0; 4096];
-            while let Ok((length, peer)) = udp.recv_from(&mut buffer) {
+            while !end.load(Ordering::Relaxed) {
+                let Ok((length, peer)) = udp.recv_from(&mut buffer) else { continue };
                 let question = Asked::read(&buffer[..length], false);
                 log.lock().unwrap().push(question.clone());
                 for packet in rules(&question) {
@@ -55,23 +97,20 @@ impl Server {
                 }
             }
         });
-        let log = Arc::clone(&asked);
+        let (log, end) = (Arc::clone(&asked), Arc::clone(&over));
+        tcp.set_nonblocking(true).unwrap();
         thread::spawn(move || {
-            for mut stream in tcp.incoming().flatten() {
-                let mut length = [0; 2];
-                stream.read_exact(&mut length).unwrap();
-                let mut packet = vec![0; usize::from(u16::from_be_bytes(length))];
-                stream.read_exact(&mut packet).unwrap();
-                let question = Asked::read(&packet, true);
-                log.lock().unwrap().push(question.clone());
-                for packet in script(&question) {
-                    let length = u16::try_from(packet.len()).unwrap();
-                    let _ = stream.write_all(&length.to_be_bytes());
-                    let _ = stream.write_all(&packet);
-                }
+            while !end.load(Ordering::Relaxed) {
+                let Ok((mut stream, _)) = tcp.accept() else {
+                    thread::sleep(Duration::from_millis(5));
+                    continue;
+                };
+                stream.set_nonblocking(false).unwrap();
+                let _ = serve_stream(&mut stream, &log, &*script);
+                // Closed on the spot; a client that waits for more sees the end.
             }
         });
-        Self { address, asked }
+        Self { address, asked, over }
     }
 
     /// One that never answers.

@@ -163,7 +163,11 @@ fn nxdomain_nodata_servfail_and_silence_are_told_apart() {
 fn no_nameserver_there_is_a_refusal() {
     let pod = in_cluster();
     let ended = once(&pod, "dns:db");
-    ended.failure().stderr_has("127.0.0.1").stderr_says("closed").took(Duration::ZERO..Duration::from_millis(900));
+    ended
+        .failure()
+        .stderr_has("127.0.0.1")
+        .stderr_says("nothing listens")
+        .took(Duration::ZERO..Duration::from_millis(900));
 }
 
 #[test]

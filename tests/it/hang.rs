@@ -36,7 +36,7 @@ fn hangs(target: &str, pod: Option<&Pod>, says: &[&str]) -> [Ended; 2] {
 #[test]
 fn silent_http_server() {
     let fake = Fake::silent();
-    hangs(&format!("http://{}/", fake.addr), None, &[&fake.addr.to_string(), "nothing came"]);
+    hangs(&format!("http://{}/", fake.addr), None, &[&fake.addr.to_string(), "no complete answer came"]);
 }
 
 #[cfg(feature = "http")]
@@ -82,8 +82,12 @@ fn tls_server_that_says_nothing() {
 #[test]
 fn silent_postgres_server() {
     let fake = Fake::silent();
-    hangs(&format!("postgres:{}", fake.addr), None, &[&fake.addr.to_string(), "nothing came"]);
-    hangs(&format!("postgres://app:hunter2@{}/app", fake.addr), None, &[&fake.addr.to_string(), "nothing came"]);
+    hangs(&format!("postgres:{}", fake.addr), None, &[&fake.addr.to_string(), "no complete answer came"]);
+    hangs(
+        &format!("postgres://app:hunter2@{}/app", fake.addr),
+        None,
+        &[&fake.addr.to_string(), "no complete answer came"],
+    );
 }
 
 /// It agrees to TLS and then stops.
@@ -99,8 +103,8 @@ fn postgres_server_that_stops_mid_handshake() {
 fn stopped_postgres() {
     let pg = Pg::started();
     pg.signal(Signal::STOP);
-    hangs(&format!("postgres:{}", pg.addr), None, &[&pg.addr.to_string(), "nothing came"]);
-    hangs(&pg.url("postgres:secret", "postgres"), None, &[&pg.addr.to_string(), "nothing came"]);
+    hangs(&format!("postgres:{}", pg.addr), None, &[&pg.addr.to_string(), "no complete answer came"]);
+    hangs(&pg.url("postgres:secret", "postgres"), None, &[&pg.addr.to_string(), "no complete answer came"]);
 }
 
 #[test]

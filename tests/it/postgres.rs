@@ -173,7 +173,7 @@ fn stopped_postmaster_then_continued() {
     let pg = Pg::started();
     pg.signal(Signal::STOP);
     let running = Run::new(["--attempt-timeout=500ms", &format!("postgres:{}", pg.addr)]).start();
-    running.line("nothing came");
+    running.line("no complete answer came");
     pg.signal(Signal::CONT);
     running.end().success();
 }

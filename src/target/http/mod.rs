@@ -20,7 +20,7 @@ use anyhow::{Result, bail};
 
 use super::address::Host;
 use super::expect::Spec;
-use super::{Parts, Ready};
+use super::{Parts, Ready, gone};
 use crate::net::{Net, connect};
 use crate::reason::{Code, Reason};
 use crate::trail::Trail;
@@ -44,6 +44,7 @@ pub const EXPECTATIONS: &[Spec] = &[
     Spec::value("key", "FILE"),
     Spec::value("servername", "NAME"),
     Spec::flag("insecure"),
+    gone::GONE,
 ];
 
 /// Expectations whose values are nobody's business.
@@ -58,6 +59,7 @@ pub struct Http {
     host: Host,
     request: Request,
     check: Check,
+    gone: bool,
     shown: String,
 }
 
@@ -68,14 +70,18 @@ impl Http {
             bail!("expected http://HOST[:PORT]/PATH: this build has no TLS, it was left out by a cargo feature");
         }
         let Location { host, url, login, shown } = Location::parse(parts)?;
+        let gone = gone::is_given(&parts.expectations, EXPECTATIONS)?;
         let check = Check::parse(&parts.expectations)?;
         let request = Request::parse(parts.kind, url, login, &parts.expectations)?;
         let shown = format!("{shown}{}", parts.expectations.shown(SECRET));
-        Ok(Self { host, request, check, shown })
+        Ok(Self { host, request, check, gone, shown })
     }
 
     /// Sends the request to the first address that accepts a connection, and follows its redirects.
     pub async fn probe(&self, net: &Net, trail: &Trail) -> Result<Ready, Reason> {
+        if self.gone {
+            return gone::probe(net, &self.host, self.request.port(), trail).await;
+        }
         let request = self.request.read(net)?;
         let addresses = connect::resolve(net, &self.host, self.request.port(), trail).await?;
         self.ask(request, net, addresses, trail).await
@@ -117,19 +123,17 @@ impl Http {
         }
     }
 
-    /// Whether TLS is spoken from the start.
-    #[must_use]
-    pub fn uses_tls(&self) -> bool {
-        self.request.url().scheme() == "https"
-    }
-}
-
-impl Http {
     /// What is worth a warning.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let insecure = self.request.is_insecure().then(|| "#insecure: its certificate is not verified".to_owned());
         insecure.into_iter().collect()
+    }
+
+    /// Whether TLS is spoken from the start.
+    #[must_use]
+    pub fn uses_tls(&self) -> bool {
+        self.request.url().scheme() == "https"
     }
 }
 

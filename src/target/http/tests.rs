@@ -244,6 +244,16 @@ fn what_is_refused_says_the_form_and_no_secret() {
         ("http://host/#json=status=UP", "begins with '/'"),
         ("http://host/#json=/~2", "~0"),
         ("http://host/#method=HEAD#body=x", "no body to look at"),
+        ("http://host/#gone#status=404", "stands alone"),
+        ("http://host/#data=@", "'@' alone"),
+        ("http://host/#header=X:@", "is missing behind the '@'"),
+        ("http://host/#insecure", "does not speak TLS"),
+        ("http://host/#ca=/x", "does not speak TLS"),
+        ("https://host/#ca=", "found nothing"),
+        ("https://host/#cert=/x", "its key is missing"),
+        ("https://host/#key=/x", "its certificate is missing"),
+        ("https://host/#servername=10.0.0.1", "found an address"),
+        ("https://host/#ca=/x#insecure", "give one of them"),
         ("http://host/#statsu=200", "did you mean #status?"),
         ("http://u:p#hunter2@host/", "%23"),
     ] {
@@ -624,6 +634,49 @@ async fn endless_bodies_end_at_their_bounds() {
     assert!(reason.text().starts_with(&format!("the body of 200 OK from {slow} did not come to its end")));
 }
 
+#[tokio::test]
+async fn files_are_read_anew_each_attempt() {
+    let dir = tempfile::tempdir().unwrap();
+    let (token, data) = (dir.path().join("token"), dir.path().join("data"));
+    let server = Server::always(&ok("200 OK"));
+    let env: Env = [("DIR", dir.path().to_str().unwrap()), ("AT", "@/etc/passwd")].into_iter().collect();
+    let text = server.url("/#header=Authorization: @$(DIR)/token#data=@$(DIR)/data#header=X-At:$(AT)");
+    let http = parse_with(&text, &env).unwrap();
+    assert!(!format!("{http} {http:?}").contains("token"));
+    let (net, trail) = (net(), trail());
+    let reason = http.probe(&net, &trail).await.unwrap_err();
+    assert_eq!((reason.code(), reason.stage()), (Code::LocalFile, Stage::Local));
+    assert!(reason.text().contains("#header=authorization:@"), "{}", reason.text());
+    std::fs::write(&token, "Bearer one\r\n").unwrap();
+    assert!(http.probe(&net, &trail).await.unwrap_err().text().contains("#data=@"));
+    std::fs::write(&data, "{}\n").unwrap();
+    http.probe(&net, &trail).await.unwrap();
+    std::fs::write(&token, "Bearer two").unwrap();
+    http.probe(&net, &trail).await.unwrap();
+    let seen = server.seen();
+    assert_eq!(
+        (seen[0].header("authorization"), seen[1].header("authorization")),
+        (vec!["Bearer one"], vec!["Bearer two"])
+    );
+    assert_eq!((seen[0].body.as_str(), seen[0].header("content-type")), ("{}\n", vec!["application/json"]));
+    assert_eq!(seen[0].header("x-at"), ["@/etc/passwd"]);
+    for bad in ["", "\n", "hunter2\nX: y", "hunter2\0"] {
+        std::fs::write(&token, bad).unwrap();
+        let reason = http.probe(&net, &trail).await.unwrap_err();
+        assert!(reason.code() == Code::LocalFile && !reason.text().contains("hunter2"), "{}", reason.text());
+    }
+    std::fs::write(&token, vec![b'a'; 65 * 1024]).unwrap();
+    assert!(http.probe(&net, &trail).await.unwrap_err().text().contains("64 KiB"));
+}
+
+#[tokio::test]
+async fn gone_is_refused_and_nothing_else() {
+    let server = Server::always(&ok("500 x"));
+    assert_eq!(probe(&server.url("/#gone")).await.unwrap_err().code(), Code::ExpectGone);
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    assert_eq!(probe(&format!("http://{closed}/#gone")).await.unwrap().note.unwrap(), format!("refused by {closed}"));
+}
+
 #[cfg(feature = "tls")]
 mod tls {
     use super::*;
@@ -707,6 +760,80 @@ mod tls {
         let reason = probe_by(&ca.net(), &format!("https://{other}/")).await.unwrap_err();
         assert_eq!(reason.code(), Code::TlsWrongName);
         assert!(reason.text().contains("other.example.org"), "{}", reason.text());
+    }
+
+    #[tokio::test]
+    async fn a_target_has_its_own_ca_certificate_and_name() {
+        let ca = Ca::new();
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name).display().to_string();
+        let url = |address, rest: &str| format!("https://{address}/#ca={}{rest}", path("ca"));
+
+        let plain = ca.server("127.0.0.1", false, &[], OK);
+        assert_eq!(probe(&url(plain, "")).await.unwrap_err().code(), Code::LocalFile);
+        std::fs::write(path("ca"), "nonsense").unwrap();
+        assert_eq!(probe(&url(plain, "")).await.unwrap_err().code(), Code::LocalFile);
+        std::fs::write(path("ca"), ca.0.pem()).unwrap();
+        probe(&url(plain, "")).await.unwrap();
+        let insecure = format!("https://{plain}/#insecure");
+        probe(&insecure).await.unwrap();
+        assert_eq!(parse(&insecure).warnings().len(), 1);
+
+        let named = ca.server("api.example.org", false, &[], OK);
+        let reason = probe(&url(named, "")).await.unwrap_err();
+        assert_eq!(reason.code(), Code::TlsWrongName);
+        probe(&url(named, "#servername=api.example.org")).await.unwrap();
+        let reason = probe(&url(named, "#servername=other.example.org")).await.unwrap_err();
+        assert!(reason.text().contains("not for other.example.org"), "{}", reason.text());
+
+        let mutual = ca.server("127.0.0.1", true, &[], OK);
+        let (chain, key) = ca.issue("client");
+        let pem = |kind: &str, der: &[u8]| rcgen_pem(kind, der);
+        std::fs::write(path("both"), pem("CERTIFICATE", &chain[0]) + &pem("PRIVATE KEY", key.secret_der())).unwrap();
+        let both = format!("#cert={0}#key={0}", path("both"));
+        probe(&url(mutual, &both)).await.unwrap();
+        std::fs::write(path("stranger"), rcgen_pem("PRIVATE KEY", Ca::new().issue("x").1.secret_der())).unwrap();
+        let wrong = format!("#cert={}#key={}", path("both"), path("stranger"));
+        assert_eq!(probe(&url(mutual, &wrong)).await.unwrap_err().code(), Code::LocalFile);
+    }
+
+    /// PEM, as RFC 7468 has it, without its line length.
+    fn rcgen_pem(kind: &str, der: &[u8]) -> String {
+        const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let mut text = String::new();
+        for piece in der.chunks(3) {
+            let word = piece.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - piece.len()));
+            for at in 0..4 {
+                let index = (word >> (18 - 6 * at)) as usize & 63;
+                text.push(if at > piece.len() { '=' } else { char::from(ALPHABET[index]) });
+            }
+        }
+        format!("-----BEGIN {kind}-----\n{text}\n-----END {kind}-----\n")
+    }
+
+    #[tokio::test]
+    async fn the_host_header_keeps_the_urls_host() {
+        let ca = Ca::new();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let (chain, key) = ca.issue("api.example.org");
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = Arc::new(config.with_no_client_auth().with_single_cert(chain, key).unwrap());
+        let (tell, told) = std::sync::mpsc::channel();
+        let address = raw(move |connection| {
+            let mut stream = StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), connection);
+            let mut head = [0; 1024];
+            let read = stream.read(&mut head).unwrap();
+            tell.send((
+                stream.conn.server_name().map(str::to_owned),
+                String::from_utf8_lossy(&head[..read]).into_owned(),
+            ))
+            .unwrap();
+            let _ = stream.write_all(OK.as_bytes());
+        });
+        probe_by(&ca.net(), &format!("https://{address}/#servername=api.example.org")).await.unwrap();
+        let (name, head) = told.recv().unwrap();
+        assert_eq!(name.as_deref(), Some("api.example.org"));
+        assert!(head.contains(&format!("host: {address}\r\n")), "{head}");
     }
 
     #[tokio::test]

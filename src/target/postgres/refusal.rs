@@ -91,6 +91,17 @@ pub(super) fn reason(peer: SocketAddr, error: &ServerError) -> Reason {
     }
 }
 
+/// The reason that an error of a query amounts to: what says something of the server says it here too.
+pub(super) fn of_query(peer: SocketAddr, error: &ServerError) -> Reason {
+    match error.code.as_str() {
+        "57P01" | "57P02" | "57P03" | "53300" | "08P01" => reason(peer, error),
+        code => {
+            let text = format!("the query at {peer} failed: {} ({code})", error.said());
+            Reason::new(Code::ExpectQuery, text).key(code)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

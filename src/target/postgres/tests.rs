@@ -471,9 +471,9 @@ async fn a_close_is_said_wherever_it_comes() {
 #[tokio::test]
 async fn silence_is_cut_off_with_what_was_awaited() {
     for (url, says) in [
-        (PLAIN, "accepted the connection and the startup packet, and then nothing came"),
+        (PLAIN, "accepted the connection and the startup packet, and no complete answer came"),
         #[cfg(feature = "tls")]
-        ("postgres://127.0.0.1:PORT", "accepted the connection and the request for TLS, and then nothing came"),
+        ("postgres://127.0.0.1:PORT", "accepted the connection and the request for TLS, and no complete answer came"),
     ] {
         let (port, handle) = server(vec![|stream| {
             rest(stream);
@@ -538,7 +538,7 @@ async fn the_next_host_is_asked_where_the_first_has_nothing_to_say() {
 #[tokio::test]
 async fn a_login_says_why_it_failed() {
     const LOGIN: &str = "postgres://app:hunter2@127.0.0.1:PORT/shop?sslmode=disable";
-    let rows: [(Script, Code, &str); 8] = [
+    let rows: [(Script, Code, &str); 9] = [
         (
             |stream| error(stream, "28P01", "password authentication failed for user \"app\""),
             Code::ProtocolPassword,
@@ -553,7 +553,8 @@ async fn a_login_says_why_it_failed() {
         (|stream| send(stream, b'R', &[0, 0, 0, 7]), Code::ProtocolError, "unsupported authentication method"),
         (|stream| send(stream, b'Z', b"I"), Code::ProtocolNotPostgres, "not as PostgreSQL"),
         (|stream| stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap(), Code::ProtocolNotPostgres, "HTTP"),
-        (|stream| stream.write_all(b"E\x7f\xff\xff\xff").unwrap(), Code::ProtocolClosed, "closed it during the login"),
+        (|stream| stream.write_all(b"E\x7f\xff\xff\xff").unwrap(), Code::ProtocolNotPostgres, "not as PostgreSQL"),
+        (|stream| stream.write_all(b"E\0\0\x7f\xff").unwrap(), Code::ProtocolClosed, "closed it during the login"),
         (|_| {}, Code::ProtocolClosed, "closed it during the login"),
     ];
     for (at, (script, code, says)) in rows.into_iter().enumerate() {
