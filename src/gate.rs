@@ -350,7 +350,7 @@ mod tests {
         assert_eq!(standing.attempts, 2, "the second began within the second");
         assert_eq!(
             standing.reason.as_ref().unwrap().text(),
-            "10.0.0.1:1 accepted the connection, and then nothing came within 700ms"
+            "10.0.0.1:1 accepted the connection, and no complete answer came within 700ms"
         );
     }
 

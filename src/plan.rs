@@ -215,6 +215,7 @@ impl Plan {
         if cli.targets.is_empty() {
             bail!("expected at least one target: {KINDS}; waitgate --help shows how");
         }
+        let mut warnings = unknown_twins(env);
         let mut targets = Vec::with_capacity(cli.targets.len());
         for (at, raw) in cli.targets.iter().enumerate() {
             let position = || format!("target {}", at + 1);
@@ -223,6 +224,7 @@ impl Plan {
                 bail!("target {}: expected at most {LONGEST_ARGUMENT} bytes", at + 1);
             }
             let (target, own) = Target::parse(text, given).with_context(position)?;
+            warnings.extend(target.warnings().into_iter().map(|warning| format!("{}: {warning}", position())));
             targets.push(Planned {
                 shown: target.to_string(),
                 target,
@@ -275,7 +277,7 @@ impl Plan {
             verbosity,
             color,
             command: cli.command.clone(),
-            warnings: unknown_twins(env),
+            warnings,
         })
     }
 

@@ -133,7 +133,7 @@ codes! {
     /// Any other failure of the handshake.
     TlsFailed = Tls Work "tls.failed",
 
-    /// The connection was accepted, and then nothing came.
+    /// The connection was accepted, and no complete answer came.
     ProtocolTimeout = Protocol Work "protocol.timeout",
     /// The connection was accepted and then closed.
     ProtocolClosed = Protocol Work "protocol.closed",

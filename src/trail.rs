@@ -51,7 +51,7 @@ impl Trail {
     /// - resolve: "no answer from …" (`nameserver 10.96.0.10, asked for db.ns.svc.cluster.local`)
     /// - connect: "no answer to the connection attempt from …" (`10.1.2.3:5432`)
     /// - tls: "… accepted the connection and did not finish the TLS handshake" (`10.1.2.3:443`)
-    /// - protocol: "… and then nothing came" (`10.1.2.3:80 accepted the connection and the request`)
+    /// - protocol: "… and no complete answer came" (`10.1.2.3:80 accepted the connection and the request`)
     /// - expect: "… did not come to its end" (`the body of 200 from 10.1.2.3:80`)
     pub fn enter(&self, stage: Stage, awaited: impl Display) {
         if self.stage.replace(stage) != stage || self.entered.borrow().is_empty() {
@@ -113,7 +113,8 @@ impl Trail {
     #[must_use]
     pub fn cut_off(&self) -> Reason {
         let awaited = self.awaited.borrow();
-        let after = short(self.started.elapsed());
+        // Timers are late by a little; what was waited for is the bound.
+        let after = short(self.started.elapsed().min(self.bounds.attempt));
         match self.stage.get() {
             Stage::Local => {
                 Reason::new(Code::LocalSocket, format!("the attempt had not reached the network after {after}"))
@@ -129,7 +130,7 @@ impl Trail {
                 format!("{awaited} accepted the connection and did not finish the TLS handshake within {after}"),
             ),
             Stage::Protocol => {
-                Reason::new(Code::ProtocolTimeout, format!("{awaited}, and then nothing came within {after}"))
+                Reason::new(Code::ProtocolTimeout, format!("{awaited}, and no complete answer came within {after}"))
             }
             Stage::Expect => {
                 Reason::new(Code::ExpectTimeout, format!("{awaited} did not come to its end within {after}"))

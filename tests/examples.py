@@ -233,7 +233,7 @@ class Case:
     after: object = None
 
 
-PASSWORDS = {"webapp": 's#ord & "fish"%', "compose": "a b$c@d/e:f"}
+PASSWORDS = {"webapp": 's#ord & "fish"%'}
 DB, API = "10.96.0.14", "10.96.0.80"
 
 CASES = {
@@ -258,7 +258,7 @@ CASES = {
         [names(shop_redis=DB, shop_api=API), tcp(DB, 6379), nginx(API, 80, "/healthz")]),
     # Docker's own DNS: no search list, single-label names.
     "compose.yaml": Case([names(db=DB), postgres(DB), database("orders")],
-                         env={"DB_PASSWORD": PASSWORDS["compose"]},
+                         env={"DB_PASSWORD": PASSWORDS["webapp"]},
                          nameserver="127.0.0.11", zone=".", resolv_conf="nameserver {nameserver}\noptions ndots:0\n"),
     "docker-run.sh": Case([names(db=DB), tcp(DB, 5432)],
                           nameserver="127.0.0.11", zone=".", resolv_conf="nameserver {nameserver}\noptions ndots:0\n",

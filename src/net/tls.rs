@@ -193,7 +193,7 @@ pub fn reason(error: &Error, name: &str, peer: impl std::fmt::Display) -> Reason
                 )),
             ),
             CertificateError::NotValidForNameContext { presented, .. } => {
-                let names: Vec<&str> = presented.iter().take(4).map(String::as_str).collect();
+                let names: Vec<&str> = presented.iter().take(4).map(|name| bare(name)).collect();
                 let has = names.join(", ");
                 Reason::new(
                     Code::TlsWrongName,
@@ -237,6 +237,12 @@ pub fn reason(error: &Error, name: &str, peer: impl std::fmt::Display) -> Reason
         }
         _ => Reason::new(Code::TlsFailed, text("could not agree on TLS with us")),
     }
+}
+
+/// webpki shows a name as Rust has it, `DnsName("db.example")`; a person wants what is in it.
+fn bare(name: &str) -> &str {
+    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
+    inner.trim_matches('"')
 }
 
 /// Decides about the server's certificate.

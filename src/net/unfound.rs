@@ -268,7 +268,7 @@ fn missing(got: &[(String, Miss)], what: &str) -> String {
     for (name, miss) in got {
         match miss {
             Miss::NoData { alias: Some(alias), .. } => {
-                parts.push(format!("{name} is an alias of {alias}, which has no {what}"));
+                parts.push(format!("{name} is an alias of {alias}, which has no {what} (NODATA)"));
             }
             Miss::NoData { alias: None, .. } => empty.push(name),
             Miss::NoName { alias: Some(alias), .. } => {
@@ -280,7 +280,7 @@ fn missing(got: &[(String, Miss)], what: &str) -> String {
     }
     if !empty.is_empty() {
         let verb = if empty.len() == 1 { "exists and has" } else { "exist and have" };
-        parts.push(format!("{} {verb} no {what}", listed(&empty)));
+        parts.push(format!("{} {verb} no {what} (NODATA)", listed(&empty)));
     }
     if !absent.is_empty() {
         let verb = if absent.len() == 1 { "does" } else { "do" };
@@ -350,9 +350,13 @@ mod tests {
     fn a_name_without_an_address() {
         let it = explain(&[("db.a", EMPTY), ("db", GONE)]);
         assert_eq!(it.code(), Code::ResolveNoAddresses);
-        assert!(it.text().starts_with("db.a exists and has no address; db does not exist (NXDOMAIN)"), "{}", it.text());
+        assert!(
+            it.text().starts_with("db.a exists and has no address (NODATA); db does not exist (NXDOMAIN)"),
+            "{}",
+            it.text()
+        );
         let alias = explain(&[("db", Miss::NoData { ttl: None, alias: Some("x.example".into()) })]);
-        assert_eq!(alias.text(), "db is an alias of x.example, which has no address");
+        assert_eq!(alias.text(), "db is an alias of x.example, which has no address (NODATA)");
     }
 
     #[test]

@@ -435,7 +435,7 @@ mod tests {
         assert_eq!(walk.records(&steps("m"), RecordType::MX).await.unwrap().records.len(), 1);
         assert_eq!(walk.records(&steps("m"), RecordType::CNAME).await.unwrap().records.len(), 1);
         let none = walk.records(&steps("web"), RecordType::TXT).await.unwrap_err().reason;
-        assert!(none.text().starts_with("web.ns.svc exists and has no TXT record; "), "{}", none.text());
+        assert!(none.text().starts_with("web.ns.svc exists and has no TXT record (NODATA); "), "{}", none.text());
     }
 
     #[tokio::test]

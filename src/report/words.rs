@@ -33,8 +33,8 @@ pub fn hint(hint: Hint) -> &'static str {
         Hint::UseHttps => "use https: to speak TLS",
         Hint::UseHttp => "use http: for plain HTTP, or the port that speaks TLS",
         Hint::UsePostgres => "use postgres: to wait for PostgreSQL",
-        Hint::Credentials => "the server is there; look at the user and the password, or wait until they are made",
-        Hint::Database => "the server is there; look at the database's name, or wait until it is made",
+        Hint::Credentials => "look at the user and the password, or wait until they are made",
+        Hint::Database => "look at the database's name, or wait until it is made",
         Hint::CaFile => "give its CA with --ca-file",
         Hint::Limits => "raise the limit, or wait for fewer targets at once",
     }

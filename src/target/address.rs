@@ -3,9 +3,9 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
-use crate::vars::Fill;
+use crate::vars::{self, Fill};
 
 /// A host: an address that needs no query, or a name for the resolver.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -22,50 +22,49 @@ impl Host {
     /// Forms that C libraries disagree about (`127.1`, `0x7f.1`, `010.0.0.1`) are refused with the
     /// form that all agree on (RFC 6943 section 3.1.1).
     pub fn parse(text: &str) -> Result<Self> {
-        const FORM: &str = "expected a host: a name, an IPv4 address or an [IPv6] address";
         let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-        if text.is_empty() || bare.is_empty() {
-            bail!("{FORM}, found nothing");
+        if bare.is_empty() {
+            bail!("the host is missing");
         }
         if let Ok(ip) = bare.parse::<Ipv6Addr>() {
             return Ok(Self::Ip(IpAddr::V6(ip)));
         }
         if bare.contains(':') || bare.len() != text.len() {
             if bare.contains('%') {
-                bail!("{FORM}; a zone behind '%' is not supported: give an address that is valid on every link");
+                bail!("a zone behind '%' is not supported in a host: give an address that is valid on every link");
             }
-            bail!("{FORM}; what stands here has the colons or brackets of an IPv6 address and is none");
+            bail!("the host has the colons or brackets of an IPv6 address and is none");
         }
         if let Ok(ip) = text.parse::<Ipv4Addr>() {
             return Ok(Self::Ip(IpAddr::V4(ip)));
         }
         if let Some(ip) = loose_ipv4(text) {
-            bail!("{FORM}; an IPv4 address has four decimal parts without leading zeros: write {ip}");
+            bail!("the host is an address in a form that programs read differently: write {ip}");
         }
         if text.contains('$') {
-            bail!("{FORM}, found '$': no shell runs here; write $(NAME) to fill in an environment variable");
+            bail!("found '$' in the host: no shell runs here; write $(NAME) to fill in an environment variable");
         }
         if !text.is_ascii() {
-            bail!("{FORM} in ASCII: write an internationalised name in its xn-- form");
+            bail!("the host is not ASCII: write an internationalised name in its xn-- form");
         }
         if text.contains(['/', '\\']) {
             bail!(
-                "{FORM}, found a slash in it: is it a URL, such as a Kubernetes service link (NAME_PORT=tcp://…)? The host and the port are in NAME_SERVICE_HOST and NAME_SERVICE_PORT"
+                "found a slash in the host: is it a URL, such as a Kubernetes service link (NAME_PORT=tcp://…)? The host and the port are in NAME_SERVICE_HOST and NAME_SERVICE_PORT"
             );
         }
         if !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
-            bail!("{FORM}; a name has letters, digits, '-', '_' and '.' only");
+            bail!("a name has letters, digits, '-', '_' and '.' only");
         }
         let labels = text.strip_suffix('.').unwrap_or(text);
         if labels.len() > 253 {
-            bail!("{FORM}; a name has at most 253 characters");
+            bail!("a name has at most 253 characters");
         }
         if labels.split('.').any(|label| label.is_empty() || label.len() > 63) {
-            bail!("{FORM}; each label, the part between two dots, has 1 to 63 characters");
+            bail!("each label of a name, between the dots, has 1 to 63 characters");
         }
         // RFC 3696 section 2: a top-level domain is never all digits, so this is an address with a mistake in it.
         if labels.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit())) {
-            bail!("{FORM}; what ends in a number is an IPv4 address, and it has four parts from 0 to 255");
+            bail!("a host that ends in a number is an IPv4 address, and that has four parts from 0 to 255");
         }
         Ok(Self::Name(text.to_owned()))
     }
@@ -111,23 +110,22 @@ pub(crate) fn loose_ipv4(text: &str) -> Option<Ipv4Addr> {
 
 /// Parses a port that has been filled.
 pub fn port(text: &str) -> Result<u16> {
-    const FORM: &str = "expected a port from 1 to 65535";
     if text.contains('$') {
-        bail!("{FORM}, found '$': no shell runs here; write $(NAME) to fill in an environment variable");
+        bail!("found '$' in the port: no shell runs here; write $(NAME) to fill in an environment variable");
     }
     if text.contains("://") {
         bail!(
-            "{FORM}, found a URL: a Kubernetes service link NAME_PORT holds tcp://ADDRESS:PORT; the number alone is in NAME_SERVICE_PORT"
+            "found a URL for a port: a Kubernetes service link NAME_PORT holds tcp://ADDRESS:PORT; the number alone is in NAME_SERVICE_PORT"
         );
     }
     if text.is_empty() {
-        bail!("{FORM}, found nothing");
+        bail!("the port is missing");
     }
     if !text.bytes().all(|b| b.is_ascii_digit()) {
-        bail!("{FORM}, found something that is not a number");
+        bail!("the port is not a number from 1 to 65535");
     }
     match text.parse() {
-        Ok(0) | Err(_) => bail!("{FORM}, found a number outside of that"),
+        Ok(0) | Err(_) => bail!("the port is not within 1 to 65535"),
         Ok(port) => Ok(port),
     }
 }
@@ -153,10 +151,19 @@ pub fn host_port(raw: &str, form: &str, fill: Fill<'_>) -> Result<(Host, u16)> {
         }
         bail!("expected {form}: the port is missing");
     };
-    let part = |raw| fill.plain(raw).map_err(|error| error.context(format!("expected {form}")));
-    let host = Host::parse(&part(host)?).map_err(|error| error.context(format!("expected {form}")))?;
-    let port = port(&part(number)?).map_err(|error| error.context(format!("expected {form}")))?;
+    let part = |raw| filled(raw, fill).with_context(|| format!("expected {form}"));
+    let host = Host::parse(&part(host)?).with_context(|| format!("expected {form}"))?;
+    let port = port(&part(number)?).with_context(|| format!("expected {form}"))?;
     Ok((host, port))
+}
+
+/// Fills a host or a port; a variable that is set to nothing is named, for nothing else in the message would be.
+pub fn filled(raw: &str, fill: Fill<'_>) -> Result<String> {
+    let text = fill.plain(raw)?;
+    if text.is_empty() && vars::refers(raw) {
+        bail!("{raw} is empty: set it to a value");
+    }
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -216,12 +223,14 @@ mod tests {
 
     #[test]
     fn host_and_port() {
-        let env: Env =
-            [("H", "db"), ("P", "5432"), ("REDIS_PORT", "tcp://10.0.0.1:6379"), ("HP", "db:1")].into_iter().collect();
+        let env: Env = [("E", ""), ("H", "db"), ("P", "5432"), ("REDIS_PORT", "tcp://10.0.0.1:6379"), ("HP", "db:1")]
+            .into_iter()
+            .collect();
         let parse = |raw| host_port(raw, "tcp:HOST:PORT", Fill::from_env(&env));
         assert_eq!(parse("$(H):$(P)").unwrap(), (Host::Name("db".into()), 5432));
         assert_eq!(parse("[::1]:80").unwrap().0.to_string(), "[::1]");
         let refused = |raw| format!("{:#}", parse(raw).unwrap_err());
+        assert!(refused("$(E):80").contains("$(E) is empty"));
         assert!(refused("redis:$(REDIS_PORT)").contains("NAME_SERVICE_PORT"));
         assert!(refused("redis").contains("the port is missing"));
         assert!(refused("::1:80").contains("brackets"));

@@ -361,7 +361,7 @@ mod tests {
     #[test]
     fn what_is_refused_is_told_the_form_first() {
         for (text, word) in [
-            ("dns:", "found nothing"),
+            ("dns:", "missing"),
             ("dns:db:80", "takes no port"),
             ("dns:http://db/", "not a URL"),
             ("dns:db/x", "without a path"),

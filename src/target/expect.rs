@@ -127,6 +127,11 @@ impl Expectations {
         self.0.iter().filter(move |item| item.name == name).map(|item| item.value.expose())
     }
 
+    /// Every value of `#name` with its text as it was written, in order: the same, save where `$(NAME)` was filled.
+    pub fn written(&self, name: &str) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().filter(move |item| item.name == name).map(|item| (item.value.expose(), item.shown.as_str()))
+    }
+
     /// A duration; `0` is allowed where `zero` says that it means something.
     pub fn duration(&self, name: &str, zero: Zero) -> Result<Option<Duration>> {
         let parsed = self.get(name).map(|text| duration(text, zero));

@@ -1,15 +1,19 @@
 //! What is waited for: one argv item, its kind, its address and its expectations.
 
+mod accept;
 pub mod address;
 #[cfg(feature = "dns")]
 pub mod dns;
 pub mod expect;
 pub mod file;
+mod gone;
 #[cfg(feature = "http")]
 pub mod http;
+mod pattern;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod tcp;
+pub mod unix;
 
 use std::fmt;
 use std::time::Duration;
@@ -30,6 +34,8 @@ pub enum Target {
     Dns(dns::Dns),
     /// A TCP port.
     Tcp(tcp::Tcp),
+    /// A unix socket.
+    Unix(unix::Unix),
     /// A URL.
     #[cfg(feature = "http")]
     Http(Box<http::Http>),
@@ -98,7 +104,7 @@ const GONE: u32 = 3;
 pub const KINDS: &str = {
     match (cfg!(feature = "dns"), cfg!(feature = "http"), cfg!(feature = "postgres")) {
         (true, true, true) => {
-            "dns:NAME, tcp:HOST:PORT, http://HOST/PATH, https://HOST/PATH, postgres://HOST/DATABASE or env:NAME"
+            "dns:NAME, tcp:HOST:PORT, http://HOST/PATH, https://HOST/PATH, postgres://HOST/DATABASE, unix:/PATH or env:NAME"
         }
         _ => "a target of a kind that this build has (tcp:HOST:PORT is always there)",
     }
@@ -144,6 +150,7 @@ impl Target {
             #[cfg(feature = "dns")]
             "dns" => dns::EXPECTATIONS,
             "tcp" => tcp::EXPECTATIONS,
+            "unix" => unix::EXPECTATIONS,
             #[cfg(feature = "http")]
             "http" | "https" => http::EXPECTATIONS,
             #[cfg(feature = "postgres")]
@@ -176,6 +183,7 @@ impl Target {
             "http" | "https" => Self::Http(Box::new(http::Http::parse(&parts)?)),
             #[cfg(feature = "postgres")]
             "postgres" | "postgresql" => Self::Postgres(Box::new(postgres::Postgres::parse(&parts)?)),
+            "unix" => Self::Unix(unix::Unix::parse(&parts)?),
             _ => Self::Tcp(tcp::Tcp::parse(&parts)?),
         };
         Ok((target, overrides))
@@ -187,10 +195,25 @@ impl Target {
             #[cfg(feature = "dns")]
             Self::Dns(dns) => dns.probe(net, trail).await,
             Self::Tcp(tcp) => tcp.probe(net, trail).await,
+            Self::Unix(unix) => unix.probe(trail).await,
             #[cfg(feature = "http")]
             Self::Http(http) => http.probe(net, trail).await,
             #[cfg(feature = "postgres")]
             Self::Postgres(postgres) => postgres.probe(net, trail).await,
+        }
+    }
+
+    /// What is odd about it and not wrong.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        match self {
+            #[cfg(feature = "dns")]
+            Self::Dns(_) => Vec::new(),
+            Self::Tcp(_) | Self::Unix(_) => Vec::new(),
+            #[cfg(feature = "http")]
+            Self::Http(http) => http.warnings(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.ignored().to_vec(),
         }
     }
 
@@ -200,7 +223,7 @@ impl Target {
         match self {
             #[cfg(feature = "dns")]
             Self::Dns(_) => false,
-            Self::Tcp(_) => false,
+            Self::Tcp(_) | Self::Unix(_) => false,
             #[cfg(feature = "http")]
             Self::Http(http) => http.uses_tls(),
             #[cfg(feature = "postgres")]
@@ -216,6 +239,7 @@ impl fmt::Display for Target {
             #[cfg(feature = "dns")]
             Self::Dns(dns) => dns.fmt(f),
             Self::Tcp(tcp) => tcp.fmt(f),
+            Self::Unix(unix) => unix.fmt(f),
             #[cfg(feature = "http")]
             Self::Http(http) => http.fmt(f),
             #[cfg(feature = "postgres")]
@@ -226,11 +250,11 @@ impl fmt::Display for Target {
 
 /// An unknown kind is not echoed: `hunter2@db:5432` has the shape of one.
 fn unknown_kind(kind: &str) -> String {
-    const KNOWN: [&str; 6] = ["dns", "tcp", "http", "https", "postgres", "env"];
+    const KNOWN: [&str; 7] = ["dns", "tcp", "http", "https", "postgres", "unix", "env"];
     match kind {
         "jdbc" => return "expected postgres://USER@HOST/DATABASE: a jdbc: URL is Java's own form; leave out jdbc: and write user and password into the URL".into(),
         "udp" => return format!("expected {KINDS}: no probe can tell whether a UDP port is ready"),
-        "file" | "unix" | "redis" | "mysql" | "grpc" => {
+        "file" | "redis" | "mysql" | "grpc" => {
             return format!("expected {KINDS}: this build has no kind {kind}:; for a server that listens, tcp:HOST:PORT waits for its port");
         }
         _ => {}

@@ -2,36 +2,31 @@
 
 use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use anyhow::{Result, bail};
 use futures_util::stream::{self, StreamExt as _};
-use tokio::io::AsyncReadExt;
-use tokio::time;
 
+use super::accept::{self, Accept};
 use super::address::{self, Host};
-use super::expect::{Spec, Zero};
+use super::expect::Spec;
+use super::gone::{self, AT_ONCE, listed};
 use super::{Parts, Ready};
 use crate::net::Net;
 use crate::net::connect::{self, race};
-use crate::net::lookup::{Found, Need};
-use crate::reason::{Class, Code, Hint, Reason, Stage};
+use crate::net::lookup::Need;
+use crate::reason::{Class, Code, Reason, Stage};
 use crate::trail::Trail;
 
 /// What `tcp:` expects beyond the common ones.
 pub const EXPECTATIONS: &[Spec] =
-    &[Spec::value("hold", "DURATION"), Spec::value("min", "N"), Spec::flag("all"), Spec::flag("gone")];
-
-/// Long enough for a front on the same machine to notice that it has nobody to talk to
-/// (docker-proxy to a refusing backend closes within 12 ms), short enough to cost nothing.
-const HOLD: Duration = Duration::from_millis(50);
+    &[accept::HOLD, accept::BANNER, accept::BANNER_MATCH, Spec::value("min", "N"), Spec::flag("all"), gone::GONE];
 
 /// A TCP port.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Tcp {
     host: Host,
     port: u16,
-    hold: Duration,
+    accept: Accept,
     wanted: Wanted,
     shown: String,
 }
@@ -48,9 +43,6 @@ enum Wanted {
     Gone,
 }
 
-/// As many addresses are tried at once; more would be a burst of their own.
-const AT_ONCE: usize = 64;
-
 impl Tcp {
     /// Parses `tcp:HOST:PORT` or `tcp://HOST:PORT`.
     pub fn parse(parts: &Parts<'_>) -> Result<Self> {
@@ -63,18 +55,15 @@ impl Tcp {
         let (host, port) = address::host_port(raw, FORM, parts.fill)?;
         let it = &parts.expectations;
         let min = it.count("min")?.map(|min| min as usize);
-        let wanted = match (min, it.has("all"), it.has("gone")) {
-            (None, false, true) if it.has("hold") => bail!("#gone stands alone: what is gone has nothing to hold"),
-            (None, false, true) => Wanted::Gone,
-            (_, _, true) => bail!("#gone stands alone: it asks every address already"),
-            (None, false, false) => Wanted::Any,
-            (min, all, false) => Wanted::Quorum { min: min.unwrap_or(1), all },
+        let wanted = match (min, it.has("all")) {
+            _ if gone::is_given(it, EXPECTATIONS)? => Wanted::Gone,
+            (None, false) => Wanted::Any,
+            (min, all) => Wanted::Quorum { min: min.unwrap_or(1), all },
         };
         if let (Host::Ip(_), Wanted::Quorum { min: 2.., .. }) = (&host, wanted) {
             bail!("#min: expected a name with that many addresses; an address is one");
         }
-        let hold = it.duration("hold", Zero::Allowed)?.unwrap_or(HOLD);
-        Ok(Self { host, port, hold, wanted, shown: it.shown(&[]) })
+        Ok(Self { host, port, accept: Accept::parse(it)?, wanted, shown: it.shown(&[]) })
     }
 
     /// Connects, and keeps each connection for `hold`.
@@ -87,13 +76,14 @@ impl Tcp {
                 Ok(Ready::noted(format!("accepted by {address}")))
             }
             Wanted::Quorum { min, all } => self.quorum(min, all, net, trail).await,
-            Wanted::Gone => self.gone(net, trail).await,
+            Wanted::Gone => gone::probe(net, &self.host, self.port, trail).await,
         }
     }
 
     /// Enough addresses accept.
     async fn quorum(&self, min: usize, all: bool, net: &Net, trail: &Trail) -> Result<Ready, Reason> {
         let addresses = connect::resolve_all(net, &self.host, self.port, Need::Both, trail).await?;
+        trail.enter(Stage::Connect, listed(&addresses));
         let mut accepted: Vec<SocketAddr> = Vec::new();
         let mut failed = Vec::new();
         let attempts = addresses.iter().map(async |address| (*address, self.accepts(*address, trail).await));
@@ -135,47 +125,10 @@ impl Tcp {
         Err(Reason::new(Code::ExpectQuorum, text).class(cost).key(accepted.len()))
     }
 
-    /// Nobody is there any more.
-    async fn gone(&self, net: &Net, trail: &Trail) -> Result<Ready, Reason> {
-        let addresses = match &self.host {
-            Host::Ip(ip) => vec![SocketAddr::new(*ip, self.port)],
-            Host::Name(name) => match net.resolver().find(name, Need::Both, trail).await {
-                // Whoever may be at the addresses that did not come is not known to be gone.
-                Ok(Found { missing: Some(missing), .. }) => return Err(Reason::new(Code::ResolveTrouble, missing)),
-                Ok(found) => found.addresses.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect(),
-                Err(unfound) => return unfound.absent().map(Ready::noted),
-            },
-        };
-        let attempts = addresses.iter().map(async |address| (*address, connect::one(*address, trail).await));
-        let mut attempts = stream::iter(attempts).buffer_unordered(AT_ONCE);
-        let mut refused = Vec::new();
-        while let Some((address, outcome)) = attempts.next().await {
-            match outcome {
-                Ok(_) => return Err(Reason::new(Code::ExpectGone, format!("still there: {address} accepts"))),
-                Err(reason) if reason.code() == Code::ConnectRefused => refused.push(address),
-                Err(reason) => return Err(reason),
-            }
-        }
-        refused.sort();
-        Ok(Ready::noted(format!("refused by {}", listed(&refused))))
-    }
-
     async fn accepts(&self, address: SocketAddr, trail: &Trail) -> Result<SocketAddr, Reason> {
-        let mut stream = connect::one(address, trail).await?;
-        if self.hold.is_zero() {
-            return Ok(address);
-        }
-        trail.enter(Stage::Protocol, format_args!("{address} accepted the connection"));
-        let mut byte = [0; 1];
-        match time::timeout(self.hold, stream.read(&mut byte)).await {
-            // Still open, or the server spoke first: somebody is there.
-            Err(_) | Ok(Ok(1..)) => Ok(address),
-            Ok(Ok(0) | Err(_)) => Err(Reason::new(
-                Code::ProtocolClosed,
-                format!("{address} accepted the connection and closed it at once"),
-            )
-            .hint(Hint::FrontClosed)),
-        }
+        let stream = connect::one(address, trail).await?;
+        self.accept.check(stream, &address, trail).await?;
+        Ok(address)
     }
 }
 
@@ -183,16 +136,6 @@ impl Tcp {
 fn of_one_family(addresses: &[SocketAddr]) -> usize {
     let v6 = addresses.iter().filter(|address| address.is_ipv6()).count();
     v6.max(addresses.len() - v6)
-}
-
-/// Up to four addresses in a row, the rest counted.
-fn listed(addresses: &[SocketAddr]) -> String {
-    const SHOWN: usize = 4;
-    let mut list: Vec<String> = addresses.iter().take(SHOWN).map(ToString::to_string).collect();
-    if addresses.len() > SHOWN {
-        list.push(format!("{} more", addresses.len() - SHOWN));
-    }
-    list.join(", ")
 }
 
 impl fmt::Display for Tcp {

@@ -189,20 +189,30 @@ fn proxy_variables_are_ignored() {
 #[test]
 fn secrets_of_a_request_are_never_printed() {
     let web = Web::always(401);
-    let target = web.url("/x?token=hunter2#header=Authorization:Bearer hunter3#method=POST#data=hunter4");
-    let target = target.replace("http://", "http://user:hunter5@");
-    let ended = Run::new(["-v", "-t", "1s", &target]).end();
-    ended.failure().stderr_has("401");
-    for secret in ["hunter2", "hunter3", "hunter4", "hunter5"] {
-        ended.nowhere(secret);
+    let header = web.url("/x?token=hunter2#header=Authorization:Bearer hunter3#method=POST#data=hunter4");
+    let user = web.url("/x?token=hunter2").replace("http://", "http://user:hunter5@");
+    for target in [header, user] {
+        let ended = Run::new(["-v", "-t", "1s", &target]).end();
+        ended.failure().stderr_has("401");
+        for secret in ["hunter2", "hunter3", "hunter4", "hunter5"] {
+            ended.nowhere(secret);
+        }
     }
+    // The password did go where it belongs.
+    let basic = web.seen().iter().any(|seen| seen.header("authorization") == Some("Basic dXNlcjpodW50ZXI1"));
+    assert!(basic, "{:?}", web.seen());
 }
 
 /// A redirect may carry a session in its query.
 #[test]
 fn secrets_of_a_redirect_are_never_printed() {
-    let web = Web::new(|_, _| Reply::to(302, "http://elsewhere.test/x?token=hunter2"));
-    Run::new(["-v", &web.url("/")]).end().success().stderr_has("elsewhere.test").nowhere("hunter2");
+    let web = Web::new(|_, _| Reply::to(302, "http://u:hunter3@elsewhere.test/x?token=hunter2"));
+    let ended = Run::new(["-v", &web.url("/")]).end();
+    ended.success().stderr_has("elsewhere.test").nowhere("hunter2").nowhere("hunter3");
+    let circle = Web::new(|_, _| Reply::to(302, "/?token=hunter2"));
+    Run::new(["-v", "--once", &circle.url("/")]).end().failure().nowhere("hunter2");
+    let broken = Web::new(|_, _| Reply::to(302, "http://u:hunter3@[?token=hunter2"));
+    Run::new(["-v", "--once", &broken.url("/")]).end().failure().nowhere("hunter2").nowhere("hunter3");
 }
 
 /// What a server says may go to a terminal.
@@ -222,6 +232,44 @@ fn a_server_that_does_not_speak_http_is_named_as_such() {
     let redis = Fake::answering("-ERR unknown command 'GET'\r\n");
     let ended = Run::new(["-t", "1s", &format!("http://{}/", redis.addr)]).end();
     ended.failure().stderr_says("HTTP").stderr_has("tcp:");
+}
+
+/// Old servers, interim answers, and ones that stop early: the final status is what counts.
+#[test]
+fn odd_answers_that_are_ready() {
+    for answer in [
+        "HTTP/1.0 200 OK\r\n\r\nhello",
+        "HTTP/1.1 200\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\ncut",
+        "HTTP/1.1 304 Not Modified\r\n\r\n",
+    ] {
+        let fake = Fake::answering(answer);
+        let ended = Run::new(["--once", &format!("http://{}/", fake.addr)]).end();
+        ended.expect(&format!("ready after {answer:?}"), ended.status.success());
+    }
+}
+
+#[test]
+fn odd_answers_that_are_not() {
+    let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(101));
+    let long = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(1 << 20));
+    for answer in [
+        many.as_str(),
+        &long,
+        "HTTP/1.1 999 Odd\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 302 Found\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 302 Found\r\nlocation: http://[\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 302 Found\r\nlocation: ftp://127.0.0.1/\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
+        "HTTP/1.1 2000 OK\r\n\r\n",
+        "hello\r\n",
+    ] {
+        let fake = Fake::answering(answer);
+        let ended = Run::new(["--once", "--attempt-timeout=1s", &format!("http://{}/", fake.addr)]).end();
+        ended.expect(&format!("not ready after {answer:.60?}"), ended.status.code() == Some(1));
+        ended.expect("a line of a few hundred bytes", ended.stderr.len() < 1000);
+    }
 }
 
 #[test]

@@ -4,12 +4,12 @@
 //! util-linux, and say so when one is missing; `tests/run` installs them.
 
 #![expect(clippy::unwrap_used, reason = "a test's own setup has nobody to return an error to")]
+#![cfg_attr(
+    not(all(feature = "dns", feature = "http", feature = "postgres", feature = "tls")),
+    allow(dead_code, unused_imports, reason = "a build without a kind has no tests for it")
+)]
 
 /// The harness: runs of the binary, a Pod's namespaces, servers real and fake.
-#[cfg_attr(
-    not(all(feature = "dns", feature = "http", feature = "postgres", feature = "tls")),
-    allow(dead_code, reason = "a build without a kind has no tests for it")
-)]
 mod support;
 
 /// The fakes themselves.
@@ -19,6 +19,9 @@ mod harness;
 mod cli;
 /// `-- COMMAND`.
 mod command;
+/// A whole manifest's worth of targets.
+#[cfg(all(feature = "dns", feature = "http", feature = "postgres"))]
+mod gate;
 /// Servers that hang, in every stage.
 mod hang;
 /// What is never asked of libc.

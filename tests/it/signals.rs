@@ -10,7 +10,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::NamedTempFile;
 
 use crate::support::{
-    Fake, Run, free_port,
+    Fake, Pod, Run,
+    dns::{Answer, Names},
+    free_port,
     run::{Ended, Running},
 };
 
@@ -68,6 +70,36 @@ fn in_the_middle_of_an_attempt() {
     let pid = running.pid();
     let (ended, _) = interrupted(running, pid, Signal::TERM);
     assert!(ended.last_line().contains(&fake.addr.to_string()), "{ended}");
+}
+
+/// A server that is silent in whatever is said to it holds up each kind in its own stage.
+#[cfg(all(feature = "dns", feature = "http", feature = "postgres", feature = "tls"))]
+#[test]
+fn in_the_middle_of_every_stage() {
+    let fake = Fake::silent();
+    let addr = fake.addr;
+    for target in [
+        format!("http://{addr}/"),
+        format!("https://{addr}/"),
+        format!("postgres:{addr}"),
+        format!("postgres://app:secret@{addr}/app?sslmode=require"),
+    ] {
+        let before = fake.hits();
+        let running = Run::new(["--attempt-timeout=30s", "--connect-timeout=30s", &target]).start();
+        wait_for(|| fake.hits() > before);
+        let pid = running.pid();
+        let (ended, _) = interrupted(running, pid, Signal::TERM);
+        assert!(ended.last_line().contains(&addr.to_string()), "{ended}");
+        ended.nowhere("secret");
+    }
+    let pod = Pod::new();
+    let names = Names::start(&pod, |_| Answer::Silence);
+    let bounds = ["--attempt-timeout=30s", "--connect-timeout=30s", "dns:db"];
+    let running = Run::new(bounds).inside(&pod).start();
+    wait_for(|| !names.asked().is_empty());
+    let pid = running.pid();
+    let (ended, _) = interrupted(running, pid, Signal::TERM);
+    assert!(ended.last_line().contains("dns:db"), "{ended}");
 }
 
 #[test]

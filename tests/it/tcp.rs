@@ -176,6 +176,10 @@ fn a_connection_to_itself_leaves_the_port_free() {
     let running = Run::new(["--max-pause=5ms", "tcp:127.0.0.1:40000#hold=10ms"]).inside(&pod).start();
     running.line("127.0.0.1:40000");
     thread::sleep(secs(0.5)); // some hundred attempts, whose sockets must all be gone again
+    // Nor may one be left in TIME_WAIT (06): a server without SO_REUSEADDR could not bind for a minute.
+    let sockets = pod.within(|| std::fs::read_to_string("/proc/thread-self/net/tcp").unwrap());
+    let own = format!("{0}:{1:04X} {0}:{1:04X} 06", "0100007F", 40000);
+    assert!(!sockets.contains(&own), "{sockets}");
     let limit = Instant::now() + secs(1.0);
     let listener = loop {
         match pod.within(|| TcpListener::bind("127.0.0.1:40000")) {

@@ -6,8 +6,9 @@ use anyhow::{Result, bail};
 use reqwest::header::LOCATION;
 use reqwest::{StatusCode, Url};
 
+use super::body::Body;
 use super::instead;
-use super::request::Answer;
+use super::send::Answer;
 use crate::reason::{Class, Code, Hint, Reason};
 use crate::target::expect::Expectations;
 use crate::trail::Trail;
@@ -17,20 +18,32 @@ use crate::trail::Trail;
 pub(super) struct Check {
     /// Without it: 200 to 399, redirects on the same host followed.
     statuses: Option<Statuses>,
+    /// Redirects to other hosts are followed too.
+    follow: bool,
+    body: Body,
 }
 
 /// What an answer that is not a disappointment leads to.
 pub(super) enum Step {
     /// Ready, and why.
     Ready(String),
-    /// The same question, elsewhere on the same host.
-    Follow(Url),
+    /// The question is to be asked there, because of this status.
+    Follow(Url, StatusCode),
 }
 
 impl Check {
     pub(super) fn parse(expectations: &Expectations) -> Result<Self> {
         let statuses = expectations.get("status").map(Statuses::parse).transpose();
-        Ok(Self { statuses: statuses.map_err(|error| error.context("#status"))? })
+        let statuses = statuses.map_err(|error| error.context("#status"))?;
+        let follow = expectations.has("follow");
+        if follow && statuses.as_ref().is_some_and(Statuses::list_redirects) {
+            bail!("#follow: #status lists redirects, so that none is followed: give one of them");
+        }
+        let body = Body::parse(expectations)?;
+        if !body.is_empty() && expectations.get("method") == Some("HEAD") {
+            bail!("#method: the answer to HEAD has no body to look at: leave it out, or #body, #match and #json");
+        }
+        Ok(Self { statuses, follow, body })
     }
 
     /// Judges the answer of `url`.
@@ -38,7 +51,7 @@ impl Check {
         let status = answer.response.status();
         let said = format!("{} from {}", named(status), answer.address);
         if is_redirect(status) && self.statuses.as_ref().is_none_or(|expected| !expected.list_redirects()) {
-            return redirect(&answer, url, &said);
+            return self.redirect(&answer, url, &said);
         }
         let expected = match &self.statuses {
             Some(expected) => expected.contains(status.as_u16()),
@@ -47,35 +60,45 @@ impl Check {
         if !expected {
             return Err(unexpected(answer, url, said, trail).await);
         }
+        if !self.body.is_empty() {
+            self.body.check(answer, &said, trail).await?;
+        }
         Ok(Step::Ready(said))
     }
-}
 
-/// Kubernetes's rule: the same host is followed, another host is an answer (pkg/probe/http/http.go, RedirectChecker).
-fn redirect(answer: &Answer, url: &Url, said: &str) -> Result<Step, Reason> {
-    let cannot = |why: &str| Err(Reason::new(Code::ExpectRedirect, format!("{said}, {why}")).key(why));
-    let Some(location) = answer.response.headers().get(LOCATION) else {
-        return cannot("which does not say where to");
-    };
-    let Some(next) = std::str::from_utf8(location.as_bytes()).ok().and_then(|location| url.join(location).ok()) else {
-        return cannot("to something that is not a URL");
-    };
-    let to_https = match next.scheme() {
-        "http" => false,
-        "https" => true,
-        _ => return cannot("to something that is not http: or https:"),
-    };
-    if next.host_str() != url.host_str() {
-        let host: String = next.host_str().unwrap_or_default().chars().take(253).collect();
-        return Ok(Step::Ready(format!("{said}, which redirects to another host, {host}")));
+    /// Kubernetes's rule: the same host is followed, another host is an answer (pkg/probe/http/http.go,
+    /// RedirectChecker). Unlike there, nothing leads from https: to http:.
+    fn redirect(&self, answer: &Answer, url: &Url, said: &str) -> Result<Step, Reason> {
+        let cannot = |why: &str| Err(Reason::new(Code::ExpectRedirect, format!("{said}, {why}")).key(why));
+        let Some(location) = answer.response.headers().get(LOCATION) else {
+            return cannot("which does not say where to");
+        };
+        let next = std::str::from_utf8(location.as_bytes()).ok().and_then(|location| url.join(location).ok());
+        let Some(next) = next else {
+            return cannot("to something that is not a URL");
+        };
+        let to_https = match next.scheme() {
+            "http" => false,
+            "https" => true,
+            _ => return cannot("to something that is not http: or https:"),
+        };
+        if next.host_str() != url.host_str() && !self.follow {
+            let host: String = next.host_str().unwrap_or_default().chars().take(253).collect();
+            let said = format!("{said}, which redirects to another host, {host}");
+            if self.body.is_empty() {
+                return Ok(Step::Ready(said));
+            }
+            let text = format!("{said}: there is no body to look at (#follow follows to other hosts)");
+            return Err(Reason::new(Code::ExpectRedirect, text).key("body"));
+        }
+        if url.scheme() == "https" && !to_https {
+            return cannot("from https: to http:");
+        }
+        if to_https && cfg!(not(feature = "tls")) {
+            return cannot("to https:, which this build does not have");
+        }
+        Ok(Step::Follow(next, answer.response.status()))
     }
-    if url.scheme() == "https" && !to_https {
-        return cannot("from https: to http:");
-    }
-    if to_https && cfg!(not(feature = "tls")) {
-        return cannot("to https:, which this build does not have");
-    }
-    Ok(Step::Follow(next))
 }
 
 async fn unexpected(answer: Answer, url: &Url, said: String, trail: &Trail) -> Reason {

@@ -1,9 +1,13 @@
 //! `http:` and `https:`: a request is answered as expected.
 
+mod body;
 mod check;
 mod failure;
 mod instead;
+mod json;
 mod request;
+mod send;
+mod session;
 mod url;
 
 #[cfg(test)]
@@ -16,20 +20,31 @@ use anyhow::{Result, bail};
 
 use super::address::Host;
 use super::expect::Spec;
-use super::{Parts, Ready};
+use super::{Parts, Ready, gone};
 use crate::net::{Net, connect};
 use crate::reason::{Code, Reason};
 use crate::trail::Trail;
 use check::{Check, Step};
 use request::Request;
+use send::Outgoing;
 use url::Location;
 
 /// What `http:` and `https:` expect beyond the common ones.
 pub const EXPECTATIONS: &[Spec] = &[
     Spec::value("status", "200,204,300-399"),
     Spec::value("method", "METHOD"),
-    Spec::value("header", "NAME:VALUE").repeatable(),
-    Spec::value("data", "TEXT"),
+    Spec::value("header", "NAME:VALUE or NAME:@FILE").repeatable(),
+    Spec::value("data", "TEXT or @FILE"),
+    Spec::value("body", "TEXT"),
+    Spec::value("match", "REGEX"),
+    Spec::value("json", "/POINTER=VALUE").repeatable(),
+    Spec::flag("follow"),
+    Spec::value("ca", "FILE"),
+    Spec::value("cert", "FILE"),
+    Spec::value("key", "FILE"),
+    Spec::value("servername", "NAME"),
+    Spec::flag("insecure"),
+    gone::GONE,
 ];
 
 /// Expectations whose values are nobody's business.
@@ -44,6 +59,7 @@ pub struct Http {
     host: Host,
     request: Request,
     check: Check,
+    gone: bool,
     shown: String,
 }
 
@@ -54,38 +70,64 @@ impl Http {
             bail!("expected http://HOST[:PORT]/PATH: this build has no TLS, it was left out by a cargo feature");
         }
         let Location { host, url, login, shown } = Location::parse(parts)?;
+        let gone = gone::is_given(&parts.expectations, EXPECTATIONS)?;
         let check = Check::parse(&parts.expectations)?;
-        let request = Request::parse(url, login, &parts.expectations)?;
+        let request = Request::parse(parts.kind, url, login, &parts.expectations)?;
         let shown = format!("{shown}{}", parts.expectations.shown(SECRET));
-        Ok(Self { host, request, check, shown })
+        Ok(Self { host, request, check, gone, shown })
     }
 
     /// Sends the request to the first address that accepts a connection, and follows its redirects.
     pub async fn probe(&self, net: &Net, trail: &Trail) -> Result<Ready, Reason> {
+        if self.gone {
+            return gone::probe(net, &self.host, self.request.port(), trail).await;
+        }
+        let request = self.request.read(net)?;
         let addresses = connect::resolve(net, &self.host, self.request.port(), trail).await?;
-        self.ask(net, addresses, trail).await
+        self.ask(request, net, addresses, trail).await
     }
 
-    async fn ask(&self, net: &Net, mut addresses: Vec<SocketAddr>, trail: &Trail) -> Result<Ready, Reason> {
-        let mut request = self.request.clone();
+    async fn ask(
+        &self,
+        mut request: Outgoing,
+        net: &Net,
+        mut addresses: Vec<SocketAddr>,
+        trail: &Trail,
+    ) -> Result<Ready, Reason> {
+        let mut host = self.host.clone();
         let mut followed = 0;
         loop {
-            let answer = request.send(net, &self.host, &addresses, trail).await?;
-            let url = match self.check.judge(answer, request.url(), trail).await? {
+            let answer = request.send(net, &host, &addresses, trail).await?;
+            let (url, status) = match self.check.judge(answer, request.url(), trail).await? {
                 Step::Ready(note) if followed == 0 => return Ok(Ready::noted(note)),
                 Step::Ready(note) => return Ok(Ready::noted(format!("{note} after {}", redirects(followed)))),
-                Step::Follow(url) => url,
+                Step::Follow(url, status) => (url, status),
             };
             if followed == REDIRECTS {
-                let text = format!("more than {} on {}", redirects(REDIRECTS), self.host);
+                let text = format!("more than {}, the last one on {host}", redirects(REDIRECTS));
                 return Err(Reason::new(Code::ExpectRedirect, text).key("loop"));
             }
             followed += 1;
-            request.redirect(url);
+            let elsewhere = url.host_str() != request.url().host_str();
+            request.redirect(url, status);
+            if elsewhere {
+                host = Host::parse(request.url().host_str().unwrap_or_default()).map_err(|_| {
+                    let text = format!("{host} redirects to a host whose name cannot be looked up");
+                    Reason::new(Code::ExpectRedirect, text).key("host")
+                })?;
+                addresses = connect::resolve(net, &host, request.port(), trail).await?;
+            }
             for address in &mut addresses {
                 address.set_port(request.port());
             }
         }
+    }
+
+    /// What is worth a warning.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let insecure = self.request.is_insecure().then(|| "#insecure: its certificate is not verified".to_owned());
+        insecure.into_iter().collect()
     }
 
     /// Whether TLS is spoken from the start.

@@ -1,84 +1,72 @@
-//! One request: what is sent, over which connection, and what came back.
+//! What is sent: the method, the headers, the data; files among them are read anew for each attempt.
 
-use std::cell::Cell;
-use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::path::Path;
 
 use anyhow::{Result, bail};
 use bytes::Bytes;
-use futures_util::future::{MaybeDone, maybe_done};
 use reqwest::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
-use reqwest::{Client, Method, Response, Url, redirect, retry};
-use tokio::time;
-use tower_layer::Layer;
-use tower_service::Service;
+use reqwest::{Method, Url};
 
-use super::failure;
+use super::send::{self, Outgoing};
+use super::session::Wanted;
 use super::url::Login;
 use crate::net::Net;
-use crate::net::connect::{self, race};
-use crate::reason::{Code, Hint, Reason, Stage};
-use crate::target::address::Host;
+use crate::reason::{Code, Reason};
 use crate::target::expect::Expectations;
-use crate::trail::Trail;
+use crate::target::file;
 
-/// More headers than this are refused; hyper bounds their bytes.
-const HEADERS: usize = 100;
+/// The largest file that a header or the data comes from, in bytes.
+const LONGEST: u64 = 64 * 1024;
 
-/// What is sent, on every attempt anew.
+/// What is sent, as it was asked for.
 #[derive(Clone)]
 pub(super) struct Request {
     url: Url,
     login: Option<Login>,
     method: Method,
-    headers: HeaderMap,
-    data: Option<Bytes>,
+    headers: Vec<(HeaderName, Source<HeaderValue>)>,
+    data: Option<Source<Bytes>>,
+    session: Wanted,
 }
 
-/// What came back: the head, and the body as long as nobody asks for it still on its way.
-pub(super) struct Answer {
-    pub(super) response: Response,
-    pub(super) address: SocketAddr,
+/// Where a header's value or the data comes from.
+#[derive(Clone)]
+enum Source<T> {
+    Given(T),
+    File(String),
 }
 
 impl Request {
-    pub(super) fn parse(url: Url, login: Option<Login>, expectations: &Expectations) -> Result<Self> {
-        let mut headers = HeaderMap::new();
-        for text in expectations.all("header") {
-            let (name, value) = header(text).map_err(|error| error.context("#header"))?;
-            if name == HOST && headers.contains_key(HOST) {
+    pub(super) fn parse(kind: &str, url: Url, login: Option<Login>, expectations: &Expectations) -> Result<Self> {
+        let mut headers: Vec<(HeaderName, Source<HeaderValue>)> = Vec::new();
+        for (text, written) in expectations.written("header") {
+            let (name, value) = header(text, written).map_err(|error| error.context("#header"))?;
+            if name == HOST && headers.iter().any(|(name, _)| name == HOST) {
                 bail!("#header: Host is given twice: give it once");
             }
-            headers.append(name, value);
+            if name == AUTHORIZATION && login.is_some() {
+                bail!("#header: Authorization is given, and a user in the URL too: give one of them");
+            }
+            headers.push((name, value));
         }
-        if login.is_some() && headers.contains_key(AUTHORIZATION) {
-            bail!("#header: Authorization is given, and a user in the URL too: give one of them");
-        }
-        let data = expectations.get("data").map(|text| Bytes::copy_from_slice(text.as_bytes()));
-        if let Some(data) = &data
-            && !headers.contains_key(CONTENT_TYPE)
-        {
-            headers.insert(CONTENT_TYPE, content_type(data));
-        }
-        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(concat!("waitgate/", env!("CARGO_PKG_VERSION"))));
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        let data = match expectations.written("data").next() {
+            None => None,
+            Some((text, written)) => Some(match file_of(text, written) {
+                Some("") => bail!("#data: expected TEXT or @FILE, found '@' alone"),
+                Some(path) => Source::File(path.to_owned()),
+                None => Source::Given(Bytes::copy_from_slice(text.as_bytes())),
+            }),
+        };
         let method = match expectations.get("method") {
             Some(text) => method(text).map_err(|error| error.context("#method"))?,
             None if data.is_some() => Method::POST,
             None => Method::GET,
         };
-        // hyper leaves it out where there is nothing to send, and some servers then answer 411.
-        if data.as_ref().is_none_or(Bytes::is_empty) && [Method::POST, Method::PUT, Method::PATCH].contains(&method) {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        }
-        Ok(Self { url, login, method, headers, data })
+        let session = Wanted::parse(kind, expectations)?;
+        Ok(Self { url, login, method, headers, data, session })
     }
 
     pub(super) fn url(&self) -> &Url {
@@ -86,232 +74,78 @@ impl Request {
     }
 
     pub(super) fn port(&self) -> u16 {
-        self.url.port_or_known_default().unwrap_or(80)
+        send::port(&self.url)
     }
 
-    /// Asks at `url` next, on the same host.
-    pub(super) fn redirect(&mut self, url: Url) {
-        self.url = url;
+    pub(super) fn is_insecure(&self) -> bool {
+        self.session.is_insecure()
     }
 
-    /// Sends the request to the first address that accepts a connection (and finishes the TLS handshake).
-    pub(super) async fn send(
-        &self,
-        net: &Net,
-        host: &Host,
-        addresses: &[SocketAddr],
-        trail: &Trail,
-    ) -> Result<Answer, Reason> {
-        let shaking = Cell::new(None);
-        // The race is about connections only. Whoever comes first is polled alone from there on, so the
-        // request goes out once, whatever the number of addresses: a POST is not ours to repeat.
-        let first = race(addresses, trail, async |address| self.connect(net, address, &shaking, trail).await).await;
-        let InFlight { mut sending, address } = first.map_err(|failed| connect::explain(net, host, &failed))?;
-        trail.accept();
-        trail.enter(Stage::Protocol, format_args!("{address} accepted the connection and the request"));
-        sending.as_mut().await;
-        match sending.as_mut().take_output() {
-            Some(Ok(response)) => Ok(Answer { response, address }),
-            Some(Err(error)) => Err(failure::answering(&error, &self.url, address, trail).await),
-            None => Err(Reason::new(Code::ProtocolClosed, format!("{address} was asked twice"))),
+    /// What one attempt sends: the same with the files as they are now.
+    pub(super) fn read(&self, net: &Net) -> Result<Outgoing, Reason> {
+        let mut headers = HeaderMap::new();
+        for (name, source) in &self.headers {
+            let value = match source {
+                Source::Given(value) => value.clone(),
+                Source::File(path) => header_in(path, name)?,
+            };
+            headers.append(name, value);
         }
-    }
-
-    /// Starts the request, and returns as soon as its connection stands.
-    async fn connect(
-        &self,
-        net: &Net,
-        address: SocketAddr,
-        shaking: &Cell<Option<SocketAddr>>,
-        trail: &Trail,
-    ) -> Result<InFlight, Reason> {
-        let progress = Arc::new(Progress::default());
-        let client = self.client(net, address, &progress)?;
-        let mut sending: Pin<Box<MaybeDone<Sending>>> = Box::pin(maybe_done(self.execute(client)));
-        let bound = trail.connect_timeout();
-        let mut late = pin!(time::sleep(bound));
-        let in_time = poll_fn(|cx| {
-            let done = sending.as_mut().poll(cx).is_ready();
-            if progress.tls.load(Ordering::Relaxed) {
-                shaking.set(Some(address));
-                trail.accept();
+        let data = match &self.data {
+            None => None,
+            Some(Source::Given(data)) => Some(data.clone()),
+            Some(Source::File(path)) => {
+                Some(Bytes::from(file::read(Path::new(path), LONGEST, &format!("#data=@{path}"))?))
             }
-            // Of several addresses, the one that came furthest is the one to name.
-            if let Some(address) = shaking.get()
-                && trail.stage() < Stage::Tls
-            {
-                trail.enter(Stage::Tls, address);
-            }
-            if done || progress.stands.load(Ordering::Relaxed) {
-                return Poll::Ready(true);
-            }
-            // The bound is on connecting; a handshake has the attempt's.
-            if progress.tls.load(Ordering::Relaxed) { Poll::Pending } else { late.as_mut().poll(cx).map(|()| false) }
-        })
-        .await;
-        if !in_time {
-            return Err(connect::timed_out(address, bound));
-        }
-        if progress.stands.load(Ordering::Relaxed) {
-            return Ok(InFlight { sending, address });
-        }
-        let Some(Err(error)) = sending.as_mut().take_output() else {
-            return Err(Reason::new(Code::LocalSocket, format!("cannot connect to {address}")));
         };
-        #[cfg(feature = "tls")]
-        if progress.tls.load(Ordering::Relaxed) {
-            return Err(failure::handshaking(&error, &self.url, address, trail).await);
+        if let Some(data) = &data
+            && !headers.contains_key(CONTENT_TYPE)
+        {
+            headers.insert(CONTENT_TYPE, content_type(data));
         }
-        Err(failure::connecting(&error, address))
-    }
-
-    fn execute(&self, client: Client) -> Sending {
-        let mut request = reqwest::Request::new(self.method.clone(), self.url.clone());
-        *request.headers_mut() = self.headers.clone();
-        *request.body_mut() = self.data.clone().map(Into::into);
-        let mut request = reqwest::RequestBuilder::from_parts(client, request);
-        if let Some(Login { user, password }) = &self.login {
-            request = request.basic_auth(user.expose(), password.as_ref().map(crate::secret::Secret::expose));
+        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(concat!("waitgate/", env!("CARGO_PKG_VERSION"))));
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        // hyper leaves it out where there is nothing to send, and some servers then answer 411.
+        let empty = data.as_ref().is_none_or(Bytes::is_empty);
+        if empty && [Method::POST, Method::PUT, Method::PATCH].contains(&self.method) {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
-        Box::pin(request.send())
-    }
-
-    /// A client for one address and one attempt: no pool, no proxy, no redirects, no resolver of its own.
-    fn client(&self, net: &Net, address: SocketAddr, progress: &Arc<Progress>) -> Result<Client, Reason> {
-        let builder = Client::builder()
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .referer(false)
-            .http1_only()
-            .http1_max_headers(HEADERS)
-            .pool_max_idle_per_host(0)
-            .connector_layer(Watch(Arc::clone(progress)))
-            .resolve_to_addrs(self.url.host_str().unwrap_or_default(), &[address]);
-        #[cfg(feature = "tls")]
-        let builder = builder.tls_backend_preconfigured(handshake::config(net, &self.url, progress));
-        #[cfg(not(feature = "tls"))]
-        let _ = net;
-        builder
-            .build()
-            .map_err(|_| Reason::new(Code::LocalSocket, "the HTTP client cannot be set up").hint(Hint::Limits))
-    }
-}
-
-type Sending = Pin<Box<dyn Future<Output = reqwest::Result<Response>> + Send>>;
-
-/// A request whose connection stands.
-struct InFlight {
-    sending: Pin<Box<MaybeDone<Sending>>>,
-    address: SocketAddr,
-}
-
-/// How far a connection came. reqwest's connectors cannot see the `Trail`: their futures must be `Send`.
-#[derive(Debug, Default)]
-struct Progress {
-    /// TCP is accepted and the TLS handshake has begun.
-    tls: AtomicBool,
-    /// The request can go out.
-    stands: AtomicBool,
-}
-
-/// Tells when a connection stands.
-#[derive(Clone)]
-struct Watch(Arc<Progress>);
-
-impl<S> Layer<S> for Watch {
-    type Service = Watched<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Watched { inner, progress: Arc::clone(&self.0) }
-    }
-}
-
-#[derive(Clone)]
-struct Watched<S> {
-    inner: S,
-    progress: Arc<Progress>,
-}
-
-/// reqwest's request and connection types cannot be named, so this is for any.
-impl<S, R> Service<R> for Watched<S>
-where
-    S: Service<R, Future: Send + 'static>,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: R) -> Self::Future {
-        let connecting = self.inner.call(request);
-        let progress = Arc::clone(&self.progress);
-        Box::pin(async move {
-            let connection = connecting.await?;
-            progress.stands.store(true, Ordering::Relaxed);
-            Ok(connection)
+        Ok(Outgoing {
+            url: self.url.clone(),
+            login: self.login.clone(),
+            method: self.method.clone(),
+            headers,
+            data,
+            session: self.session.read(net)?,
         })
     }
 }
 
-#[cfg(feature = "tls")]
-mod handshake {
-    use super::{Arc, Net, Ordering, Progress, Url};
-    use rustls::client::{ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue};
-    use rustls::pki_types::ServerName;
-    use rustls::{ClientConfig, NamedGroup, RootCertStore};
+/// The path behind an `@` that was written: one that came out of a variable is part of the value.
+fn file_of<'a>(text: &'a str, written: &str) -> Option<&'a str> {
+    if written.starts_with('@') { text.strip_prefix('@') } else { None }
+}
 
-    /// The configuration for `url`; the roots take memory, so plain HTTP goes without.
-    pub(super) fn config(net: &Net, url: &Url, progress: &Arc<Progress>) -> ClientConfig {
-        let mut config = if url.scheme() == "https" { ClientConfig::clone(&net.tls.config()) } else { rootless() };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        config.resumption = Resumption::store(Arc::new(Begun(Arc::clone(progress))));
-        config
-    }
-
-    /// reqwest wants a configuration even where no TLS is spoken. This one trusts nobody.
-    fn rootless() -> ClientConfig {
-        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("ring must support the default TLS versions")
-            .with_root_certificates(RootCertStore::empty())
-            .with_no_client_auth()
-    }
-
-    /// Tells when a handshake begins: that is when rustls looks for a session to resume. There is never one,
-    /// since every attempt looks at the certificate anew.
-    #[derive(Debug)]
-    struct Begun(Arc<Progress>);
-
-    impl ClientSessionStore for Begun {
-        fn set_kx_hint(&self, _: ServerName<'static>, _: NamedGroup) {}
-
-        fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
-            None
+/// A header's value out of a file; the line break at its end is not part of it.
+fn header_in(path: &str, name: &HeaderName) -> Result<HeaderValue, Reason> {
+    let what = format!("#header={name}:@{path}");
+    let content = file::read(Path::new(path), LONGEST, &what)?;
+    let unusable = |why: &str| Reason::new(Code::LocalFile, format!("{what} cannot be used: {why}")).key(why);
+    let end = content.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
+    let Some(value) = content.get(..end).filter(|value| !value.is_empty()) else {
+        return Err(unusable("it is empty"));
+    };
+    match HeaderValue::from_bytes(value) {
+        Ok(mut value) => {
+            value.set_sensitive(true);
+            Ok(value)
         }
-
-        fn set_tls12_session(&self, _: ServerName<'static>, _: Tls12ClientSessionValue) {}
-
-        fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
-            None
-        }
-
-        fn remove_tls12_session(&self, _: &ServerName<'static>) {}
-
-        fn insert_tls13_ticket(&self, _: ServerName<'static>, _: Tls13ClientSessionValue) {}
-
-        fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
-            self.0.tls.store(true, Ordering::Relaxed);
-            None
-        }
+        Err(_) => Err(unusable("it holds a line break or another control character")),
     }
 }
 
-fn header(text: &str) -> Result<(HeaderName, HeaderValue)> {
-    const FORM: &str = "expected NAME:VALUE, such as Host:example.org";
+fn header(text: &str, written: &str) -> Result<(HeaderName, Source<HeaderValue>)> {
+    const FORM: &str = "expected NAME:VALUE or NAME:@FILE, such as Host:example.org";
     let Some((name, value)) = text.split_once(':') else {
         bail!("{FORM}: the colon is missing");
     };
@@ -321,7 +155,14 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue)> {
     if [CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE].contains(&name) {
         bail!("{FORM}: {name} is waitgate's own to set");
     }
-    let value = value.strip_prefix(' ').unwrap_or(value);
+    let unpadded = |value| -> &str { str::strip_prefix(value, ' ').unwrap_or(value) };
+    let value = unpadded(value);
+    let written = unpadded(written.split_once(':').map_or("", |(_, value)| value));
+    match file_of(value, written) {
+        Some("") => bail!("{FORM}: the file of {name} is missing behind the '@'"),
+        Some(path) => return Ok((name, Source::File(path.to_owned()))),
+        None => {}
+    }
     if value.contains(['\r', '\n']) {
         bail!(
             "{FORM}: the value of {name} holds a line break; where it comes out of a Secret, that was made with a line break at its end"
@@ -331,7 +172,7 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue)> {
         bail!("{FORM}: the value of {name} holds a control character");
     };
     value.set_sensitive(true);
-    Ok((name, value))
+    Ok((name, Source::Given(value)))
 }
 
 fn method(text: &str) -> Result<Method> {

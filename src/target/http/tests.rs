@@ -140,6 +140,11 @@ fn ok(status: &str) -> String {
     format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\nok")
 }
 
+async fn ask(http: &Http, addresses: Vec<SocketAddr>, trail: &Trail) -> Result<Ready, Reason> {
+    let net = net();
+    http.ask(http.request.read(&net)?, &net, addresses, trail).await
+}
+
 async fn probe(text: &str) -> Result<Ready, Reason> {
     let http = parse(text);
     let trail = trail();
@@ -192,15 +197,15 @@ fn what_is_refused_says_the_form_and_no_secret() {
     for (text, says) in [
         ("http:host", "expected http://HOST[:PORT]/PATH: the two slashes behind http: are missing"),
         ("http:/host", "two slashes"),
-        ("http://", "found nothing"),
+        ("http://", "the host is missing"),
         ("http://a:hunter2@b@c/", "two '@' before the path"),
-        ("http://u:hunter2@", "found nothing"),
+        ("http://u:hunter2@", "the host is missing"),
         ("http://u:hunter2@host:port/", "not a number"),
         ("http://u:hunter2/x@host/", "not a number"),
         ("http://u:hunter%zz@host/", "two hex digits"),
         ("http://a%3ab:hunter2@host/", "a ':' in the user"),
-        ("http://host:0/", "outside of that"),
-        ("http://host:/", "expected a port"),
+        ("http://host:0/", "not within"),
+        ("http://host:/", "the port is missing"),
         ("http://::1/", "brackets"),
         ("http://${HOST}/", "no shell runs here"),
         ("http://$(NOPE)/", "$(NOPE) is not set"),
@@ -231,7 +236,24 @@ fn what_is_refused_says_the_form_and_no_secret() {
         ("http://host/#header=Content-Length:5", "waitgate's own"),
         ("http://host/#header=Host:a#header=host:b", "given twice"),
         ("http://u:hunter2@host/#header=Authorization:x", "one of them"),
-        ("http://host/#follow", "expectation 1"),
+        ("http://host/#follw", "did you mean #follow?"),
+        ("http://host/#follow#status=200,302", "give one of them"),
+        ("http://host/#body=", "found nothing"),
+        ("http://host/#match=(", "expected a regular expression"),
+        ("http://host/#match=", "found nothing"),
+        ("http://host/#json=status=UP", "begins with '/'"),
+        ("http://host/#json=/~2", "~0"),
+        ("http://host/#method=HEAD#body=x", "no body to look at"),
+        ("http://host/#gone#status=404", "stands alone"),
+        ("http://host/#data=@", "'@' alone"),
+        ("http://host/#header=X:@", "is missing behind the '@'"),
+        ("http://host/#insecure", "does not speak TLS"),
+        ("http://host/#ca=/x", "does not speak TLS"),
+        ("https://host/#ca=", "found nothing"),
+        ("https://host/#cert=/x", "its key is missing"),
+        ("https://host/#key=/x", "its certificate is missing"),
+        ("https://host/#servername=10.0.0.1", "found an address"),
+        ("https://host/#ca=/x#insecure", "give one of them"),
         ("http://host/#statsu=200", "did you mean #status?"),
         ("http://u:p#hunter2@host/", "%23"),
     ] {
@@ -303,7 +325,7 @@ async fn redirects_are_followed_on_the_same_host_only() {
     let before = server.seen().len();
     let reason = probe(&server.url("/loop")).await.unwrap_err();
     assert_eq!(reason.code(), Code::ExpectRedirect);
-    assert_eq!(reason.text(), "more than 10 redirects on 127.0.0.1");
+    assert_eq!(reason.text(), "more than 10 redirects, the last one on 127.0.0.1");
     assert_eq!(server.seen().len() - before, 11);
     for (path, says) in [("/nowhere", "does not say where to"), ("/ftp", "not http: or https:"), ("/odd", "not a URL")]
     {
@@ -368,7 +390,7 @@ async fn a_post_goes_out_once_whatever_the_number_of_addresses() {
     let other = Server::start_at(&format!("127.0.0.2:{}", slow.address.port()), |_| ok("200 OK"));
     let http = parse("http://several/#data=a");
     let addresses = vec![slow.address, other.address];
-    let ready = http.ask(&net(), addresses, &trail()).await.unwrap();
+    let ready = ask(&http, addresses, &trail()).await.unwrap();
     assert_eq!(ready.note.unwrap(), format!("200 OK from {}", slow.address));
     assert_eq!((slow.seen().len(), other.seen().len()), (1, 0));
 }
@@ -379,9 +401,9 @@ async fn a_refused_address_is_followed_by_the_next_at_once() {
     let closed = SocketAddr::from(([127, 0, 0, 3], server.address.port()));
     let http = parse("http://several/");
     let trail = trail();
-    http.ask(&net(), vec![closed, server.address], &trail).await.unwrap();
+    ask(&http, vec![closed, server.address], &trail).await.unwrap();
     assert!(trail.started().elapsed() < Duration::from_millis(200));
-    let reason = http.ask(&net(), vec![closed, closed], &trail).await.unwrap_err();
+    let reason = ask(&http, vec![closed, closed], &trail).await.unwrap_err();
     assert_eq!(reason.code(), Code::ConnectRefused);
 }
 
@@ -507,6 +529,154 @@ async fn a_body_that_nobody_asked_for_is_not_read() {
     assert!(trail.started().elapsed() < Duration::from_millis(500));
 }
 
+#[tokio::test]
+async fn a_redirected_post_becomes_a_get_and_loses_its_body() {
+    let server = Server::start(|seen| match seen.head.split(' ').nth(1) {
+        Some("/303") => "HTTP/1.1 303 x\r\nLocation: /next\r\n\r\n".into(),
+        Some("/307") => "HTTP/1.1 307 x\r\nLocation: /next\r\n\r\n".into(),
+        _ => ok("200 OK"),
+    });
+    probe(&server.url("/303#data=a")).await.unwrap();
+    probe(&server.url("/307#data=a")).await.unwrap();
+    let seen = server.seen();
+    assert!(seen[1].head.starts_with("GET /next") && seen[1].header("content-type").is_empty());
+    assert!(seen[3].head.starts_with("POST /next") && seen[3].body == "a");
+}
+
+#[tokio::test]
+async fn follow_goes_to_other_hosts_without_what_was_meant_for_one() {
+    let other = Server::start_at("127.0.0.2:0", |_| ok("204 No Content"));
+    let location = format!("HTTP/1.1 302 x\r\nLocation: {}\r\n\r\n", other.url("/there"));
+    let server = Server::always(&location);
+    let url = server.url("/#follow#header=Cookie:c#header=Host:h#header=X-A:1").replace("http://", "http://u:p@");
+    let ready = probe(&url).await.unwrap();
+    assert_eq!(ready.note.unwrap(), format!("204 No Content from {} after 1 redirect", other.address));
+    let seen = &other.seen()[0];
+    assert!(seen.header("authorization").is_empty() && seen.header("cookie").is_empty());
+    assert_eq!((seen.header("host"), seen.header("x-a")), (vec![other.address.to_string().as_str()], vec!["1"]));
+    assert!(!server.seen()[0].header("authorization").is_empty());
+    let reason = probe(&server.url("/#body=x")).await.unwrap_err();
+    assert_eq!(reason.code(), Code::ExpectRedirect);
+}
+
+#[tokio::test]
+async fn bodies_are_looked_at_by_all_expectations_together() {
+    let body = r#"{"status":"UP","db":{"ok":true},"n":[1,2]}"#;
+    let server = Server::always(&format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    let all = "/#body=\"UP\"#match=\"n\":.1,#json=/status=UP#json=/db/ok=true#json=/n/1=2#json=/db";
+    probe(&server.url(all)).await.unwrap();
+    let address = server.address;
+    for (expectation, says) in [
+        ("#body=DOWN", "does not hold the text of #body".to_owned()),
+        ("#match=^UP", "has nothing that #match matches".to_owned()),
+        ("#json=/status=DOWN", "has \"UP\" at /status".to_owned()),
+        ("#json=/nope", "has nothing at /nope".to_owned()),
+    ] {
+        let reason = probe(&server.url(&format!("/{expectation}"))).await.unwrap_err();
+        assert_eq!(reason.code(), Code::ExpectBody);
+        assert_eq!(reason.text(), format!("the body of 200 OK from {address} {says}"));
+    }
+    let status = Server::always(&format!("HTTP/1.1 503 x\r\n\r\n{body}"));
+    assert_eq!(probe(&status.url("/#json=/status=UP")).await.unwrap_err().code(), Code::ExpectStatus);
+    assert!(probe(&status.url("/#json=/status=UP#status=503")).await.is_ok());
+}
+
+#[tokio::test]
+async fn odd_bodies_are_said() {
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nre\r\n3\r\nady\r\n0\r\nX: 1\r\n\r\n";
+    assert!(probe(&Server::always(chunked).url("/#body=ready#match=^ready$")).await.is_ok());
+    let gzip = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nready";
+    for (answer, says) in [
+        (gzip, "is compressed"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nnot", "was cut short"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n", "was cut short"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxx\r\nno\r\n", "was cut short"),
+    ] {
+        let reason = probe(&Server::always(answer).url("/#body=ready")).await.unwrap_err();
+        assert!(reason.code() == Code::ExpectBody && reason.text().contains(says), "{}", reason.text());
+    }
+    assert!(probe(&Server::always(gzip).url("/")).await.is_ok());
+    let continued = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nready";
+    assert!(probe(&Server::always(continued).url("/#body=ready#data=x")).await.is_ok());
+}
+
+#[tokio::test]
+async fn endless_bodies_end_at_their_bounds() {
+    let endless = |piece: &'static [u8]| {
+        raw(move |mut connection| {
+            let _ = connection.read(&mut [0; 512]);
+            let _ = connection.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+            while connection.write_all(piece).is_ok() {}
+        })
+    };
+    for (piece, expectation, code) in [
+        (&b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"[..], "#body=b", Code::ExpectBody),
+        (b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "#match=b$", Code::ExpectBody),
+        (b"[1,[1,[1,[1,[1,[1,[1,[1,[1,[1,[1", "#json=/0=2", Code::ProtocolTooLarge),
+    ] {
+        let reason = probe(&format!("http://{}/{expectation}", endless(piece))).await.unwrap_err();
+        assert_eq!(reason.code(), code, "{expectation}: {}", reason.text());
+    }
+    let found = endless(b"not ready\n");
+    probe(&format!("http://{found}/#body=ready")).await.unwrap();
+    let slow = raw(|mut connection| {
+        let _ = connection.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+        while connection.write_all(b"a").is_ok() {
+            thread::sleep(Duration::from_millis(50));
+        }
+    });
+    let http = parse(&format!("http://{slow}/#body=b"));
+    let trail = Trail::new(Bounds { attempt: Duration::from_millis(300), connect: BOUNDS.connect }, false);
+    let net = net();
+    assert!(tokio::time::timeout(Duration::from_millis(300), http.probe(&net, &trail)).await.is_err());
+    let reason = trail.cut_off();
+    assert_eq!(reason.code(), Code::ExpectTimeout);
+    assert!(reason.text().starts_with(&format!("the body of 200 OK from {slow} did not come to its end")));
+}
+
+#[tokio::test]
+async fn files_are_read_anew_each_attempt() {
+    let dir = tempfile::tempdir().unwrap();
+    let (token, data) = (dir.path().join("token"), dir.path().join("data"));
+    let server = Server::always(&ok("200 OK"));
+    let env: Env = [("DIR", dir.path().to_str().unwrap()), ("AT", "@/etc/passwd")].into_iter().collect();
+    let text = server.url("/#header=Authorization: @$(DIR)/token#data=@$(DIR)/data#header=X-At:$(AT)");
+    let http = parse_with(&text, &env).unwrap();
+    assert!(!format!("{http} {http:?}").contains("token"));
+    let (net, trail) = (net(), trail());
+    let reason = http.probe(&net, &trail).await.unwrap_err();
+    assert_eq!((reason.code(), reason.stage()), (Code::LocalFile, Stage::Local));
+    assert!(reason.text().contains("#header=authorization:@"), "{}", reason.text());
+    std::fs::write(&token, "Bearer one\r\n").unwrap();
+    assert!(http.probe(&net, &trail).await.unwrap_err().text().contains("#data=@"));
+    std::fs::write(&data, "{}\n").unwrap();
+    http.probe(&net, &trail).await.unwrap();
+    std::fs::write(&token, "Bearer two").unwrap();
+    http.probe(&net, &trail).await.unwrap();
+    let seen = server.seen();
+    assert_eq!(
+        (seen[0].header("authorization"), seen[1].header("authorization")),
+        (vec!["Bearer one"], vec!["Bearer two"])
+    );
+    assert_eq!((seen[0].body.as_str(), seen[0].header("content-type")), ("{}\n", vec!["application/json"]));
+    assert_eq!(seen[0].header("x-at"), ["@/etc/passwd"]);
+    for bad in ["", "\n", "hunter2\nX: y", "hunter2\0"] {
+        std::fs::write(&token, bad).unwrap();
+        let reason = http.probe(&net, &trail).await.unwrap_err();
+        assert!(reason.code() == Code::LocalFile && !reason.text().contains("hunter2"), "{}", reason.text());
+    }
+    std::fs::write(&token, vec![b'a'; 65 * 1024]).unwrap();
+    assert!(http.probe(&net, &trail).await.unwrap_err().text().contains("64 KiB"));
+}
+
+#[tokio::test]
+async fn gone_is_refused_and_nothing_else() {
+    let server = Server::always(&ok("500 x"));
+    assert_eq!(probe(&server.url("/#gone")).await.unwrap_err().code(), Code::ExpectGone);
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    assert_eq!(probe(&format!("http://{closed}/#gone")).await.unwrap().note.unwrap(), format!("refused by {closed}"));
+}
+
 #[cfg(feature = "tls")]
 mod tls {
     use super::*;
@@ -590,6 +760,80 @@ mod tls {
         let reason = probe_by(&ca.net(), &format!("https://{other}/")).await.unwrap_err();
         assert_eq!(reason.code(), Code::TlsWrongName);
         assert!(reason.text().contains("other.example.org"), "{}", reason.text());
+    }
+
+    #[tokio::test]
+    async fn a_target_has_its_own_ca_certificate_and_name() {
+        let ca = Ca::new();
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name).display().to_string();
+        let url = |address, rest: &str| format!("https://{address}/#ca={}{rest}", path("ca"));
+
+        let plain = ca.server("127.0.0.1", false, &[], OK);
+        assert_eq!(probe(&url(plain, "")).await.unwrap_err().code(), Code::LocalFile);
+        std::fs::write(path("ca"), "nonsense").unwrap();
+        assert_eq!(probe(&url(plain, "")).await.unwrap_err().code(), Code::LocalFile);
+        std::fs::write(path("ca"), ca.0.pem()).unwrap();
+        probe(&url(plain, "")).await.unwrap();
+        let insecure = format!("https://{plain}/#insecure");
+        probe(&insecure).await.unwrap();
+        assert_eq!(parse(&insecure).warnings().len(), 1);
+
+        let named = ca.server("api.example.org", false, &[], OK);
+        let reason = probe(&url(named, "")).await.unwrap_err();
+        assert_eq!(reason.code(), Code::TlsWrongName);
+        probe(&url(named, "#servername=api.example.org")).await.unwrap();
+        let reason = probe(&url(named, "#servername=other.example.org")).await.unwrap_err();
+        assert!(reason.text().contains("not for other.example.org"), "{}", reason.text());
+
+        let mutual = ca.server("127.0.0.1", true, &[], OK);
+        let (chain, key) = ca.issue("client");
+        let pem = |kind: &str, der: &[u8]| rcgen_pem(kind, der);
+        std::fs::write(path("both"), pem("CERTIFICATE", &chain[0]) + &pem("PRIVATE KEY", key.secret_der())).unwrap();
+        let both = format!("#cert={0}#key={0}", path("both"));
+        probe(&url(mutual, &both)).await.unwrap();
+        std::fs::write(path("stranger"), rcgen_pem("PRIVATE KEY", Ca::new().issue("x").1.secret_der())).unwrap();
+        let wrong = format!("#cert={}#key={}", path("both"), path("stranger"));
+        assert_eq!(probe(&url(mutual, &wrong)).await.unwrap_err().code(), Code::LocalFile);
+    }
+
+    /// PEM, as RFC 7468 has it, without its line length.
+    fn rcgen_pem(kind: &str, der: &[u8]) -> String {
+        const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let mut text = String::new();
+        for piece in der.chunks(3) {
+            let word = piece.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - piece.len()));
+            for at in 0..4 {
+                let index = (word >> (18 - 6 * at)) as usize & 63;
+                text.push(if at > piece.len() { '=' } else { char::from(ALPHABET[index]) });
+            }
+        }
+        format!("-----BEGIN {kind}-----\n{text}\n-----END {kind}-----\n")
+    }
+
+    #[tokio::test]
+    async fn the_host_header_keeps_the_urls_host() {
+        let ca = Ca::new();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let (chain, key) = ca.issue("api.example.org");
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = Arc::new(config.with_no_client_auth().with_single_cert(chain, key).unwrap());
+        let (tell, told) = std::sync::mpsc::channel();
+        let address = raw(move |connection| {
+            let mut stream = StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), connection);
+            let mut head = [0; 1024];
+            let read = stream.read(&mut head).unwrap();
+            tell.send((
+                stream.conn.server_name().map(str::to_owned),
+                String::from_utf8_lossy(&head[..read]).into_owned(),
+            ))
+            .unwrap();
+            let _ = stream.write_all(OK.as_bytes());
+        });
+        probe_by(&ca.net(), &format!("https://{address}/#servername=api.example.org")).await.unwrap();
+        let (name, head) = told.recv().unwrap();
+        assert_eq!(name.as_deref(), Some("api.example.org"));
+        assert!(head.contains(&format!("host: {address}\r\n")), "{head}");
     }
 
     #[tokio::test]

@@ -199,6 +199,9 @@ impl<'a> Raw<'a> {
             if address.contains(['@', '/', '?', ',']) {
                 bail!("{FORM}: more than a host and a port needs the form with //");
             }
+            if address::split(address).1.is_none() && !address.ends_with(']') {
+                bail!("{FORM}: the port is missing in postgres:HOST:PORT");
+            }
             return Ok(Self { hosts: address, ..Self::default() });
         };
         let (authority, tail) = url.split_at(url.find(['/', '?']).unwrap_or(url.len()));

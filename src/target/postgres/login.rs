@@ -2,36 +2,33 @@
 
 use std::cell::{Cell, RefCell};
 use std::error::Error as _;
-use std::future::{Ready as Now, ready};
+use std::future::{Ready as Now, ready as now};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time;
 use tokio_postgres::config::{ChannelBinding as Bind, SslMode, SslNegotiation};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_postgres::{Config, Error};
 
 use super::conninfo::Binding;
-use super::refusal;
-use super::wire::{self, ServerError};
+use super::frame::{Frame, Passed};
+use super::ping::farewell;
+use super::wire::{self, MESSAGE_MAX, ServerError};
 use super::{Failed, Postgres};
+use super::{query, refusal};
 use crate::net::stream::Stream;
 use crate::reason::{Code, Hint, Reason, Stage};
 use crate::secret::Secret;
 use crate::target::Ready;
 use crate::trail::Trail;
 
-/// How long the farewell may take.
-const FAREWELL: Duration = Duration::from_millis(200);
-
-/// Logs in and leaves.
+/// Logs in, asks what the target asks for, and leaves.
 pub(super) async fn login(
     target: &Postgres,
-    stream: Stream,
+    mut stream: Stream,
     password: Option<&Secret>,
     trail: &Trail,
 ) -> Result<Ready, Failed> {
@@ -39,14 +36,22 @@ pub(super) async fn login(
     trail.enter(Stage::Protocol, format_args!("{peer} accepted the connection and the startup packet"));
     let config = config(target, password);
     let seen = Seen::default();
-    let session = Session { stream, seen: &seen };
-    let (client, connection) = match config.connect_raw(session, Finished).await {
-        Ok(session) => session,
-        Err(error) => return Err(explain(&error, peer, &seen, password.is_some())),
+    let session = Session { stream: &mut stream, seen: &seen, frame: Frame::default(), trail };
+    // The client is not needed beyond this point: it would name its statements, which a pooler does not
+    // like, and ask for types of its own. The frame has kept what follows ReadyForQuery in the stream.
+    if let Err(error) = config.connect_raw(session, Finished).await {
+        return Err(explain(&error, peer, &seen, password.is_some()));
+    }
+    let asked = async {
+        query::role(target.info.session, &mut stream, trail).await?;
+        match &target.query {
+            Some(sql) => query::query(sql, &mut stream, trail).await,
+            None => Ok(()),
+        }
     };
-    // The connection sends Terminate when its client is gone, and only while it is polled.
-    drop(client);
-    let _ = time::timeout(FAREWELL, connection).await;
+    let asked = asked.await;
+    farewell(stream, true).await;
+    asked.map_err(Failed::here)?;
     Ok(Ready::noted(format!("logged in at {peer}")))
 }
 
@@ -82,35 +87,51 @@ struct Seen {
     over: Cell<bool>,
 }
 
-/// Our stream as tokio-postgres sees it.
+/// Our stream as tokio-postgres sees it: one message at a time.
 struct Session<'a> {
-    stream: Stream,
+    stream: &'a mut Stream,
     seen: &'a Seen,
+    frame: Frame,
+    trail: &'a Trail,
 }
 
 impl AsyncRead for Session<'_> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
-        let mut first = self.seen.first.borrow_mut();
-        if first.len() < self.stream.first().len() {
-            *first = self.stream.first().to_vec();
+        let this = &mut *self;
+        let mut piece = [0; 1024];
+        let most = this.frame.wanted().min(piece.len()).min(buf.remaining());
+        let mut piece = ReadBuf::new(&mut piece[..most]);
+        let outcome = Pin::new(&mut *this.stream).poll_read(cx, &mut piece);
+        let mut first = this.seen.first.borrow_mut();
+        if first.len() < this.stream.first().len() {
+            *first = this.stream.first().to_vec();
         }
-        self.seen.over.set(self.stream.over_limit());
-        outcome
+        this.seen.over.set(this.stream.over_limit());
+        ready!(outcome)?;
+        buf.put_slice(piece.filled());
+        match this.frame.took(piece.filled(), MESSAGE_MAX) {
+            Ok(Some(Passed::LetIn)) => {
+                let peer = this.stream.peer();
+                this.trail.enter(Stage::Protocol, format_args!("{peer} accepted the login"));
+            }
+            Ok(_) => {}
+            Err(()) => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Session<'_> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        Pin::new(&mut *self.stream).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Pin::new(&mut *self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(&mut *self.stream).poll_shutdown(cx)
     }
 }
 
@@ -136,7 +157,7 @@ impl<'a> TlsConnect<Session<'a>> for Finished {
     type Future = Now<io::Result<Session<'a>>>;
 
     fn connect(self, stream: Session<'a>) -> Self::Future {
-        ready(Ok(stream))
+        now(Ok(stream))
     }
 }
 

@@ -3,10 +3,12 @@
 #[cfg(feature = "tls")]
 mod binding;
 mod conninfo;
+mod frame;
 mod login;
 mod negotiate;
 mod params;
 mod ping;
+mod query;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -27,11 +29,16 @@ use crate::net::stream::Stream;
 use crate::reason::{Code, Reason};
 use crate::secret::Secret;
 use crate::trail::Trail;
-use conninfo::{Conninfo, Place, SslMode};
+use conninfo::{Conninfo, Place, Session, SslMode};
 use negotiate::{Unopened, Way};
 
 /// What `postgres:` expects beyond the common ones.
-pub const EXPECTATIONS: &[Spec] = &[Spec::value("password", "@FILE"), Spec::flag("login")];
+pub const EXPECTATIONS: &[Spec] = &[
+    Spec::flag("login"),
+    Spec::value("role", "primary|standby"),
+    Spec::value("query", "SQL"),
+    Spec::value("password", "@FILE"),
+];
 
 /// What a session calls itself in the server's log, unless the target says otherwise.
 const APPLICATION: &str = "waitgate";
@@ -49,6 +56,7 @@ pub struct Postgres {
     info: Conninfo,
     login: bool,
     password_file: Option<String>,
+    query: Option<String>,
     shown: String,
 }
 
@@ -67,8 +75,20 @@ impl Failed {
 impl Postgres {
     /// Parses the URL and the expectations.
     pub fn parse(parts: &Parts<'_>) -> Result<Self> {
-        let info = Conninfo::parse(parts)?;
+        let mut info = Conninfo::parse(parts)?;
         let expectations = &parts.expectations;
+        // `role=` is waitgate's word and counts more than what an application's URL asks for itself.
+        match expectations.get("role") {
+            None => {}
+            Some("primary") => info.session = Session::Primary,
+            Some("standby") => info.session = Session::Standby,
+            Some(_) => bail!("expected #role=primary or #role=standby"),
+        }
+        let query = match expectations.get("query") {
+            Some(sql) if sql.trim().is_empty() => bail!("expected #query=SQL, a SELECT; found nothing"),
+            Some(sql) if sql.contains('\0') => bail!("expected #query=SQL, a SELECT; found a NUL (%00) in it"),
+            other => other.map(str::to_owned),
+        };
         let password_file = match expectations.get("password").map(|value| value.strip_prefix('@')) {
             None => None,
             Some(Some(path)) if !path.is_empty() => Some(path.to_owned()),
@@ -79,8 +99,9 @@ impl Postgres {
         let login = info.password.is_some()
             || password_file.is_some()
             || expectations.has("login")
-            || info.session != conninfo::Session::Any;
-        Ok(Self { info, login, password_file, shown: expectations.shown(&[]) })
+            || query.is_some()
+            || info.session != Session::Any;
+        Ok(Self { info, login, password_file, query, shown: expectations.shown(&[]) })
     }
 
     /// What the target's text holds that changes nothing, for a warning.

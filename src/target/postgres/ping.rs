@@ -107,7 +107,7 @@ async fn answer(target: &Postgres, stream: &mut Stream, trail: &Trail) -> Result
 
 /// Leaves as libpq does, so that the server logs no more than for pg_isready: Terminate after a login,
 /// and else nothing but the end of the stream (fe-connect.c: sendTerminateConn).
-async fn farewell(mut stream: Stream, logged_in: bool) {
+pub(super) async fn farewell(mut stream: Stream, logged_in: bool) {
     let leaving = async {
         if logged_in {
             let mut packet = BytesMut::new();

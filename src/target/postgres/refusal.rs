@@ -53,11 +53,12 @@ pub(super) fn reason(peer: SocketAddr, error: &ServerError) -> Reason {
     };
     match code {
         // Starting up and shutting down are news to each other, so the words are part of what tells them apart.
-        "57P03" => Reason::new(Code::ProtocolNotAccepting, format!("{peer} does not accept connections yet: {said}"))
-            .key(&error.message),
-        "57P01" | "57P02" => {
-            Reason::new(Code::ProtocolNotAccepting, format!("{peer} is going down: {said}")).key(&error.message)
+        "57P03" => {
+            Reason::new(Code::ProtocolNotAccepting, format!("{peer} does not accept connections: {said} (57P03)"))
+                .key(&error.message)
         }
+        "57P01" | "57P02" => Reason::new(Code::ProtocolNotAccepting, format!("{peer} is going down: {said} ({code})"))
+            .key(&error.message),
         "53300" => {
             Reason::new(Code::ProtocolTooManyClients, format!("{peer} has no connection left for us: {said} (53300)"))
         }
@@ -87,6 +88,17 @@ pub(super) fn reason(peer: SocketAddr, error: &ServerError) -> Reason {
             there(Code::ProtocolNotAuthorized, "it refuses the login").hint(Hint::Credentials)
         }
         _ => Reason::new(Code::ProtocolError, format!("{peer} answered with an error: {said} ({code})")).key(code),
+    }
+}
+
+/// The reason that an error of a query amounts to: what says something of the server says it here too.
+pub(super) fn of_query(peer: SocketAddr, error: &ServerError) -> Reason {
+    match error.code.as_str() {
+        "57P01" | "57P02" | "57P03" | "53300" | "08P01" => reason(peer, error),
+        code => {
+            let text = format!("the query at {peer} failed: {} ({code})", error.said());
+            Reason::new(Code::ExpectQuery, text).key(code)
+        }
     }
 }
 

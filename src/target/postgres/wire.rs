@@ -13,7 +13,7 @@ pub(super) const SESSION_MAX: u64 = 1024 * 1024;
 
 /// The longest message that is read, in bytes. libpq takes 30,000 for an error before the login
 /// (fe-connect.c: PQconnectPoll, CONNECTION_AWAITING_RESPONSE).
-const MESSAGE_MAX: usize = 64 * 1024;
+pub(super) const MESSAGE_MAX: usize = 64 * 1024;
 
 /// How much of a server's words is repeated.
 const WORDS_MAX: usize = 300;
@@ -32,6 +32,8 @@ pub(super) enum Broken {
     Closed,
     /// What came is not a message of this protocol.
     Foreign,
+    /// A message is longer than what is read.
+    TooLong,
     /// Reading failed.
     Failed(io::Error),
 }
@@ -40,12 +42,18 @@ pub(super) enum Broken {
 pub(super) struct Messages<'a, S> {
     stream: &'a mut S,
     buffer: Vec<u8>,
+    longest: usize,
 }
 
 impl<'a, S: AsyncRead + Unpin> Messages<'a, S> {
-    /// `head` is what has already been read of the first message.
+    /// The messages before a login, which are short. `head` is what has already been read of the first.
     pub(super) fn new(stream: &'a mut S, head: &[u8]) -> Self {
-        Self { stream, buffer: head.to_vec() }
+        Self { stream, buffer: head.to_vec(), longest: MESSAGE_MAX }
+    }
+
+    /// The messages after a login, which may hold rows.
+    pub(super) fn with_rows(stream: &'a mut S) -> Self {
+        Self { stream, buffer: Vec::new(), longest: usize::try_from(SESSION_MAX).unwrap_or(MESSAGE_MAX) }
     }
 
     /// The next message. Its length is looked at before anything is allocated for it.
@@ -56,8 +64,11 @@ impl<'a, S: AsyncRead + Unpin> Messages<'a, S> {
         let length = u32::from_be_bytes([self.buffer[1], self.buffer[2], self.buffer[3], self.buffer[4]]);
         // Every type byte of a server is a letter or a digit (protocol-message-formats).
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        if !tag.is_ascii_alphanumeric() || !(4..=MESSAGE_MAX).contains(&length) {
+        if !tag.is_ascii_alphanumeric() || length < 4 {
             return Err(Broken::Foreign);
+        }
+        if length > self.longest {
+            return Err(Broken::TooLong);
         }
         self.fill(length + 1).await?;
         let rest = self.buffer.split_off(length + 1);
@@ -134,6 +145,11 @@ impl ServerError {
         }
     }
 
+    /// The first error among two: what follows is often only its echo.
+    pub(super) fn or(self, earlier: Option<Self>) -> Self {
+        earlier.unwrap_or(self)
+    }
+
     /// The words, with the detail behind them.
     pub(super) fn said(&self) -> String {
         match &self.detail {
@@ -193,7 +209,8 @@ pub(super) fn broken(broken: &Broken, stream: &Stream, after: &str) -> Reason {
         return too_large(peer);
     }
     match broken {
-        Broken::Foreign => not_postgres(peer, stream.first()),
+        // No message before a login is that long: it is a length only to us.
+        Broken::Foreign | Broken::TooLong => not_postgres(peer, stream.first()),
         Broken::Closed => closed(peer, stream.first(), after),
         Broken::Failed(error) => failed(peer, error),
     }
@@ -257,15 +274,11 @@ mod tests {
 
         assert!(matches!(read(b"").await, Err(Broken::Closed)));
         assert!(matches!(read(b"R\0\0\0\x08\0").await, Err(Broken::Closed)));
-        for foreign in [
-            &b"HTTP/1.1 400"[..],
-            b"R\0\0\0\0",
-            b"R\0\0\0\x03",
-            b"E\x7f\xff\xff\xff",
-            b"R\xff\xff\xff\xff",
-            b"\0\0\0\0\0",
-        ] {
+        for foreign in [&b"R\0\0\0\0"[..], b"R\0\0\0\x03", b"\0\0\0\0\0", b"\xff\0\0\0\x08"] {
             assert!(matches!(read(foreign).await, Err(Broken::Foreign)), "{foreign:?}");
+        }
+        for long in [&b"HTTP/1.1 400"[..], b"E\x7f\xff\xff\xff", b"R\xff\xff\xff\xff", b"N\0\x01\0\x01"] {
+            assert!(matches!(read(long).await, Err(Broken::TooLong)), "{long:?}");
         }
     }
 

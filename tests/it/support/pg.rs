@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::Write,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr},
     os::unix::fs::{PermissionsExt, chown},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -14,7 +14,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::{PATIENCE, loopback, tool};
+use super::{PATIENCE, Pod, free_port};
 
 /// `PostgreSQL` refuses to run as root; this is Debian's `nobody`, who has a passwd entry, as initdb wants.
 const NOBODY: u32 = 65534;
@@ -22,6 +22,8 @@ const NOBODY: u32 = 65534;
 pub(crate) struct Pg {
     pub(crate) addr: SocketAddr,
     folder: TempDir,
+    /// The words that put a program into a Pod's network, if it is not the host's.
+    network: Vec<String>,
     server: Option<Child>,
 }
 
@@ -38,14 +40,22 @@ impl Pg {
     /// which TCP asks for.
     #[track_caller]
     pub(crate) fn new() -> Self {
+        Self::make(free_port(), Vec::new())
+    }
+
+    /// The same at an address in a Pod.
+    #[track_caller]
+    pub(crate) fn inside(pod: &Pod, addr: SocketAddr) -> Self {
+        Self::make(addr, pod.enter_network())
+    }
+
+    #[track_caller]
+    fn make(addr: SocketAddr, network: Vec<String>) -> Self {
         let folder = tempfile::Builder::new()
             .permissions(fs::Permissions::from_mode(0o755))
             .tempdir()
             .expect("must be able to make a temporary folder");
-        let ip = loopback();
-        let listener = TcpListener::bind((ip, 0)).expect("must be able to listen on loopback");
-        let addr = listener.local_addr().expect("a listener has an address");
-        let pg = Self { addr, folder, server: None };
+        let pg = Self { addr, folder, network, server: None };
         let password = pg.path("password");
         fs::write(&password, "secret").expect("the folder is ours");
         let data = pg.path("data");
@@ -67,8 +77,9 @@ impl Pg {
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         // The default hba is for 127.0.0.1 alone, and clients of 127.x.y.z come from there.
         pg.conf(&format!(
-            "listen_addresses = '{ip}'\nport = {}\nunix_socket_directories = '{}'\nfsync = off\n\
+            "listen_addresses = '{}'\nport = {}\nunix_socket_directories = '{}'\nfsync = off\n\
              shared_buffers = 2MB\n",
+            addr.ip(),
             addr.port(),
             pg.folder.path().display(),
         ));
@@ -224,16 +235,15 @@ impl Pg {
     /// A program of the newest `PostgreSQL` installed, as an unprivileged user.
     #[track_caller]
     fn program(&self, name: &str) -> Command {
-        let path = binaries().join(name);
-        let mut command = if rustix::process::geteuid().is_root() {
+        let mut words = self.network.clone();
+        if rustix::process::geteuid().is_root() {
             let (uid, gid) = (format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"));
-            let mut command = Command::new(tool("setpriv"));
             // The last one ends the server when a test was killed and could not.
-            command.args([uid.as_str(), &gid, "--clear-groups", "--pdeathsig=KILL"]).arg(path);
-            command
-        } else {
-            Command::new(path)
-        };
+            words.extend(["setpriv".to_owned(), uid, gid, "--clear-groups".to_owned(), "--pdeathsig=KILL".to_owned()]);
+        }
+        words.push(binaries().join(name).to_string_lossy().into_owned());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
         command.env_clear().env("LC_ALL", "C").env("PATH", "/usr/bin:/bin").current_dir(self.folder.path());
         command
     }

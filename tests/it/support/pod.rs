@@ -87,10 +87,17 @@ impl Pod {
         ["nsenter", "--target", &pid, "--net", "--mount", "--"].map(str::to_owned).into()
     }
 
+    /// The same for its network alone: servers keep the files of the host.
+    pub(crate) fn enter_network(&self) -> Vec<String> {
+        let pid = self.holder.id().to_string();
+        ["nsenter", "--target", &pid, "--net", "--"].map(str::to_owned).into()
+    }
+
     /// A program in the Pod's network, but with the files of the host: a server.
     pub(crate) fn server(&self, program: &str) -> Command {
-        let mut command = Command::new(tool("nsenter"));
-        command.args(["--target", &self.holder.id().to_string(), "--net", "--"]).arg(tool(program));
+        let words = self.enter_network();
+        let mut command = Command::new(tool(&words[0]));
+        command.args(&words[1..]).arg(tool(program));
         command
     }
 

@@ -1,0 +1,168 @@
+//! `unix:/path`: a stream socket accepts, and stays open as with `tcp:`.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use rustix::io::Errno;
+use tokio::net::UnixStream;
+
+use super::accept::{self, Accept};
+use super::expect::Spec;
+use super::{Parts, Ready, gone};
+use crate::net::connect::describe;
+use crate::reason::{Code, Hint, Reason, Stage, printable};
+use crate::trail::Trail;
+
+/// What `unix:` expects beyond the common ones.
+pub const EXPECTATIONS: &[Spec] = &[accept::HOLD, accept::BANNER, accept::BANNER_MATCH, gone::GONE];
+
+/// The longest path that a socket's address holds, in bytes (unix(7): sun_path, and its final zero).
+const LONGEST: usize = 107;
+
+/// A unix socket.
+#[derive(Clone, Debug)]
+pub struct Unix {
+    path: PathBuf,
+    /// The path for people.
+    name: String,
+    accept: Accept,
+    gone: bool,
+    shown: String,
+}
+
+impl Unix {
+    /// Parses `unix:/path` or `unix:///path`.
+    pub fn parse(parts: &Parts<'_>) -> Result<Self> {
+        const FORM: &str = "expected unix:/PATH";
+        let raw = parts.address.strip_prefix("//").unwrap_or(parts.address);
+        let path = parts.fill.decoded(raw).map_err(|error| error.context(FORM))?;
+        if !path.starts_with('/') {
+            bail!("{FORM}: the path of a socket is absolute here, since an init container has a folder of its own");
+        }
+        if path.len() > LONGEST {
+            bail!("{FORM}: the path of a socket has at most {LONGEST} bytes");
+        }
+        if path.contains('\0') {
+            bail!("{FORM}: a path holds no NUL");
+        }
+        let it = &parts.expectations;
+        let gone = gone::is_given(it, EXPECTATIONS)?;
+        Ok(Self { name: printable(&path), path: path.into(), accept: Accept::parse(it)?, gone, shown: it.shown(&[]) })
+    }
+
+    /// Connects, and looks at the connection.
+    pub async fn probe(&self, trail: &Trail) -> Result<Ready, Reason> {
+        trail.enter(Stage::Connect, &self.name);
+        let connected = UnixStream::connect(&self.path).await.map_err(|error| self.failure(&error));
+        if self.gone {
+            return match connected {
+                Ok(_) => Err(gone::still_there(&self.name)),
+                Err(reason) if matches!(reason.code(), Code::ConnectRefused | Code::ConnectMissing) => {
+                    Ok(Ready::noted(reason.text()))
+                }
+                Err(reason) => Err(reason),
+            };
+        }
+        let stream = connected?;
+        trail.accept();
+        self.accept.check(stream, &self.name, trail).await?;
+        Ok(Ready::noted(format!("accepted by {}", self.name)))
+    }
+
+    /// What connect(2) says (unix(7), connect(2)).
+    fn failure(&self, error: &std::io::Error) -> Reason {
+        let name = &self.name;
+        match error.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::NOENT | Errno::NOTDIR) => Reason::new(Code::ConnectMissing, format!("there is no {name}")),
+            Some(Errno::CONNREFUSED) => Reason::new(Code::ConnectRefused, format!("refused by {name}")),
+            Some(Errno::ACCESS | Errno::PERM) => {
+                Reason::new(Code::ConnectDenied, format!("this user may not connect to {name}"))
+            }
+            Some(Errno::AGAIN) => {
+                Reason::new(Code::ConnectTimeout, format!("{name} accepts nobody: its queue is full"))
+            }
+            Some(Errno::PROTOTYPE) => {
+                Reason::new(Code::LocalSocket, format!("{name} is not a stream socket")).key("type")
+            }
+            Some(Errno::MFILE | Errno::NFILE) => {
+                Reason::new(Code::LocalDescriptors, "no file descriptor left for a socket").hint(Hint::Limits)
+            }
+            Some(errno) => Reason::new(Code::LocalSocket, format!("cannot connect to {name}: {}", describe(errno)))
+                .key(errno.raw_os_error()),
+            None => Reason::new(Code::LocalSocket, format!("cannot connect to {name}")),
+        }
+    }
+}
+
+impl fmt::Display for Unix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unix:{}{}", self.name, self.shown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::{Given, Target};
+    use crate::trail::Bounds;
+    use crate::vars::Env;
+    use std::os::unix::net::{UnixDatagram, UnixListener};
+    use std::path::Path;
+    use std::time::Duration;
+
+    fn parse(text: &str) -> Result<Unix> {
+        let env: Env = [("RUN", "/run/a b")].into_iter().collect();
+        match Target::parse(text, Given { env: &env, ca_file: false })?.0 {
+            Target::Unix(unix) => Ok(unix),
+            other => bail!("{other} is of another kind"),
+        }
+    }
+
+    async fn probe(path: &Path, expectations: &str) -> Result<Ready, Reason> {
+        let bounds = Bounds { attempt: Duration::from_secs(3), connect: Duration::from_secs(1) };
+        parse(&format!("unix:{}{expectations}", path.display())).unwrap().probe(&Trail::new(bounds, false)).await
+    }
+
+    #[test]
+    fn paths() {
+        for (text, shown) in [
+            ("unix:/run/a.sock", "unix:/run/a.sock"),
+            ("unix:///run/a.sock", "unix:/run/a.sock"),
+            ("unix:$(RUN)/s%23#hold=0", "unix:/run/a b/s##hold=0"),
+            ("unix:/run/a#banner=x", "unix:/run/a#banner=x"),
+        ] {
+            assert_eq!(parse(text).unwrap().to_string(), shown);
+        }
+        for (text, says) in [
+            ("unix:run/a.sock", "absolute"),
+            ("unix:", "absolute"),
+            ("unix://host/a.sock", "absolute"),
+            ("unix:/a%00", "NUL"),
+            ("unix:/a#min=2", "expectation 1"),
+            ("unix:/a#gone#hold=1s", "stands alone"),
+        ] {
+            let message = format!("{:#}", parse(text).unwrap_err());
+            assert!(message.contains(says), "{text}: {message}");
+        }
+        assert!(parse(&format!("unix:/{}", "a".repeat(LONGEST))).is_err());
+    }
+
+    #[tokio::test]
+    async fn what_connect_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        assert_eq!(probe(&path, "").await.unwrap_err().code(), Code::ConnectMissing);
+        assert!(probe(&path, "#gone").await.is_ok());
+        let listener = UnixListener::bind(&path).unwrap();
+        assert!(probe(&path, "").await.is_ok());
+        assert_eq!(probe(&path, "#gone").await.unwrap_err().code(), Code::ExpectGone);
+        drop(listener);
+        assert_eq!(probe(&path, "").await.unwrap_err().code(), Code::ConnectRefused);
+        let datagram = dir.path().join("d");
+        let _bound = UnixDatagram::bind(&datagram).unwrap();
+        assert!(probe(&datagram, "").await.unwrap_err().text().contains("not a stream socket"));
+        std::fs::write(dir.path().join("f"), "").unwrap();
+        assert_eq!(probe(&dir.path().join("f"), "").await.unwrap_err().code(), Code::ConnectRefused);
+    }
+}
