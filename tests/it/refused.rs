@@ -137,11 +137,7 @@ refused! {
     bare_shell_variable: wrong(&["tcp:$HOST:80"], &["$("]).env(&[("HOST", "db")]);
     shell_variable_in_port: wrong(&["tcp:db:$PORT"], &["$("]).env(&[("PORT", "80")]);
     /// What the kubelet puts into `REDIS_PORT` for a Service called redis.
-<<<<<<< HEAD
-    service_link_as_port: wrong(&["tcp:redis:$(REDIS_PORT)"], &["_SERVICE_PORT"]).env(&[("REDIS_PORT", "tcp://10.0.0.1:6379")]);
-=======
     service_link_as_port: wrong(&["tcp:redis:$(REDIS_PORT)"], &["tcp:HOST:PORT", "_SERVICE_PORT"]).env(&[("REDIS_PORT", "tcp://10.0.0.1:6379")]);
->>>>>>> refs/heads/tests
     host_from_a_name_obeys_its_syntax: wrong(&["tcp:$(H):80"], &["tcp:HOST:PORT", "letters"]).env(&[("H", "a b")]);
     env_target_unset: wrong(&["env:DATABASE_URL"], &["DATABASE_URL"]);
     env_target_empty: wrong(&["env:DATABASE_URL"], &["DATABASE_URL"]).env(&[("DATABASE_URL", "")]);
