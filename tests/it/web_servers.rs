@@ -52,10 +52,8 @@ fn nginx(ports: &[SocketAddr], servers: &str, files: &[(&str, String)]) -> Serve
     for (name, content) in files {
         fs::write(folder.path().join(name), content).unwrap();
     }
-    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .iter()
-        .map(|what| format!("{what}_temp_path {dir}/{what};\n"))
-        .collect();
+    let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+    let temporary = kinds.map(|what| format!("{what}_temp_path {dir}/{what};")).join("\n");
     let servers = servers.replace("FOLDER", &dir.to_string());
     let conf = format!(
         "daemon off; master_process off; pid {dir}/pid; error_log {dir}/error.log;\n\
