@@ -49,6 +49,9 @@ mod https;
 /// Names, against glibc and independent servers.
 #[cfg(feature = "dns")]
 mod names;
+/// What other waiters test.
+#[cfg(feature = "http")]
+mod peers;
 /// `postgres:`.
 #[cfg(feature = "postgres")]
 mod postgres;
