@@ -24,6 +24,8 @@ mod command;
 mod gate;
 /// Servers that hang, in every stage.
 mod hang;
+/// `--log-format=json`, and its schema.
+mod json;
 /// What is never asked of libc.
 mod libc;
 /// Declared order, `--parallel`, one deadline, `--once`, delays, pauses.
