@@ -51,6 +51,24 @@ mod https;
 /// Names, against glibc and independent servers.
 #[cfg(feature = "dns")]
 mod names;
+/// `postgres:` through PgBouncer.
+#[cfg(feature = "postgres")]
+mod pg_bouncer;
+/// Servers that mean no good.
+#[cfg(feature = "postgres")]
+mod pg_hostile;
+/// Logins: each method, files, roles, queries.
+#[cfg(feature = "postgres")]
+mod pg_login;
+/// `postgres:` beside the real `pg_isready`.
+#[cfg(feature = "postgres")]
+mod pg_parity;
+/// Passwords, and every place where they must not appear.
+#[cfg(feature = "postgres")]
+mod pg_secrets;
+/// Certificates, the server's and the client's.
+#[cfg(all(feature = "postgres", feature = "tls"))]
+mod pg_tls;
 /// `postgres:`.
 #[cfg(feature = "postgres")]
 mod postgres;

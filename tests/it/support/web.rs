@@ -187,6 +187,16 @@ impl Authority {
             .expect("the key belongs to the certificate")
     }
 
+    /// The same for a certificate that is odd in some way.
+    pub(crate) fn sign_with(&self, names: &[&str], odd: impl FnOnce(&mut CertificateParams)) -> (String, String) {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).expect("tests use valid names");
+        odd(&mut params);
+        let key = KeyPair::generate().expect("must be able to make a key");
+        let certificate = params.signed_by(&key, &self.issuer).expect("must be able to sign");
+        (certificate.pem(), key.serialize_pem())
+    }
+
     fn issue(&self, names: &[&str]) -> (rcgen::Certificate, KeyPair) {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let params = CertificateParams::new(names).expect("tests use valid names");
