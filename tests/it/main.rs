@@ -51,6 +51,9 @@ mod https;
 /// Names, against glibc and independent servers.
 #[cfg(feature = "dns")]
 mod names;
+/// What other waiters test.
+#[cfg(feature = "http")]
+mod peers;
 /// `postgres:` through PgBouncer.
 #[cfg(feature = "postgres")]
 mod pg_bouncer;
@@ -77,3 +80,5 @@ mod postgres;
 mod postgres_tls;
 /// `tcp:`.
 mod tcp;
+/// nginx, haproxy, docker-proxy.
+mod web_servers;
