@@ -24,6 +24,8 @@ mod command;
 mod gate;
 /// Servers that hang, in every stage.
 mod hang;
+/// `--log-format json`, `--explain`, `--color`.
+mod json;
 /// What is never asked of libc.
 mod libc;
 /// Declared order, `--parallel`, one deadline, `--once`, delays, pauses.
@@ -40,6 +42,10 @@ mod termination;
 /// `dns:`, and the resolver of every kind.
 #[cfg(feature = "dns")]
 mod dns;
+/// Expectations beyond the default of each kind.
+mod finer;
+/// `gone`, for every kind.
+mod gone;
 /// `http:`.
 #[cfg(feature = "http")]
 mod http;
@@ -54,3 +60,5 @@ mod postgres;
 mod postgres_tls;
 /// `tcp:`.
 mod tcp;
+/// `unix:`.
+mod unix;
