@@ -58,7 +58,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, vars: impl IntoIterator<Ite
             Err(why) => refuse(start, Some(&cli), &env, &anyhow!(why)),
         };
     }
-    let plan = match Plan::new(&cli, &env) {
+    let mut plan = match Plan::new(&cli, &env) {
         Ok(plan) => plan,
         Err(error) => return refuse(start, Some(&cli), &env, &error),
     };
@@ -69,7 +69,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, vars: impl IntoIterator<Ite
         tracing::subscriber::with_default(Lines::new(plan.verbosity), warn);
         return Verdict::Ready;
     }
-    let ready_to_run = command(&plan.command, &env).and_then(|command| Ok((command, net(&plan, &env)?)));
+    let ready_to_run = command(&plan.command, &env).and_then(|command| Ok((command, net(&mut plan, &env)?)));
     let (command, net) = match ready_to_run {
         Ok(both) => both,
         Err(error) => return refuse(start, Some(&cli), &env, &error),
@@ -215,15 +215,25 @@ fn is_colored(color: Color, env: &Env) -> bool {
     }
 }
 
-/// The network, with the CA file read and checked where one is given.
-fn net(plan: &Plan, env: &Env) -> Result<Net> {
+/// The network, with the CA file read and checked where one is given; what cannot be used of the roots that
+/// the environment names is a warning of the plan.
+#[cfg_attr(
+    not(feature = "tls"),
+    expect(clippy::needless_pass_by_ref_mut, reason = "only TLS has something to warn about")
+)]
+fn net(plan: &mut Plan, env: &Env) -> Result<Net> {
     // The kubelet gives every container of every Pod this one.
     let kubernetes = env.get("KUBERNETES_SERVICE_HOST").is_some();
     let named = || plan.ca_file.as_ref().map(|(from, path)| format!("{from} {}", path.display())).unwrap_or_default();
     let ca_file = plan.ca_file.as_ref().map(|(_, path)| read_ca_file(path).with_context(named)).transpose()?;
     #[cfg(feature = "tls")]
     {
-        let tls = crate::net::tls::Tls::new(ca_file.as_deref(), plan.insecure).with_context(named)?;
+        let mut tls = crate::net::tls::Tls::new(ca_file.as_deref(), plan.insecure).with_context(named)?;
+        if !plan.insecure && plan.targets.iter().any(|planned| planned.target.uses_tls()) {
+            let (roots, warnings) = crate::net::roots::inherited(env);
+            plan.warnings.extend(warnings);
+            tls = tls.and_roots(roots);
+        }
         Ok(Net::new(SystemFiles::default(), tls).kubernetes(kubernetes))
     }
     #[cfg(not(feature = "tls"))]

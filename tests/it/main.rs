@@ -52,6 +52,9 @@ mod http;
 /// `https:`.
 #[cfg(all(feature = "http", feature = "tls"))]
 mod https;
+/// Names, against glibc and independent servers.
+#[cfg(feature = "dns")]
+mod names;
 /// `postgres:`.
 #[cfg(feature = "postgres")]
 mod postgres;

@@ -95,10 +95,14 @@ pub(super) struct Conninfo {
     pub(super) places: Vec<Place>,
     pub(super) user: String,
     pub(super) password: Option<Secret>,
+    /// `passfile=` or PGPASSFILE, which counts where no password is given.
+    pub(super) passfile: Option<String>,
     pub(super) database: Option<String>,
     pub(super) ssl_mode: SslMode,
     #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "there is nothing to verify then"))]
     pub(super) root_cert: RootCert,
+    /// `sslcert` and `sslkey`: files, read anew each attempt.
+    pub(super) identity: Option<(String, String)>,
     pub(super) application_name: Option<String>,
     pub(super) options: Option<String>,
     pub(super) connect_timeout: Option<Duration>,
@@ -157,9 +161,11 @@ impl Conninfo {
             places,
             user: user.unwrap_or_else(|| USER.to_owned()),
             password: password.map(Secret::new),
+            passfile: params.get("passfile")?,
             database,
             ssl_mode,
             root_cert,
+            identity: identity(&params)?,
             application_name: params.get("application_name")?,
             options: params.get("options")?,
             connect_timeout: connect_timeout(&params)?,
@@ -183,6 +189,26 @@ impl Conninfo {
             ignored: params.ignored,
             shown,
         })
+    }
+}
+
+impl Conninfo {
+    /// Whether TLS needs files of this target's own.
+    #[cfg(feature = "tls")]
+    pub(super) fn names_tls_files(&self) -> bool {
+        let verified = matches!(self.ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull);
+        self.ssl_mode != SslMode::Disable
+            && (self.identity.is_some() || verified && matches!(self.root_cert, RootCert::File(_)))
+    }
+}
+
+impl Place {
+    /// The host as a password file has it: an IPv6 address without brackets.
+    pub(super) fn bare_host(&self) -> String {
+        match &self.host {
+            Host::Ip(ip) => ip.to_string(),
+            Host::Name(name) => name.clone(),
+        }
     }
 }
 
@@ -318,6 +344,18 @@ fn connect_timeout(params: &Params<'_>) -> Result<Option<Duration>> {
     match text.parse::<i32>() {
         Ok(seconds) => Ok(u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)),
         Err(_) => bail!("{FORM}: connect_timeout= takes a whole number of seconds"),
+    }
+}
+
+/// `sslcert` and `sslkey`: one goes with the other. libpq looks for the one that is missing in the user's
+/// home, which a container has not.
+fn identity(params: &Params<'_>) -> Result<Option<(String, String)>> {
+    match (params.get("sslcert")?, params.get("sslkey")?) {
+        (Some(_), _) if cfg!(not(feature = "tls")) => bail!("{FORM}: this build has no TLS, so no client certificate"),
+        (Some(cert), Some(key)) => Ok(Some((cert, key))),
+        (None, None) => Ok(None),
+        (Some(_), None) => bail!("{FORM}: sslcert= needs sslkey=, the file with its private key"),
+        (None, Some(_)) => bail!("{FORM}: sslkey= needs sslcert=, the file with its certificate"),
     }
 }
 

@@ -13,11 +13,12 @@ use tokio_postgres::config::{ChannelBinding as Bind, SslMode, SslNegotiation};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_postgres::{Config, Error};
 
+use super::Postgres;
+use super::attempt::{Attempt, Failed};
 use super::conninfo::Binding;
 use super::frame::{Frame, Passed};
 use super::ping::farewell;
 use super::wire::{self, MESSAGE_MAX, ServerError};
-use super::{Failed, Postgres};
 use super::{query, refusal};
 use crate::net::stream::Stream;
 use crate::reason::{Code, Hint, Reason, Stage};
@@ -27,11 +28,11 @@ use crate::trail::Trail;
 
 /// Logs in, asks what the target asks for, and leaves.
 pub(super) async fn login(
-    target: &Postgres,
+    attempt: &Attempt<'_>,
     mut stream: Stream,
     password: Option<&Secret>,
-    trail: &Trail,
 ) -> Result<Ready, Failed> {
+    let Attempt { target, trail, .. } = attempt;
     let peer = stream.peer();
     trail.enter(Stage::Protocol, format_args!("{peer} accepted the connection and the startup packet"));
     let config = config(target, password);

@@ -7,13 +7,11 @@ use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time;
 
-use super::Postgres;
+use super::attempt::Attempt;
 use super::conninfo::{Place, SslMode};
 use super::wire::{self, Broken, Messages, ServerError};
-use crate::net::Net;
 use crate::net::stream::Stream;
 use crate::reason::{Code, Reason, Stage};
-use crate::trail::Trail;
 
 /// How a session begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,21 +52,14 @@ pub(super) enum Unopened {
 }
 
 /// Makes a session of a fresh connection.
-pub(super) async fn open(
-    target: &Postgres,
-    way: Way,
-    place: &Place,
-    stream: Stream,
-    net: &Net,
-    trail: &Trail,
-) -> Result<Opened, Unopened> {
+pub(super) async fn open(attempt: &Attempt<'_>, way: Way, place: &Place, stream: Stream) -> Result<Opened, Unopened> {
     // A little more than what the session may hold, for what TLS wraps around it.
     let mut stream = stream.limited(wire::SESSION_MAX + wire::SESSION_MAX / 4);
     if way == Way::Plain {
         return Ok(Opened { stream: stream.limited(wire::SESSION_MAX), encrypted: false });
     }
     let peer = stream.peer();
-    trail.enter(Stage::Protocol, format_args!("{peer} accepted the connection and the request for TLS"));
+    attempt.trail.enter(Stage::Protocol, format_args!("{peer} accepted the connection and the request for TLS"));
     let mut request = BytesMut::new();
     frontend::ssl_request(&mut request);
     const AFTER: &str = "when it was asked for TLS";
@@ -87,11 +78,11 @@ pub(super) async fn open(
         }
     }
     match answer[0] {
-        b'S' => encrypt(target, place, stream, net, trail).await,
+        b'S' => encrypt(attempt, place, stream).await,
         b'N' if way == Way::Offered => Ok(Opened { stream: stream.limited(wire::SESSION_MAX), encrypted: false }),
         b'N' => Err(Unopened::Reason(Reason::new(
             Code::TlsUnsupported,
-            format!("{peer} does not do TLS, and sslmode={} asks for it", target.info.ssl_mode),
+            format!("{peer} does not do TLS, and sslmode={} asks for it", attempt.target.info.ssl_mode),
         ))),
         b'E' => Err(said(stream, &answer).await),
         _ => {
@@ -132,21 +123,15 @@ pub(super) fn postmaster(stream: &Stream, unread: &[u8]) -> Option<Reason> {
 
 #[cfg(not(feature = "tls"))]
 #[expect(clippy::unused_async, reason = "the other build handshakes here")]
-async fn encrypt(_: &Postgres, _: &Place, stream: Stream, _: &Net, _: &Trail) -> Result<Opened, Unopened> {
+async fn encrypt(_: &Attempt<'_>, _: &Place, stream: Stream) -> Result<Opened, Unopened> {
     let text = format!("{} offers TLS, which this build has not", stream.peer());
     Err(Unopened::Handshake(Reason::new(Code::TlsFailed, text)))
 }
 
 #[cfg(feature = "tls")]
-async fn encrypt(
-    target: &Postgres,
-    place: &Place,
-    stream: Stream,
-    net: &Net,
-    trail: &Trail,
-) -> Result<Opened, Unopened> {
+async fn encrypt(attempt: &Attempt<'_>, place: &Place, stream: Stream) -> Result<Opened, Unopened> {
     use crate::net::tls;
-    let verified = matches!(target.info.ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull);
+    let verified = matches!(attempt.target.info.ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull);
     let name = match server_name(place) {
         Some(name) => name,
         // Nobody looks at the name then; the address is as good as any.
@@ -158,8 +143,8 @@ async fn encrypt(
             )));
         }
     };
-    let config = target.tls_config(net).map_err(Unopened::Reason)?;
-    let session = tls::handshake(config, name, stream, trail).await.map_err(Unopened::Handshake)?;
+    let config = attempt.tls().map_err(Unopened::Reason)?;
+    let session = tls::handshake(config, name, stream, attempt.trail).await.map_err(Unopened::Handshake)?;
     Ok(Opened { stream: session.limited(wire::SESSION_MAX), encrypted: true })
 }
 

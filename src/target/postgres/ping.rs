@@ -7,10 +7,11 @@ use postgres_protocol::message::frontend;
 use tokio::io::AsyncWriteExt;
 use tokio::time;
 
+use super::Postgres;
+use super::attempt::{Attempt, Failed};
 use super::negotiate;
 use super::refusal;
 use super::wire::{self, Broken, Messages, ServerError};
-use super::{Failed, Postgres};
 use crate::net::stream::Stream;
 use crate::reason::{Code, Reason, Stage};
 use crate::target::Ready;
@@ -20,8 +21,9 @@ use crate::trail::Trail;
 const FAREWELL: Duration = Duration::from_millis(200);
 
 /// Sends the startup packet and reads what comes.
-pub(super) async fn ping(target: &Postgres, mut stream: Stream, trail: &Trail) -> Result<Ready, Failed> {
+pub(super) async fn ping(attempt: &Attempt<'_>, mut stream: Stream) -> Result<Ready, Failed> {
     let peer = stream.peer();
+    let Attempt { target, trail, .. } = attempt;
     let info = &target.info;
     trail.enter(Stage::Protocol, format_args!("{peer} accepted the connection and the startup packet"));
     let mut packet = BytesMut::new();

@@ -122,7 +122,7 @@ async fn first_value(sql: &str, stream: &mut Stream) -> Result<Option<Value>, Re
     converse(&packet, stream, |tag, body| {
         match tag {
             b'T' => kind = described(body)?,
-            b'D' if first.is_none() => first = Some(Value { kind, text: column(body)? }),
+            b'D' if first.is_none() => first = Some(column(kind, body)?),
             // One row was asked for, and COPY has none.
             b'D' | b'G' | b'H' | b'W' => return None,
             _ => {}
@@ -203,18 +203,18 @@ fn described(body: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(kind.try_into().ok()?))
 }
 
-/// The first column out of a DataRow: `Some(None)` is NULL.
-fn column(body: &[u8]) -> Option<Option<Vec<u8>>> {
+/// The first column out of a DataRow.
+fn column(kind: u32, body: &[u8]) -> Option<Value> {
     let (count, values) = body.split_first_chunk::<2>()?;
     if u16::from_be_bytes(*count) == 0 {
         return None;
     }
     let (length, value) = values.split_first_chunk::<4>()?;
-    let length = i32::from_be_bytes(*length);
-    if length == -1 {
-        return Some(None);
-    }
-    Some(Some(value.get(..usize::try_from(length).ok()?)?.to_vec()))
+    let text = match i32::from_be_bytes(*length) {
+        -1 => None,
+        length => Some(value.get(..usize::try_from(length).ok()?)?.to_vec()),
+    };
+    Some(Value { kind, text })
 }
 
 #[cfg(test)]
@@ -256,18 +256,19 @@ mod tests {
         let description = b"\0\x01ok\0\0\0\0\0\0\0\0\0\0\x10\0\x01\xff\xff\xff\xff\0\0";
         assert_eq!(described(description), Some(16));
         let row = b"\0\x01\0\0\0\x01t";
-        assert_eq!(column(row), Some(Some(b"t".to_vec())));
-        assert_eq!(column(b"\0\x01\xff\xff\xff\xff"), Some(None));
-        assert_eq!(column(b"\0\x02\0\0\0\0\xff\xff\xff\xff"), Some(Some(Vec::new())));
+        let text = |row: &[u8]| column(16, row).map(|value| value.text);
+        assert_eq!(text(row), Some(Some(b"t".to_vec())));
+        assert_eq!(text(b"\0\x01\xff\xff\xff\xff"), Some(None));
+        assert_eq!(text(b"\0\x02\0\0\0\0\xff\xff\xff\xff"), Some(Some(Vec::new())));
         for cut in 0..16 {
             assert!(described(&description[..cut.min(15)]).is_none() || cut >= 15, "cut at {cut}");
         }
         for cut in 0..row.len() {
-            assert_eq!(column(&row[..cut]), None, "cut at {cut}");
+            assert_eq!(text(&row[..cut]), None, "cut at {cut}");
         }
-        assert_eq!(column(b"\0\x01\x7f\xff\xff\xfft"), None);
-        assert_eq!(column(b"\0\x01\xff\xff\xff\xfe"), None);
-        assert_eq!(column(b"\0\0"), None);
+        assert_eq!(text(b"\0\x01\x7f\xff\xff\xfft"), None);
+        assert_eq!(text(b"\0\x01\xff\xff\xff\xfe"), None);
+        assert_eq!(text(b"\0\0"), None);
         assert_eq!(described(b"\0\0"), None);
     }
 }

@@ -10,9 +10,12 @@ use super::conninfo::RootCert;
 use super::conninfo::{Conninfo, Session, SslMode};
 use super::*;
 use crate::net::conf::SystemFiles;
+use crate::reason::Code;
+use crate::secret::Secret;
 use crate::target::{Given, Target};
 use crate::trail::Bounds;
 use crate::vars::Env;
+use tokio::time;
 
 const NOBODY: &[(&str, &str)] = &[];
 
@@ -606,7 +609,9 @@ async fn a_password_file_is_read_anew() {
     let (outcome, _) = probe(&target, Duration::from_secs(1)).await;
     assert_eq!(outcome.unwrap_err().code(), Code::LocalFile);
     std::fs::write(&path, "hunter2\r\n").unwrap();
-    assert_eq!(target.password().unwrap().unwrap().expose(), "hunter2");
+    let (outcome, _) = probe(&target, Duration::from_secs(1)).await;
+    assert_eq!(outcome.unwrap_err().code(), Code::ConnectRefused);
     std::fs::write(&path, "\n").unwrap();
-    assert!(target.password().unwrap_err().text().contains("empty"));
+    let (outcome, _) = probe(&target, Duration::from_secs(1)).await;
+    assert!(outcome.unwrap_err().text().contains("empty"));
 }

@@ -1,0 +1,288 @@
+//! One attempt: every server, every address, and both ways of an sslmode, until one is ready.
+
+#[cfg(feature = "tls")]
+use std::cell::OnceCell;
+use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
+
+use tokio::time::{self, Instant};
+
+use super::conninfo::{Conninfo, Place};
+use super::negotiate::{self, Unopened, Way};
+use super::passfile::{self, Wanted};
+use super::{Postgres, login, ping, refusal};
+use crate::net::Net;
+use crate::net::connect::{self, race};
+use crate::net::stream::Stream;
+use crate::reason::{Code, Reason};
+use crate::secret::Secret;
+use crate::target::{Ready, file};
+use crate::trail::Trail;
+
+/// The longest password file, in bytes.
+const PASSWORD_MAX: u64 = 64 * 1024;
+
+/// The longest file of certificates, in bytes: a whole system's bundle is a quarter of it.
+#[cfg(feature = "tls")]
+const PEM_MAX: u64 = 1024 * 1024;
+
+/// What one attempt works with. The files of a target are read once for it.
+pub(super) struct Attempt<'a> {
+    pub(super) target: &'a Postgres,
+    pub(super) net: &'a Net,
+    pub(super) trail: &'a Trail,
+    passwords: Passwords,
+    #[cfg(feature = "tls")]
+    tls: OnceCell<Arc<rustls::ClientConfig>>,
+}
+
+/// Where the password comes from.
+enum Passwords {
+    /// Nowhere.
+    None,
+    /// The target, the environment or its own file.
+    Given(Secret),
+    /// A password file in libpq's format.
+    Lines(Secret),
+}
+
+/// Why one session failed, with the SQLSTATE if it was the server's word.
+pub(super) struct Failed {
+    pub(super) reason: Reason,
+    pub(super) code: String,
+}
+
+impl Failed {
+    pub(super) fn here(reason: Reason) -> Self {
+        Self { reason, code: String::new() }
+    }
+}
+
+impl<'a> Attempt<'a> {
+    /// Reads the files that the target names; nothing has been connected to when one cannot be read.
+    pub(super) fn new(target: &'a Postgres, net: &'a Net, trail: &'a Trail) -> Result<Self, Reason> {
+        let passwords = passwords(target)?;
+        let attempt = Self {
+            target,
+            net,
+            trail,
+            passwords,
+            #[cfg(feature = "tls")]
+            tls: OnceCell::new(),
+        };
+        #[cfg(feature = "tls")]
+        if target.info.names_tls_files() {
+            attempt.tls()?;
+        }
+        Ok(attempt)
+    }
+
+    /// Probes the servers in order.
+    pub(super) async fn run(&self) -> Result<Ready, Reason> {
+        let info = &self.target.info;
+        let places = &info.places;
+        let mut failed = Vec::new();
+        for (at, place) in places.iter().enumerate() {
+            // A silent server must not use up what the next ones need.
+            let until = share(self.trail.until(), places.len() - at);
+            let until = info.connect_timeout.map_or(until, |bound| until.min(Instant::now() + bound));
+            let outcome = match (at + 1 == places.len(), info.connect_timeout) {
+                // The last one has all that is left, and the gate cuts it off.
+                (true, None) => self.at_place(place, until).await,
+                _ => time::timeout_at(until, self.at_place(place, until))
+                    .await
+                    .unwrap_or_else(|_| Err(self.trail.cut_off())),
+            };
+            match outcome {
+                Ok(ready) => return Ok(ready),
+                Err(reason) => failed.push((place, reason)),
+            }
+        }
+        Err(most_telling(failed))
+    }
+
+    /// Probes each address of one server until one is ready.
+    async fn at_place(&self, place: &Place, until: Instant) -> Result<Ready, Reason> {
+        let mut addresses = match place.hostaddr {
+            Some(ip) => vec![SocketAddr::new(ip, place.port)],
+            None => connect::resolve(self.net, &place.host, place.port, self.trail).await?,
+        };
+        let mut failed: Vec<(SocketAddr, Reason)> = Vec::new();
+        while !addresses.is_empty() {
+            let stream = match race(&addresses, self.trail, |address| connect::one(address, self.trail)).await {
+                Ok(stream) => stream,
+                Err(mut each) => {
+                    failed.append(&mut each);
+                    break;
+                }
+            };
+            let peer = stream.peer();
+            let outcome = if addresses.len() == 1 {
+                self.session(place, stream).await
+            } else {
+                let bounded = time::timeout_at(share(until, addresses.len()), self.session(place, stream));
+                bounded.await.unwrap_or_else(|_| Err(self.trail.cut_off()))
+            };
+            match outcome {
+                Ok(ready) => return Ok(ready),
+                Err(reason) => failed.push((peer, reason)),
+            }
+            addresses.retain(|address| *address != peer);
+        }
+        Err(connect::explain(self.net, &place.host, &failed))
+    }
+
+    /// Probes one address, and once more the other way where sslmode has two and the first one failed.
+    async fn session(&self, place: &Place, stream: Stream) -> Result<Ready, Reason> {
+        let peer = stream.peer();
+        let (way, other) = negotiate::ways(self.target.info.ssl_mode);
+        let (first, again) = match self.one_way(way, place, stream).await {
+            Ok(ready) => return Ok(ready),
+            Err(outcome) => outcome,
+        };
+        let Some(other) = other.filter(|_| again) else { return Err(first) };
+        let stream = connect::one(peer, self.trail).await?;
+        match self.one_way(other, place, stream).await {
+            Ok(ready) => Ok(ready),
+            Err((second, _)) => {
+                let with = if way == Way::Plain { "without TLS" } else { "with TLS" };
+                let text = format!("{}; before that, {with}: {}", second.text(), first.text());
+                Err(Reason::new(second.code(), text).class(second.cost()).hint(second.hinted()).key(second.code()))
+            }
+        }
+    }
+
+    /// Probes over one connection; a failure comes with whether the other way may cure it.
+    async fn one_way(&self, way: Way, place: &Place, stream: Stream) -> Result<Ready, (Reason, bool)> {
+        let peer = stream.peer();
+        let opened = match negotiate::open(self, way, place, stream).await {
+            Ok(opened) => opened,
+            Err(Unopened::Handshake(reason)) => return Err((reason, true)),
+            Err(Unopened::Reason(reason)) => return Err((reason, false)),
+            Err(Unopened::Said(error)) => return Err((refusal::reason(peer, &error), false)),
+        };
+        let encrypted = opened.encrypted;
+        let outcome = if self.target.login {
+            let password = self.password(place);
+            login::login(self, opened.stream, password.as_ref()).await
+        } else {
+            ping::ping(self, opened.stream).await
+        };
+        outcome.map_err(|failed| {
+            // pg_hba.conf may let in by one way only (hostssl, hostnossl), and then says 28000.
+            let again = failed.code == "28000" && encrypted == (way == Way::Offered);
+            (failed.reason, again)
+        })
+    }
+
+    /// The password for one server.
+    fn password(&self, place: &Place) -> Option<Secret> {
+        match &self.passwords {
+            Passwords::None => None,
+            Passwords::Given(password) => Some(password.clone()),
+            Passwords::Lines(text) => {
+                let Conninfo { user, database, .. } = &self.target.info;
+                let host = place.bare_host();
+                let wanted =
+                    Wanted { host: &host, port: place.port, database: database.as_ref().unwrap_or(user), user };
+                passfile::find(text.expose(), &wanted)
+            }
+        }
+    }
+
+    /// How TLS is spoken with each of the servers.
+    #[cfg(feature = "tls")]
+    pub(super) fn tls(&self) -> Result<Arc<rustls::ClientConfig>, Reason> {
+        use super::conninfo::{RootCert, SslMode};
+        use crate::net::tls::{self, Identity, Roots, Verify, Wants};
+        if let Some(config) = self.tls.get() {
+            return Ok(Arc::clone(config));
+        }
+        let info = &self.target.info;
+        let verify = match info.ssl_mode {
+            SslMode::VerifyFull => Verify::Full,
+            SslMode::VerifyCa => Verify::Chain,
+            _ => Verify::Nothing,
+        };
+        let unusable = |what: &str, error: &anyhow::Error| {
+            Reason::new(Code::LocalFile, format!("{what} cannot be used: {error}")).key("pem")
+        };
+        let roots = match &info.root_cert {
+            _ if verify == Verify::Nothing => Roots::Mozilla,
+            RootCert::Unset => Roots::Run,
+            RootCert::System => Roots::Mozilla,
+            RootCert::File(path) => {
+                let what = format!("sslrootcert={path}");
+                let pem = file::read(Path::new(path), PEM_MAX, &what)?;
+                Roots::Only(tls::certificates(&pem).map_err(|error| unusable(&what, &error))?)
+            }
+        };
+        let identity = match &info.identity {
+            None => None,
+            Some((cert, key)) => {
+                let what = format!("sslcert={cert} with sslkey={key}");
+                let cert = file::read(Path::new(cert), PEM_MAX, &format!("sslcert={cert}"))?;
+                let key = file::read(Path::new(key), PEM_MAX, &format!("sslkey={key}"))?;
+                Some(Identity::from_pem(&cert, &key).map_err(|error| unusable(&what, &error))?)
+            }
+        };
+        let config = self.net.tls.config_for(Wants { verify, roots, identity });
+        let config = config.map_err(|error| unusable("sslcert=", &error))?;
+        Ok(Arc::clone(self.tls.get_or_init(|| config)))
+    }
+}
+
+/// The passwords as they are now.
+fn passwords(target: &Postgres) -> Result<Passwords, Reason> {
+    let text = |path: &str, what: &str| {
+        let content = file::read(Path::new(path), PASSWORD_MAX, what)?;
+        let text = String::from_utf8(content);
+        text.map_err(|_| Reason::new(Code::LocalFile, format!("{what} is not UTF-8 text")).key("utf-8"))
+    };
+    if let Some(path) = &target.password_file {
+        let what = format!("#password=@{path}");
+        // An editor's last newline is not part of it.
+        return match text(path, &what)?.trim_end_matches(['\r', '\n']) {
+            "" => Err(Reason::new(Code::LocalFile, format!("{what} is empty")).key("empty")),
+            password => Ok(Passwords::Given(Secret::new(password))),
+        };
+    }
+    if let Some(password) = &target.info.password {
+        return Ok(Passwords::Given(password.clone()));
+    }
+    let Some(path) = &target.info.passfile else { return Ok(Passwords::None) };
+    let what = format!("the password file {path}");
+    let lines = text(path, &what)?;
+    // libpq takes no password from such a file. A Secret that is mounted for a user other than root is
+    // group-readable (fsGroup), so here it counts, and is said once.
+    let open = std::fs::metadata(path).is_ok_and(|meta| meta.mode() & 0o077 != 0);
+    if open && !target.warned.replace(true) {
+        tracing::warn!("{what} can be read by its group or by all; libpq would ignore it");
+    }
+    Ok(Passwords::Lines(Secret::new(lines)))
+}
+
+/// The instant at which the first of `left` contenders has used up its share of what remains until `end`.
+fn share(end: Instant, left: usize) -> Instant {
+    let now = Instant::now();
+    let left = u32::try_from(left).unwrap_or(u32::MAX).max(1);
+    now + end.saturating_duration_since(now) / left
+}
+
+/// One reason for several servers: the one that got furthest, and what the others did.
+fn most_telling(failed: Vec<(&Place, Reason)>) -> Reason {
+    let several = failed.len() > 1;
+    let text: Vec<String> =
+        failed.iter().map(|(place, reason)| format!("{}:{}: {}", place.host, place.port, reason.text())).collect();
+    let main = failed.into_iter().map(|(_, reason)| reason).max_by_key(Reason::stage);
+    match main {
+        Some(main) if several => {
+            Reason::new(main.code(), text.join("; ")).class(main.cost()).hint(main.hinted()).key(main.code())
+        }
+        Some(main) => main,
+        None => Reason::new(Code::ResolveNoAddresses, "no host to connect to"),
+    }
+}
