@@ -54,7 +54,6 @@ fn one_address_that_accepts_is_enough_to_stay() {
     let fake = pod.within(|| Fake::on(([127, 0, 1, 2], 7000).into(), linger));
     let running = Run::new(["--max-pause=50ms", "tcp:db:7000#gone"]).inside(&pod).start();
     running.line("127.0.1.2");
-    assert!(fake.hits() > 0);
     drop(fake);
     running.end().success();
 }
