@@ -24,8 +24,10 @@ mod command;
 mod gate;
 /// Servers that hang, in every stage.
 mod hang;
-/// `--log-format=json`, and its schema.
+/// `--log-format json`, `--explain`, `--color`.
 mod json;
+/// The JSON log, held against its schema.
+mod json_schema;
 /// What is never asked of libc.
 mod libc;
 /// Declared order, `--parallel`, one deadline, `--once`, delays, pauses.
@@ -42,6 +44,10 @@ mod termination;
 /// `dns:`, and the resolver of every kind.
 #[cfg(feature = "dns")]
 mod dns;
+/// Expectations beyond the default of each kind.
+mod finer;
+/// `gone`, for every kind.
+mod gone;
 /// `http:`.
 #[cfg(feature = "http")]
 mod http;
@@ -80,5 +86,7 @@ mod postgres;
 mod postgres_tls;
 /// `tcp:`.
 mod tcp;
+/// `unix:`.
+mod unix;
 /// nginx, haproxy, docker-proxy.
 mod web_servers;
