@@ -207,6 +207,12 @@ pub fn reason(error: &Error, name: &str, peer: impl std::fmt::Display) -> Reason
                     text(&format!("has a certificate that is not for {name} (it has {has})")),
                 )
             }
+            CertificateError::BadSignature => Reason::new(
+                Code::TlsUnknownIssuer,
+                text("has a certificate that its issuer did not sign: a CA of the same name is trusted, and another one signed it"),
+            )
+            .hint(Hint::CaFile)
+            .key("signature"),
             CertificateError::UnknownIssuer => {
                 Reason::new(Code::TlsUnknownIssuer, text("has a certificate of an issuer that is not trusted"))
                     .hint(Hint::CaFile)

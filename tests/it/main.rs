@@ -24,8 +24,10 @@ mod command;
 mod gate;
 /// Servers that hang, in every stage.
 mod hang;
-/// `--log-format=json`, and its schema.
+/// `--log-format json`, `--explain`, `--color`.
 mod json;
+/// The JSON log, held against its schema.
+mod json_schema;
 /// What is never asked of libc.
 mod libc;
 /// Declared order, `--parallel`, one deadline, `--once`, delays, pauses.
@@ -42,6 +44,10 @@ mod termination;
 /// `dns:`, and the resolver of every kind.
 #[cfg(feature = "dns")]
 mod dns;
+/// Expectations beyond the default of each kind.
+mod finer;
+/// `gone`, for every kind.
+mod gone;
 /// `http:`.
 #[cfg(feature = "http")]
 mod http;
@@ -51,6 +57,27 @@ mod https;
 /// Names, against glibc and independent servers.
 #[cfg(feature = "dns")]
 mod names;
+/// What other waiters test.
+#[cfg(feature = "http")]
+mod peers;
+/// `postgres:` through PgBouncer.
+#[cfg(feature = "postgres")]
+mod pg_bouncer;
+/// Servers that mean no good.
+#[cfg(feature = "postgres")]
+mod pg_hostile;
+/// Logins: each method, files, roles, queries.
+#[cfg(feature = "postgres")]
+mod pg_login;
+/// `postgres:` beside the real `pg_isready`.
+#[cfg(feature = "postgres")]
+mod pg_parity;
+/// Passwords, and every place where they must not appear.
+#[cfg(feature = "postgres")]
+mod pg_secrets;
+/// Certificates, the server's and the client's.
+#[cfg(all(feature = "postgres", feature = "tls"))]
+mod pg_tls;
 /// `postgres:`.
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -59,3 +86,7 @@ mod postgres;
 mod postgres_tls;
 /// `tcp:`.
 mod tcp;
+/// `unix:`.
+mod unix;
+/// nginx, haproxy, docker-proxy.
+mod web_servers;

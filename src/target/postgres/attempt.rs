@@ -45,8 +45,8 @@ enum Passwords {
     None,
     /// The target, the environment or its own file.
     Given(Secret),
-    /// A password file in libpq's format.
-    Lines(Secret),
+    /// A password file in libpq's format; whether others may read it.
+    Lines(Secret, bool),
 }
 
 /// Why one session failed, with the SQLSTATE if it was the server's word.
@@ -167,7 +167,8 @@ impl<'a> Attempt<'a> {
         let encrypted = opened.encrypted;
         let outcome = if self.target.login {
             let password = self.password(place);
-            login::login(self, opened.stream, password.as_ref()).await
+            let outcome = login::login(self, opened.stream, password.as_ref()).await;
+            outcome.map(|ready| self.remark(ready))
         } else {
             ping::ping(self, opened.stream).await
         };
@@ -178,12 +179,23 @@ impl<'a> Attempt<'a> {
         })
     }
 
+    /// Says of a login what is worth a word. libpq takes no password from a file that others may read; a Secret
+    /// that is mounted for a user other than root is group-readable (fsGroup), so here it counts.
+    fn remark(&self, ready: Ready) -> Ready {
+        match (&self.passwords, ready.note) {
+            (Passwords::Lines(_, true), Some(note)) => {
+                Ready::noted(format!("{note}; others can read the password file, and libpq would ignore it"))
+            }
+            (_, note) => Ready { note },
+        }
+    }
+
     /// The password for one server.
     fn password(&self, place: &Place) -> Option<Secret> {
         match &self.passwords {
             Passwords::None => None,
             Passwords::Given(password) => Some(password.clone()),
-            Passwords::Lines(text) => {
+            Passwords::Lines(text, _) => {
                 let Conninfo { user, database, .. } = &self.target.info;
                 let host = place.bare_host();
                 let wanted =
@@ -256,13 +268,8 @@ fn passwords(target: &Postgres) -> Result<Passwords, Reason> {
     let Some(path) = &target.info.passfile else { return Ok(Passwords::None) };
     let what = format!("the password file {path}");
     let lines = text(path, &what)?;
-    // libpq takes no password from such a file. A Secret that is mounted for a user other than root is
-    // group-readable (fsGroup), so here it counts, and is said once.
     let open = std::fs::metadata(path).is_ok_and(|meta| meta.mode() & 0o077 != 0);
-    if open && !target.warned.replace(true) {
-        tracing::warn!("{what} can be read by its group or by all; libpq would ignore it");
-    }
-    Ok(Passwords::Lines(Secret::new(lines)))
+    Ok(Passwords::Lines(Secret::new(lines), open))
 }
 
 /// The instant at which the first of `left` contenders has used up its share of what remains until `end`.

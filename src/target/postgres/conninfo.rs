@@ -228,6 +228,9 @@ impl<'a> Raw<'a> {
             if address::split(address).1.is_none() && !address.ends_with(']') {
                 bail!("{FORM}: the port is missing in postgres:HOST:PORT");
             }
+            if !address.is_empty() && address::split(address).1.is_none() {
+                bail!("{FORM}: the port is missing");
+            }
             return Ok(Self { hosts: address, ..Self::default() });
         };
         let (authority, tail) = url.split_at(url.find(['/', '?']).unwrap_or(url.len()));

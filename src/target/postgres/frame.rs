@@ -18,6 +18,8 @@ pub(super) struct Frame {
 pub(super) enum Passed {
     /// AuthenticationOk: we are in.
     LetIn,
+    /// AuthenticationSASLFinal: the password is right.
+    PasswordTaken,
     /// Any other.
     Other,
 }
@@ -44,10 +46,14 @@ impl Frame {
         if self.left > 0 {
             return Ok(None);
         }
-        let let_in = self.header.first() == Some(&b'R') && self.code == [0; 4];
+        let passed = match (self.header.first(), self.code.as_slice()) {
+            (Some(b'R'), [0, 0, 0, 0]) => Passed::LetIn,
+            (Some(b'R'), [0, 0, 0, 12]) => Passed::PasswordTaken,
+            _ => Passed::Other,
+        };
         self.header.clear();
         self.code.clear();
-        Ok(Some(if let_in { Passed::LetIn } else { Passed::Other }))
+        Ok(Some(passed))
     }
 }
 

@@ -115,6 +115,12 @@ impl AsyncRead for Session<'_> {
                 let peer = this.stream.peer();
                 this.trail.enter(Stage::Protocol, format_args!("{peer} accepted the login"));
             }
+            // PostgreSQL lets in with the same packet.
+            Ok(Some(Passed::PasswordTaken)) => {
+                let peer = this.stream.peer();
+                let awaited = format_args!("{peer} accepted the password, as a pooler does before it has a server");
+                this.trail.enter(Stage::Protocol, awaited);
+            }
             Ok(_) => {}
             Err(()) => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
         }

@@ -16,7 +16,6 @@ mod refusal;
 mod tests;
 mod wire;
 
-use std::cell::Cell;
 use std::fmt;
 
 use anyhow::{Result, bail};
@@ -47,8 +46,6 @@ pub struct Postgres {
     login: bool,
     password_file: Option<String>,
     query: Option<String>,
-    /// Whether it has been said that others may read the password file.
-    warned: Cell<bool>,
     shown: String,
 }
 
@@ -83,7 +80,7 @@ impl Postgres {
             || expectations.has("login")
             || query.is_some()
             || info.session != Session::Any;
-        Ok(Self { info, login, password_file, query, warned: Cell::new(false), shown: expectations.shown(&[]) })
+        Ok(Self { info, login, password_file, query, shown: expectations.shown(&[]) })
     }
 
     /// What the target's text holds that changes nothing, for a warning.

@@ -6,6 +6,7 @@
 pub(crate) mod dns;
 pub(crate) mod fake;
 pub(crate) mod pg;
+pub(crate) mod pgtools;
 pub(crate) mod pod;
 pub(crate) mod run;
 mod stream;

@@ -22,6 +22,7 @@ const NOBODY: u32 = 65534;
 pub(crate) struct Pg {
     pub(crate) addr: SocketAddr,
     folder: TempDir,
+    binaries: PathBuf,
     /// The words that put a program into a Pod's network, if it is not the host's.
     network: Vec<String>,
     server: Option<Child>,
@@ -40,22 +41,28 @@ impl Pg {
     /// which TCP asks for.
     #[track_caller]
     pub(crate) fn new() -> Self {
-        Self::make(free_port(), Vec::new())
+        Self::of(binaries())
+    }
+
+    /// The same with the programs of another major version.
+    #[track_caller]
+    pub(crate) fn of(binaries: PathBuf) -> Self {
+        Self::make(free_port(), binaries, Vec::new())
     }
 
     /// The same at an address in a Pod.
     #[track_caller]
     pub(crate) fn inside(pod: &Pod, addr: SocketAddr) -> Self {
-        Self::make(addr, pod.enter_network())
+        Self::make(addr, binaries(), pod.enter_network())
     }
 
     #[track_caller]
-    fn make(addr: SocketAddr, network: Vec<String>) -> Self {
+    fn make(addr: SocketAddr, binaries: PathBuf, network: Vec<String>) -> Self {
         let folder = tempfile::Builder::new()
             .permissions(fs::Permissions::from_mode(0o755))
             .tempdir()
             .expect("must be able to make a temporary folder");
-        let pg = Self { addr, folder, network, server: None };
+        let pg = Self { addr, folder, binaries, network, server: None };
         let password = pg.path("password");
         fs::write(&password, "secret").expect("the folder is ours");
         let data = pg.path("data");
@@ -165,7 +172,7 @@ impl Pg {
     }
 
     #[track_caller]
-    fn until(&self, what: &str, holds: impl Fn() -> bool) {
+    pub(crate) fn until(&self, what: &str, holds: impl Fn() -> bool) {
         let limit = Instant::now() + PATIENCE;
         while !holds() {
             assert!(Instant::now() < limit, "PostgreSQL was expected {what:?}; its log:\n{}", self.log());
@@ -208,6 +215,18 @@ impl Pg {
         assert!(status.is_ok_and(|status| status.success()), "PostgreSQL: {}", self.log());
     }
 
+    /// Stops the server at once, as a crash does, and leaves the recovery to the next start.
+    #[track_caller]
+    pub(crate) fn crash(&mut self) {
+        self.signal(Signal::QUIT);
+        self.server.take().expect("it was running").wait().expect("the server is our child");
+    }
+
+    /// The postmaster.
+    pub(crate) fn pid(&self) -> u32 {
+        self.server.as_ref().expect("the server was started").id()
+    }
+
     /// Signals the postmaster.
     #[track_caller]
     pub(crate) fn signal(&self, signal: Signal) {
@@ -241,7 +260,7 @@ impl Pg {
             // The last one ends the server when a test was killed and could not.
             words.extend(["setpriv".to_owned(), uid, gid, "--clear-groups".to_owned(), "--pdeathsig=KILL".to_owned()]);
         }
-        words.push(binaries().join(name).to_string_lossy().into_owned());
+        words.push(self.binaries.join(name).to_string_lossy().into_owned());
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]);
         command.env_clear().env("LC_ALL", "C").env("PATH", "/usr/bin:/bin").current_dir(self.folder.path());
@@ -267,7 +286,7 @@ impl Drop for Pg {
 
 /// Debian keeps them out of PATH, one folder for each major version.
 #[track_caller]
-fn binaries() -> PathBuf {
+pub(crate) fn binaries() -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = versions
         .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())

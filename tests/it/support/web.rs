@@ -47,6 +47,10 @@ impl Reply {
         Self { status, headers: Vec::new(), body: String::new() }
     }
 
+    pub(crate) fn body(status: u16, body: impl Into<String>) -> Self {
+        Self { status, headers: Vec::new(), body: body.into() }
+    }
+
     pub(crate) fn to(status: u16, location: impl Into<String>) -> Self {
         let headers = vec![("location", location.into())];
         Self { status, headers, body: String::new() }
@@ -185,6 +189,16 @@ impl Authority {
             .with_no_client_auth()
             .with_single_cert(vec![certificate.der().clone()], key)
             .expect("the key belongs to the certificate")
+    }
+
+    /// The same for a certificate that is odd in some way.
+    pub(crate) fn sign_with(&self, names: &[&str], odd: impl FnOnce(&mut CertificateParams)) -> (String, String) {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).expect("tests use valid names");
+        odd(&mut params);
+        let key = KeyPair::generate().expect("must be able to make a key");
+        let certificate = params.signed_by(&key, &self.issuer).expect("must be able to sign");
+        (certificate.pem(), key.serialize_pem())
     }
 
     fn issue(&self, names: &[&str]) -> (rcgen::Certificate, KeyPair) {
