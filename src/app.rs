@@ -58,7 +58,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, vars: impl IntoIterator<Ite
             Err(why) => refuse(start, Some(&cli), &env, &anyhow!(why)),
         };
     }
-    let plan = match Plan::new(&cli, &env) {
+    let mut plan = match Plan::new(&cli, &env) {
         Ok(plan) => plan,
         Err(error) => return refuse(start, Some(&cli), &env, &error),
     };
@@ -69,13 +69,15 @@ pub fn run(args: impl IntoIterator<Item = OsString>, vars: impl IntoIterator<Ite
         tracing::subscriber::with_default(Lines::new(plan.verbosity), warn);
         return Verdict::Ready;
     }
-    let ready_to_run = command(&plan.command, &env).and_then(|command| Ok((command, net(&plan, &env)?)));
+    let ready_to_run = command(&plan.command, &env).and_then(|command| Ok((command, net(&mut plan, &env)?)));
     let (command, net) = match ready_to_run {
         Ok(both) => both,
         Err(error) => return refuse(start, Some(&cli), &env, &error),
     };
     let report = Report::new(form(plan.format, plan.color, &env, start));
-    let verdict = tracing::subscriber::with_default(Lines::new(plan.verbosity), || wait(&plan, &net, &report, start));
+    let verdict = tracing::subscriber::with_default(Lines::new(plan.verbosity), || {
+        wait(&plan, &net, &report, start, is_live(&plan, &env))
+    });
     match (&verdict, command) {
         (Verdict::Ready, Some(mut command)) => {
             // Same pid, the arguments and the environment as found. std puts an ignored SIGPIPE back to its
@@ -89,7 +91,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, vars: impl IntoIterator<Ite
 }
 
 /// Waits and reports, the termination message included.
-fn wait(plan: &Plan, net: &Net, report: &Report, start: Instant) -> Verdict {
+fn wait(plan: &Plan, net: &Net, report: &Report, start: Instant, live: bool) -> Verdict {
     for warning in &plan.warnings {
         report.tell(&Event::Warning(warning));
     }
@@ -99,7 +101,7 @@ fn wait(plan: &Plan, net: &Net, report: &Report, start: Instant) -> Verdict {
     let board = Board::new(plan);
     let verdict = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
-            let verdict = runtime.block_on(race(plan, net, &board, report, start));
+            let verdict = runtime.block_on(race(plan, net, &board, report, start, live));
             // Attempts are dropped, not awaited.
             runtime.shutdown_background();
             verdict
@@ -113,7 +115,7 @@ fn wait(plan: &Plan, net: &Net, report: &Report, start: Instant) -> Verdict {
 }
 
 /// Every way in which a run can end.
-async fn race(plan: &Plan, net: &Net, board: &Board, report: &Report, start: Instant) -> Verdict {
+async fn race(plan: &Plan, net: &Net, board: &Board, report: &Report, start: Instant, live: bool) -> Verdict {
     let mut signals = match Signals::install() {
         Ok(signals) => signals,
         Err(error) => return Verdict::Refused(format!("cannot handle signals: {}", words(&error))),
@@ -127,13 +129,16 @@ async fn race(plan: &Plan, net: &Net, board: &Board, report: &Report, start: Ins
         }
         outcome
     };
-    let gate = Gate::new(plan, board, &tell, in_flight(), probe);
+    let gate = Gate::new(plan, board, &tell, in_flight(), probe).live(live);
     let verdict = tokio::select! {
         biased;
         signal = signals.arrived() => Verdict::Interrupted(signal),
         timeout = deadline(start, plan.timeout) => Verdict::TimedOut(timeout, None),
         verdict = gate.run() => verdict,
     };
+    if live {
+        report.tell(&Event::Live(&[]));
+    }
     if verdict != Verdict::Ready {
         return verdict;
     }
@@ -206,24 +211,45 @@ fn form(format: Format, color: Color, env: &Env, start: Instant) -> Form {
     }
 }
 
-/// Colour as asked for; by default on a terminal, unless NO_COLOR is set to anything (no-color.org).
+/// Colour as asked for; by default on a terminal, unless NO_COLOR is set to anything (no-color.org), and anywhere
+/// with CLICOLOR_FORCE (bixense.com/clicolors).
 fn is_colored(color: Color, env: &Env) -> bool {
     match color {
         Color::Always => true,
         Color::Never => false,
-        Color::Auto => env.get("NO_COLOR").is_none_or(OsStr::is_empty) && std::io::stderr().is_terminal(),
+        Color::Auto if env.get("NO_COLOR").is_some_and(|value| !value.is_empty()) => false,
+        Color::Auto if env.get("CLICOLOR_FORCE").is_some_and(|value| !value.is_empty() && value != "0") => true,
+        Color::Auto => std::io::stderr().is_terminal(),
     }
 }
 
-/// The network, with the CA file read and checked where one is given.
-fn net(plan: &Plan, env: &Env) -> Result<Net> {
+/// Whether a live view takes the heartbeats' place: on a terminal that can move its cursor, with somebody before it.
+fn is_live(plan: &Plan, env: &Env) -> bool {
+    let ci = env.get("CI").is_some_and(|value| !value.is_empty() && value != "false");
+    let dumb = env.get("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    let wanted = plan.format == Format::Text && plan.verbosity == Verbosity::Normal && !plan.once;
+    wanted && !ci && !dumb && std::io::stderr().is_terminal()
+}
+
+/// The network, with the CA file read and checked where one is given; what cannot be used of the roots that
+/// the environment names is a warning of the plan.
+#[cfg_attr(
+    not(feature = "tls"),
+    expect(clippy::needless_pass_by_ref_mut, reason = "only TLS has something to warn about")
+)]
+fn net(plan: &mut Plan, env: &Env) -> Result<Net> {
     // The kubelet gives every container of every Pod this one.
     let kubernetes = env.get("KUBERNETES_SERVICE_HOST").is_some();
     let named = || plan.ca_file.as_ref().map(|(from, path)| format!("{from} {}", path.display())).unwrap_or_default();
     let ca_file = plan.ca_file.as_ref().map(|(_, path)| read_ca_file(path).with_context(named)).transpose()?;
     #[cfg(feature = "tls")]
     {
-        let tls = crate::net::tls::Tls::new(ca_file.as_deref(), plan.insecure).with_context(named)?;
+        let mut tls = crate::net::tls::Tls::new(ca_file.as_deref(), plan.insecure).with_context(named)?;
+        if !plan.insecure && plan.targets.iter().any(|planned| planned.target.uses_tls()) {
+            let (roots, warnings) = crate::net::roots::inherited(env);
+            plan.warnings.extend(warnings);
+            tls = tls.and_roots(roots);
+        }
         Ok(Net::new(SystemFiles::default(), tls).kubernetes(kubernetes))
     }
     #[cfg(not(feature = "tls"))]

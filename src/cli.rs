@@ -15,7 +15,7 @@ use crate::target::expect::distance;
     version,
     about = ABOUT,
     long_about = None,
-    help_template = "{about}\n\nUsage: {usage}\n\n{options}\n\n{after-help}",
+    help_template = "{about}\n\nUsage: {usage}\n\n{options}{after-help}",
     args_override_self = true,
     disable_help_flag = true,
     disable_version_flag = true,
@@ -88,11 +88,11 @@ pub struct Cli {
     pub log_format: Option<OsString>,
 
     /// Print nothing but a failed run's verdict
-    #[arg(short, long)]
+    #[arg(short, long, overrides_with = "verbose")]
     pub quiet: bool,
 
     /// Print a line for each attempt
-    #[arg(short, long)]
+    #[arg(short, long, overrides_with = "quiet")]
     pub verbose: bool,
 
     /// auto, always or never [default: auto]
@@ -214,6 +214,7 @@ mod tests {
 
     #[test]
     fn options_stand_anywhere_and_the_last_one_wins() {
+        assert!(matches!(parse("-q tcp:a:1 -v"), Ok(Cli { quiet: false, verbose: true, .. })));
         let cli = parse("tcp:a:1 -t 5s dns:b --timeout=6s --parallel -- sh -c x --parallel -t").unwrap();
         assert_eq!(cli.timeout.unwrap(), "6s");
         assert_eq!(cli.targets, ["tcp:a:1", "dns:b"]);

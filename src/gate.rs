@@ -26,6 +26,9 @@ const TELLING: Duration = Duration::from_millis(500);
 const FIRST_BEAT: Duration = Duration::from_secs(10);
 const BEAT: Duration = Duration::from_secs(30);
 
+/// How often a live view is drawn anew.
+const TICK: Duration = Duration::from_millis(200);
+
 /// Where each target stands; outlives the attempts that write on it.
 #[derive(Default)]
 pub struct Board(RefCell<Vec<Row>>);
@@ -36,6 +39,7 @@ struct Row {
     last: Option<Reason>,
     running: Option<Rc<Trail>>,
     ready: bool,
+    in_a_row: u32,
     begun: Option<Instant>,
 }
 
@@ -43,7 +47,8 @@ impl Row {
     /// Why it is not ready, seen from now: the attempt under way, if it has hung for long enough to be
     /// the better witness, else the last one that ended.
     fn reason(&self) -> Option<Reason> {
-        let hangs = |trail: &&Rc<Trail>| self.last.is_none() || trail.started().elapsed() >= TELLING;
+        let hangs =
+            |trail: &&Rc<Trail>| (self.last.is_none() && self.in_a_row == 0) || trail.started().elapsed() >= TELLING;
         match self.running.as_ref().filter(hangs) {
             Some(trail) => Some(trail.cut_off()),
             None => self.last.clone(),
@@ -64,7 +69,9 @@ impl Board {
         let standing = |(planned, row): (&Planned, &Row)| Standing {
             target: planned.shown.clone(),
             attempts: row.attempts,
+            waited: row.begun.map(|begun| begun.elapsed()),
             ready: row.ready,
+            in_a_row: row.in_a_row,
             reason: if row.ready { None } else { row.reason() },
         };
         plan.targets.iter().zip(self.0.borrow().iter()).map(standing).collect()
@@ -86,6 +93,7 @@ pub struct Gate<'a, P> {
     report: &'a dyn Fn(Event<'_>),
     probe: P,
     in_flight: Semaphore,
+    live: bool,
 }
 
 /// A target that did not get ready: how that ends the run.
@@ -94,7 +102,14 @@ type Ended = Verdict;
 impl<'a, P: AsyncFn(&Planned, &Trail) -> Result<Ready, Reason>> Gate<'a, P> {
     /// A gate that has at most `in_flight` attempts under way at once.
     pub fn new(plan: &'a Plan, board: &'a Board, report: &'a dyn Fn(Event<'_>), in_flight: usize, probe: P) -> Self {
-        Self { plan, board, report, probe, in_flight: Semaphore::new(in_flight.max(1)) }
+        Self { plan, board, report, probe, in_flight: Semaphore::new(in_flight.max(1)), live: false }
+    }
+
+    /// The same with a live view in place of heartbeats.
+    #[must_use]
+    pub fn live(mut self, live: bool) -> Self {
+        self.live = live;
+        self
     }
 
     /// Sleeps the initial delay, then waits until every target is ready or the run has to end without.
@@ -185,12 +200,11 @@ impl<'a, P: AsyncFn(&Planned, &Trail) -> Result<Ready, Reason>> Gate<'a, P> {
     async fn attempts(&self, at: usize) {
         let planned = &self.plan.targets[at];
         let mut backoff = Backoff::new(planned.max_pause);
-        let mut in_a_row = 0;
         loop {
             let (outcome, trail) = self.attempt(at, planned.successes > 1).await;
+            let in_a_row = self.board.row(at).in_a_row;
             let pause = match &outcome {
                 Ok(ready) => {
-                    in_a_row += 1;
                     if in_a_row >= planned.successes {
                         self.ready(at, ready);
                         return;
@@ -198,7 +212,6 @@ impl<'a, P: AsyncFn(&Planned, &Trail) -> Result<Ready, Reason>> Gate<'a, P> {
                     backoff.between_successes()
                 }
                 Err(reason) => {
-                    in_a_row = 0;
                     // Without randomness (no getrandom, which no Linux since 3.17 lacks) the pause is the longest.
                     jitter(backoff.base(reason), getrandom::u64().unwrap_or(u64::MAX))
                 }
@@ -232,7 +245,8 @@ impl<'a, P: AsyncFn(&Planned, &Trail) -> Result<Ready, Reason>> Gate<'a, P> {
         };
         self.board.update(at, |row| {
             row.running = None;
-            row.last = outcome.as_ref().err().cloned().or(row.last.take());
+            row.last = outcome.as_ref().err().cloned();
+            row.in_a_row = if outcome.is_ok() { row.in_a_row + 1 } else { 0 };
         });
         (outcome, trail)
     }
@@ -248,6 +262,12 @@ impl<'a, P: AsyncFn(&Planned, &Trail) -> Result<Ready, Reason>> Gate<'a, P> {
 
     /// Says, every now and then, what is still waited for.
     async fn heartbeat(&self) {
+        if self.live {
+            loop {
+                (self.report)(Event::Live(&self.board.standings(self.plan)));
+                time::sleep(TICK).await;
+            }
+        }
         time::sleep(FIRST_BEAT).await;
         loop {
             for (planned, row) in self.plan.targets.iter().zip(self.board.0.borrow().iter()) {

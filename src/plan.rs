@@ -241,9 +241,8 @@ impl Plan {
         let quiet = options.switch("quiet", cli.quiet)?;
         let verbose = options.switch("verbose", cli.verbose)?;
         let verbosity = match (cli.quiet, cli.verbose) {
-            // What argv says wins over the twins; of two that contradict each other, the quieter is refused.
-            (true, true) => bail!("--quiet and --verbose contradict each other: give one of them"),
-            (true, false) => Verbosity::Quiet,
+            // What argv says wins over the twins; there, the later of two has overridden the earlier.
+            (true, _) => Verbosity::Quiet,
             (false, true) => Verbosity::Verbose,
             (false, false) if quiet && verbose => {
                 bail!("WAITGATE_QUIET and WAITGATE_VERBOSE contradict each other: set one of them")
@@ -433,7 +432,9 @@ mod tests {
         );
         assert!(refused(&[("WAITGATE_PARALLEL", "yes")], &["tcp:a:1"]).contains("true, false, 1 or 0"));
         assert!(refused(&[], &["--initial-delay=5s", "-t5s", "tcp:a:1"]).contains("leaves no time"));
-        assert!(refused(&[], &["-q", "-v", "tcp:a:1"]).contains("contradict"));
+        let both = [("WAITGATE_QUIET", "1"), ("WAITGATE_VERBOSE", "1")];
+        assert!(refused(&both, &["tcp:a:1"]).contains("contradict"));
+        assert_eq!(plan_in(&both, &["tcp:a:1", "-q", "-v"]).unwrap().verbosity, Verbosity::Verbose);
         assert!(refused(&[], &["--max-pause=0", "tcp:a:1"]).contains("zero"));
         assert!(refused(&[], &["--timeout=$(T)", "tcp:a:1"]).contains("$(T) is not set"));
         assert!(refused(&[], &["env:URL"]).contains("URL is not set"));

@@ -39,8 +39,12 @@ pub struct Standing {
     pub target: String,
     /// Attempts begun.
     pub attempts: u32,
+    /// Since its first attempt.
+    pub waited: Option<Duration>,
     /// Whether it is ready.
     pub ready: bool,
+    /// Ready answers in a row so far, where it takes more than that.
+    pub in_a_row: u32,
     /// Why it is not, if it was tried and is not.
     pub reason: Option<Reason>,
 }

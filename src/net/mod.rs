@@ -6,6 +6,8 @@ pub mod dns;
 pub mod hosts;
 pub mod lookup;
 pub mod message;
+#[cfg(feature = "tls")]
+pub mod roots;
 #[cfg(test)]
 mod scripted;
 pub mod search;

@@ -36,23 +36,23 @@ impl Drop for Server {
     }
 }
 
-/// One question and its answers, each behind its length.
-fn serve_stream(stream: &mut TcpStream, log: &Mutex<Vec<Asked>>, script: &Script) -> std::io::Result<()> {
+/// Questions and their answers, each behind its length, until the client has had enough.
+fn serve_stream(mut stream: TcpStream, log: &Mutex<Vec<Asked>>, script: &Script) -> std::io::Result<()> {
+    stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    let mut length = [0; 2];
-    stream.read_exact(&mut length)?;
-    let mut packet = vec![0; usize::from(u16::from_be_bytes(length))];
-    stream.read_exact(&mut packet)?;
-    let question = Asked::read(&packet, true);
-    log.lock().unwrap().push(question.clone());
-    for packet in script(&question) {
-        let length = u16::try_from(packet.len()).unwrap();
-        stream.write_all(&length.to_be_bytes())?;
-        stream.write_all(&packet)?;
+    loop {
+        let mut length = [0; 2];
+        stream.read_exact(&mut length)?;
+        let mut packet = vec![0; usize::from(u16::from_be_bytes(length))];
+        stream.read_exact(&mut packet)?;
+        let question = Asked::read(&packet, true);
+        log.lock().unwrap().push(question.clone());
+        for packet in script(&question) {
+            // In one piece: the first byte alone would be a packet of its own.
+            let length = u16::try_from(packet.len()).unwrap().to_be_bytes();
+            stream.write_all(&[&length[..], &packet].concat())?;
+        }
     }
-    // The client closes first, or a second passes: what is still to be read must not become a reset.
-    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-    stream.read_exact(&mut length)
 }
 
 impl Server {
@@ -101,13 +101,12 @@ impl Server {
         tcp.set_nonblocking(true).unwrap();
         thread::spawn(move || {
             while !end.load(Ordering::Relaxed) {
-                let Ok((mut stream, _)) = tcp.accept() else {
+                if let Ok((stream, _)) = tcp.accept() {
+                    let (log, script) = (Arc::clone(&log), Arc::clone(&script));
+                    thread::spawn(move || serve_stream(stream, &log, &*script));
+                } else {
                     thread::sleep(Duration::from_millis(5));
-                    continue;
-                };
-                stream.set_nonblocking(false).unwrap();
-                let _ = serve_stream(&mut stream, &log, &*script);
-                // Closed on the spot; a client that waits for more sees the end.
+                }
             }
         });
         Self { address, asked, over }

@@ -86,6 +86,13 @@ impl Tls {
         Ok(Self { insecure, more_roots, config: OnceCell::new() })
     }
 
+    /// Trusts these too.
+    #[must_use]
+    pub fn and_roots(mut self, more: Vec<CertificateDer<'static>>) -> Self {
+        self.more_roots.extend(more);
+        self
+    }
+
     /// The configuration of every client that wants nothing of its own, made by the first that asks.
     #[must_use]
     pub fn config(&self) -> Arc<ClientConfig> {

@@ -92,6 +92,8 @@ impl Json {
                     set("note", clipped(note));
                 }
             }
+            // A machine has no screen.
+            Event::Live(_) => {}
             Event::Settle(pause) => {
                 set("event", json!("settle"));
                 set("pause", seconds(*pause));
@@ -148,6 +150,12 @@ fn standing(standing: &Standing) -> Value {
     };
     set("state", json!(state));
     set("attempt", json!(standing.attempts));
+    if let Some(waited) = standing.waited {
+        set("waited", seconds(waited));
+    }
+    if !standing.ready && standing.in_a_row > 0 {
+        set("in_a_row", json!(standing.in_a_row));
+    }
     if let Some(reason) = &standing.reason {
         explain(reason, &mut set);
     }
@@ -198,6 +206,8 @@ mod tests {
             .map(|n| Standing {
                 target: format!("tcp:host{n}:80"),
                 attempts: 7,
+                waited: None,
+                in_a_row: 0,
                 ready: n < 90,
                 reason: (n >= 90).then(|| {
                     Reason::new(Code::ConnectRefused, "refused by 10.0.0.1:80".repeat(9)).hint(Hint::NoReadyPod)

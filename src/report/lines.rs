@@ -2,6 +2,7 @@
 //! when that write will not block. A pipe that nobody reads must not keep a Pod from starting or from ending.
 
 use std::fmt::{self, Write as _};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -15,6 +16,9 @@ use crate::plan::Verbosity;
 /// The tracing target of our lines. Other crates' events (reqwest's, rustls's) are never printed.
 pub const OURS: &str = "waitgate";
 
+/// The tracing target of a live view: rows that the next one, or the next line, takes the place of.
+pub const LIVE: &str = "waitgate::live";
+
 /// A pipe takes up to this many bytes in one piece once poll says that it is writable (pipe(7): PIPE_BUF).
 const LONGEST: usize = 4096;
 
@@ -23,6 +27,16 @@ pub struct Lines {
     level: Level,
     /// Lines that could not be written; said with the next one that can.
     lost: AtomicU64,
+    /// The live view as it stands on the screen.
+    view: Mutex<View>,
+}
+
+#[derive(Default)]
+struct View {
+    /// Its rows, not cut to any width.
+    rows: String,
+    /// How wide the rows were drawn.
+    drawn: Vec<usize>,
 }
 
 impl Lines {
@@ -34,33 +48,80 @@ impl Lines {
             Verbosity::Normal => Level::INFO,
             Verbosity::Verbose => Level::DEBUG,
         };
-        Self { level, lost: AtomicU64::new(0) }
+        Self { level, lost: AtomicU64::new(0), view: Mutex::default() }
     }
 
     /// Writes `text` as one line, if stderr takes it now; else it is counted and not awaited.
     pub fn print(&self, text: &str) {
         let lost = self.lost.load(Ordering::Relaxed);
-        let mut line = String::with_capacity(text.len() + 64);
+        let Ok(mut view) = self.view.lock() else { return };
+        let mut line = view.erase();
         if lost > 0 {
             let _ = write!(line, "(lines lost while stderr was full: {lost})  ");
         }
         line.push_str(text);
         line.truncate(line.floor_char_boundary(LONGEST - 1));
         line.push('\n');
+        // The view goes below the line again, if there is room in this write.
+        let rows = view.draw(LONGEST.saturating_sub(line.len()));
+        line.push_str(&rows);
         let lost = if write_now(line.as_bytes()) { 0 } else { lost + 1 };
         self.lost.store(lost, Ordering::Relaxed);
     }
+
+    /// Puts `rows` in the place of the live view; no rows take it away.
+    fn show(&self, rows: String) {
+        let Ok(mut view) = self.view.lock() else { return };
+        let mut text = view.erase();
+        view.rows = rows;
+        let rows = view.draw(LONGEST.saturating_sub(text.len()));
+        text.push_str(&rows);
+        if !text.is_empty() {
+            write_now(text.as_bytes());
+        }
+    }
+}
+
+impl View {
+    /// What takes the drawn rows off the screen. A terminal that became narrower has wrapped them.
+    fn erase(&mut self) -> String {
+        let width = width();
+        let lines: usize = self.drawn.drain(..).map(|row| row.div_ceil(width).max(1)).sum();
+        if lines == 0 { String::new() } else { format!("\r\x1b[{lines}A\x1b[J") }
+    }
+
+    /// The rows, each cut to the terminal's width, or nothing where they do not fit into `room` bytes.
+    fn draw(&mut self, room: usize) -> String {
+        let width = width();
+        let mut text = String::new();
+        for row in self.rows.lines() {
+            let cut: String = row.chars().take(width.saturating_sub(1)).collect();
+            if text.len() + cut.len() + 1 > room {
+                break;
+            }
+            self.drawn.push(cut.chars().count());
+            text.push_str(&cut);
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// The terminal's width, in columns.
+fn width() -> usize {
+    let columns = rustix::termios::tcgetwinsize(stderr()).map_or(0, |size| size.ws_col);
+    if columns == 0 { 80 } else { columns.into() }
 }
 
 impl Subscriber for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == OURS && *metadata.level() <= self.level
+        [OURS, LIVE].contains(&metadata.target()) && *metadata.level() <= self.level
     }
 
     fn event(&self, event: &Event<'_>) {
         let mut message = Message(String::new());
         event.record(&mut message);
-        self.print(&message.0);
+        if event.metadata().target() == LIVE { self.show(message.0) } else { self.print(&message.0) }
     }
 
     // Spans are of no use to a program that does one thing.

@@ -71,6 +71,8 @@ pub enum Event<'a> {
         /// What is worth saying about it.
         ready: &'a Ready,
     },
+    /// Where the targets stand, several times a second: for a terminal.
+    Live(&'a [Standing]),
     /// All is ready; a random part of --settle is slept.
     Settle(Duration),
     /// The run has ended.
@@ -143,6 +145,7 @@ impl Report {
         };
         let line = || self.form.line(event, news);
         match event {
+            Event::Live(_) => tracing::info!(target: lines::LIVE, "{}", line()),
             Event::Warning(_) => tracing::warn!(target: lines::OURS, "{}", line()),
             Event::Verdict { verdict: Verdict::Ready, .. } => tracing::info!(target: lines::OURS, "{}", line()),
             Event::Verdict { .. } => tracing::error!(target: lines::OURS, "{}", line()),

@@ -53,6 +53,8 @@ mod tests {
             .map(|n| Standing {
                 target: format!("tcp:ü{n}.example:80"),
                 attempts: 9,
+                waited: None,
+                in_a_row: 0,
                 ready: false,
                 reason: Some(Reason::new(Code::ConnectRefused, "refused by 10.0.0.1:80 ä")),
             })

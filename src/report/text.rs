@@ -14,6 +14,9 @@ use crate::verdict::{Standing, Verdict};
 /// How many missing targets the last line gives a reason for.
 const EXPLAINED: usize = 8;
 
+/// How many targets the live view shows.
+const LIVE: usize = 8;
+
 /// Makes lines; times count from the process's start.
 pub struct Text {
     start: Instant,
@@ -88,9 +91,30 @@ impl Text {
                     count(*attempts as usize, "attempt")
                 )
             }
+            Event::Live(standings) => self.live(standings),
             Event::Settle(pause) => format!("{at}  all is ready; settling for {}", short(*pause)),
             Event::Verdict { verdict, standings } => format!("waitgate: {}", self.verdict(verdict, standings, &at)),
         }
+    }
+
+    /// A line for each target that is not ready; what does not fit on the screen is counted.
+    fn live(&self, standings: &[Standing]) -> String {
+        let missing: Vec<&Standing> = standings.iter().filter(|standing| !standing.ready).collect();
+        let mut rows = Vec::new();
+        for standing in missing.iter().take(LIVE) {
+            let row = match standing.waited {
+                None => format!("{}  not tried yet", standing.target),
+                Some(waited) => {
+                    let attempts = count(standing.attempts as usize, "attempt");
+                    format!("{}  {}, {attempts}: {}", standing.target, short(waited), why(standing))
+                }
+            };
+            rows.push(row);
+        }
+        if missing.len() > LIVE {
+            rows.push(format!("and {} more", missing.len() - LIVE));
+        }
+        rows.join("\n")
     }
 
     fn verdict(&self, verdict: &Verdict, standings: &[Standing], at: &str) -> String {
@@ -125,6 +149,17 @@ pub fn headline(verdict: &Verdict, at: &str) -> String {
     }
 }
 
+/// Why a target that was tried is not ready.
+fn why(standing: &Standing) -> Cow<'static, str> {
+    match &standing.reason {
+        Some(reason) => sentence(reason).into(),
+        None if standing.in_a_row > 0 => {
+            format!("ready {} in a row, and more are wanted", count(standing.in_a_row as usize, "time")).into()
+        }
+        None => "no attempt has ended".into(),
+    }
+}
+
 /// What is missing and why, then what was never tried.
 #[must_use]
 pub fn missing(standings: &[Standing]) -> String {
@@ -135,8 +170,8 @@ pub fn missing(standings: &[Standing]) -> String {
     }
     let tried: Vec<&Standing> = standings.iter().filter(|standing| !standing.ready && standing.attempts > 0).collect();
     for standing in tried.iter().take(EXPLAINED) {
-        let why = standing.reason.as_ref().map_or("no attempt has ended".into(), sentence);
-        parts.push(format!("{} ({}) {why}", standing.target, count(standing.attempts as usize, "attempt")));
+        let attempts = count(standing.attempts as usize, "attempt");
+        parts.push(format!("{} ({attempts}) {}", standing.target, why(standing)));
     }
     if tried.len() > EXPLAINED {
         let names: Vec<&str> = tried[EXPLAINED..].iter().map(|standing| standing.target.as_str()).collect();
@@ -161,7 +196,8 @@ mod tests {
     use std::time::Duration;
 
     fn standing(target: &str, attempts: u32, reason: Option<Reason>) -> Standing {
-        Standing { target: target.into(), attempts, ready: attempts > 0 && reason.is_none(), reason }
+        let ready = attempts > 0 && reason.is_none();
+        Standing { target: target.into(), attempts, waited: None, ready, in_a_row: 0, reason }
     }
 
     #[tokio::test(start_paused = true)]

@@ -288,10 +288,12 @@ fn is(record: &RData, value: &str) -> bool {
     }
 }
 
-/// Up to four records in a row, the rest counted.
+/// Up to four records in a row, the rest counted; in an order of their own, since servers turn theirs.
 fn listed(records: &[RData]) -> String {
     const SHOWN: usize = 4;
-    let mut list: Vec<String> = records.iter().take(SHOWN).map(shown).collect();
+    let mut sorted: Vec<&RData> = records.iter().collect();
+    sorted.sort_by_key(|record| (u16::from(record.record_type()), *record));
+    let mut list: Vec<String> = sorted.into_iter().take(SHOWN).map(shown).collect();
     if records.len() > SHOWN {
         list.push(format!("{} more", records.len() - SHOWN));
     }

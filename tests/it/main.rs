@@ -24,6 +24,8 @@ mod command;
 mod gate;
 /// Servers that hang, in every stage.
 mod hang;
+/// `--log-format=json`, and its schema.
+mod json;
 /// What is never asked of libc.
 mod libc;
 /// Declared order, `--parallel`, one deadline, `--once`, delays, pauses.
@@ -46,6 +48,7 @@ mod http;
 /// `https:`.
 #[cfg(all(feature = "http", feature = "tls"))]
 mod https;
+<<<<<<< HEAD
 /// `postgres:` through PgBouncer.
 #[cfg(feature = "postgres")]
 mod pg_bouncer;
@@ -64,6 +67,11 @@ mod pg_secrets;
 /// Certificates, the server's and the client's.
 #[cfg(all(feature = "postgres", feature = "tls"))]
 mod pg_tls;
+=======
+/// Names, against glibc and independent servers.
+#[cfg(feature = "dns")]
+mod names;
+>>>>>>> main
 /// `postgres:`.
 #[cfg(feature = "postgres")]
 mod postgres;

@@ -8,7 +8,7 @@ use reqwest::{StatusCode, Url};
 
 use super::body::Body;
 use super::instead;
-use super::send::Answer;
+use super::send::{Answer, Outgoing};
 use crate::reason::{Class, Code, Hint, Reason};
 use crate::target::expect::Expectations;
 use crate::trail::Trail;
@@ -46,10 +46,13 @@ impl Check {
         Ok(Self { statuses, follow, body })
     }
 
-    /// Judges the answer of `url`.
-    pub(super) async fn judge(&self, answer: Answer, url: &Url, trail: &Trail) -> Result<Step, Reason> {
+    /// Judges the answer to `request`.
+    pub(super) async fn judge(&self, answer: Answer, request: &Outgoing, trail: &Trail) -> Result<Step, Reason> {
+        let url = request.url();
         let status = answer.response.status();
-        let said = format!("{} from {}", named(status), answer.address);
+        // A proxy answers itself where it does not reach the server, and nothing tells its answers apart.
+        let proxied = if request.is_proxied() { ", a proxy" } else { "" };
+        let said = format!("{} from {}{proxied}", named(status), answer.address);
         if is_redirect(status) && self.statuses.as_ref().is_none_or(|expected| !expected.list_redirects()) {
             return self.redirect(&answer, url, &said);
         }
@@ -105,7 +108,7 @@ async fn unexpected(answer: Answer, url: &Url, said: String, trail: &Trail) -> R
     let status = answer.response.status();
     let address = answer.address;
     let reason = match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
             Reason::new(Code::ExpectStatus, said).class(Class::Credentials).hint(Hint::Credentials)
         }
         // Web servers answer plain HTTP on their TLS port with a 400 that says so.

@@ -10,13 +10,20 @@ use super::instead::{self, Protocol};
 use crate::net::connect;
 #[cfg(feature = "tls")]
 use crate::net::tls;
-use crate::reason::{Code, Hint, Reason};
+use crate::reason::{Class, Code, Hint, Reason};
 use crate::trail::Trail;
 
-/// No connection came about.
-pub(super) fn connecting(error: &reqwest::Error, address: SocketAddr) -> Reason {
+/// No connection came about; `tunnel` says that one through a proxy was asked for.
+pub(super) fn connecting(error: &reqwest::Error, address: SocketAddr, tunnel: bool) -> Reason {
     match find_io(error) {
         Some(error) => connect::failure(address, error),
+        // hyper-util's type for it cannot be named.
+        None if tunnel => {
+            let reason = Reason::new(Code::ProtocolError, format!("the proxy {address} does not open a tunnel"));
+            let wants_login = chain(error).any(|error| error.to_string().contains("authorization required"));
+            let class = if wants_login { Class::Credentials } else { reason.cost() };
+            reason.class(class).hint(wants_login.then_some(Hint::Credentials)).key("tunnel")
+        }
         None => Reason::new(Code::LocalSocket, format!("cannot connect to {address}")),
     }
 }

@@ -5,6 +5,7 @@ mod check;
 mod failure;
 mod instead;
 mod json;
+mod proxy;
 mod request;
 mod send;
 mod session;
@@ -25,6 +26,7 @@ use crate::net::{Net, connect};
 use crate::reason::{Code, Reason};
 use crate::trail::Trail;
 use check::{Check, Step};
+use proxy::Proxy;
 use request::Request;
 use send::Outgoing;
 use url::Location;
@@ -39,6 +41,7 @@ pub const EXPECTATIONS: &[Spec] = &[
     Spec::value("match", "REGEX"),
     Spec::value("json", "/POINTER=VALUE").repeatable(),
     Spec::flag("follow"),
+    Spec::flag("proxy"),
     Spec::value("ca", "FILE"),
     Spec::value("cert", "FILE"),
     Spec::value("key", "FILE"),
@@ -72,7 +75,13 @@ impl Http {
         let Location { host, url, login, shown } = Location::parse(parts)?;
         let gone = gone::is_given(&parts.expectations, EXPECTATIONS)?;
         let check = Check::parse(&parts.expectations)?;
-        let request = Request::parse(parts.kind, url, login, &parts.expectations)?;
+        let mut request = Request::parse(parts.kind, url, login, &parts.expectations)?;
+        if parts.expectations.has("proxy") {
+            if parts.expectations.has("servername") {
+                bail!("#proxy: a proxy is asked for the name that #servername changes: give one of them");
+            }
+            request.via(Proxy::of(parts.given.env, parts.kind, &host, request.port())?);
+        }
         let shown = format!("{shown}{}", parts.expectations.shown(SECRET));
         Ok(Self { host, request, check, gone, shown })
     }
@@ -83,7 +92,8 @@ impl Http {
             return gone::probe(net, &self.host, self.request.port(), trail).await;
         }
         let request = self.request.read(net)?;
-        let addresses = connect::resolve(net, &self.host, self.request.port(), trail).await?;
+        let (host, port) = request.place(&self.host);
+        let addresses = connect::resolve(net, host, port, trail).await?;
         self.ask(request, net, addresses, trail).await
     }
 
@@ -98,7 +108,7 @@ impl Http {
         let mut followed = 0;
         loop {
             let answer = request.send(net, &host, &addresses, trail).await?;
-            let (url, status) = match self.check.judge(answer, request.url(), trail).await? {
+            let (url, status) = match self.check.judge(answer, &request, trail).await? {
                 Step::Ready(note) if followed == 0 => return Ok(Ready::noted(note)),
                 Step::Ready(note) => return Ok(Ready::noted(format!("{note} after {}", redirects(followed)))),
                 Step::Follow(url, status) => (url, status),
@@ -110,6 +120,9 @@ impl Http {
             followed += 1;
             let elsewhere = url.host_str() != request.url().host_str();
             request.redirect(url, status);
+            if request.is_proxied() {
+                continue;
+            }
             if elsewhere {
                 host = Host::parse(request.url().host_str().unwrap_or_default()).map_err(|_| {
                     let text = format!("{host} redirects to a host whose name cannot be looked up");

@@ -10,6 +10,7 @@ use reqwest::header::{
 };
 use reqwest::{Method, Url};
 
+use super::proxy::Proxy;
 use super::send::{self, Outgoing};
 use super::session::Wanted;
 use super::url::Login;
@@ -30,6 +31,7 @@ pub(super) struct Request {
     headers: Vec<(HeaderName, Source<HeaderValue>)>,
     data: Option<Source<Bytes>>,
     session: Wanted,
+    proxy: Option<Proxy>,
 }
 
 /// Where a header's value or the data comes from.
@@ -66,7 +68,7 @@ impl Request {
             None => Method::GET,
         };
         let session = Wanted::parse(kind, expectations)?;
-        Ok(Self { url, login, method, headers, data, session })
+        Ok(Self { url, login, method, headers, data, session, proxy: None })
     }
 
     pub(super) fn url(&self) -> &Url {
@@ -75,6 +77,11 @@ impl Request {
 
     pub(super) fn port(&self) -> u16 {
         send::port(&self.url)
+    }
+
+    /// Goes through `proxy`, where there is one.
+    pub(super) fn via(&mut self, proxy: Option<Proxy>) {
+        self.proxy = proxy;
     }
 
     pub(super) fn is_insecure(&self) -> bool {
@@ -117,6 +124,7 @@ impl Request {
             headers,
             data,
             session: self.session.read(net)?,
+            proxy: self.proxy.clone(),
         })
     }
 }

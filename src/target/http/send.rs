@@ -19,6 +19,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::failure;
+use super::proxy::Proxy;
 use super::session;
 use super::url::Login;
 use crate::net::Net;
@@ -38,6 +39,7 @@ pub(super) struct Outgoing {
     pub(super) headers: HeaderMap,
     pub(super) data: Option<Bytes>,
     pub(super) session: session::Config,
+    pub(super) proxy: Option<Proxy>,
 }
 
 /// What came back: the head, and the body as long as nobody asks for it still on its way.
@@ -53,6 +55,15 @@ impl Outgoing {
 
     pub(super) fn port(&self) -> u16 {
         port(&self.url)
+    }
+
+    /// Whom to connect to: the proxy, or `host`, which the URL names.
+    pub(super) fn place<'a>(&'a self, host: &'a Host) -> (&'a Host, u16) {
+        self.proxy.as_ref().map_or((host, self.port()), |proxy| (&proxy.host, proxy.port))
+    }
+
+    pub(super) fn is_proxied(&self) -> bool {
+        self.proxy.is_some()
     }
 
     /// Asks at `url` next, because `status` said so; what is meant for one host is not sent to another.
@@ -87,7 +98,8 @@ impl Outgoing {
         // The race is about connections only. Whoever comes first is polled alone from there on, so the
         // request goes out once, whatever the number of addresses: a POST is not ours to repeat.
         let first = race(addresses, trail, async |address| self.connect(net, address, &shaking, trail).await).await;
-        let InFlight { mut sending, address } = first.map_err(|failed| connect::explain(net, host, &failed))?;
+        let InFlight { mut sending, address } =
+            first.map_err(|failed| connect::explain(net, self.place(host).0, &failed))?;
         trail.accept();
         trail.enter(Stage::Protocol, format_args!("{address} accepted the connection and the request"));
         sending.as_mut().await;
@@ -109,6 +121,7 @@ impl Outgoing {
         let progress = Arc::new(Progress::default());
         let client = self.client(net, address, &progress)?;
         let mut sending: Pin<Box<MaybeDone<Sending>>> = Box::pin(maybe_done(self.execute(client)));
+        let tunnel = self.is_proxied() && self.url.scheme() == "https";
         let bound = trail.connect_timeout();
         let mut late = pin!(time::sleep(bound));
         let in_time = poll_fn(|cx| {
@@ -126,8 +139,11 @@ impl Outgoing {
             if done || progress.stands.load(Ordering::Relaxed) {
                 return Poll::Ready(true);
             }
-            // The bound is on connecting; a handshake has the attempt's.
-            if progress.tls.load(Ordering::Relaxed) { Poll::Pending } else { late.as_mut().poll(cx).map(|()| false) }
+            // The bound is on connecting; a handshake has the attempt's. When a proxy accepted cannot be seen.
+            if tunnel || progress.tls.load(Ordering::Relaxed) {
+                return Poll::Pending;
+            }
+            late.as_mut().poll(cx).map(|()| false)
         })
         .await;
         if !in_time {
@@ -143,7 +159,7 @@ impl Outgoing {
         if progress.tls.load(Ordering::Relaxed) {
             return Err(failure::handshaking(&error, &self.wire_url(), address, trail).await);
         }
-        Err(failure::connecting(&error, address))
+        Err(failure::connecting(&error, address, tunnel))
     }
 
     fn execute(&self, client: Client) -> Sending {
@@ -172,7 +188,16 @@ impl Outgoing {
         url
     }
 
-    /// A client for one address and one attempt: no pool, no proxy, no redirects, no resolver of its own.
+    /// The name that reqwest looks up: the proxy's, or the URL's.
+    fn name(&self) -> String {
+        match &self.proxy {
+            Some(proxy) => proxy.host.to_string(),
+            None => self.wire_url().host_str().unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// A client for one address and one attempt: no pool, no proxy unless asked for, no redirects, no resolver of
+    /// its own.
     fn client(&self, net: &Net, address: SocketAddr, progress: &Arc<Progress>) -> Result<Client, Reason> {
         let builder = Client::builder()
             .no_proxy()
@@ -183,7 +208,14 @@ impl Outgoing {
             .http1_max_headers(HEADERS)
             .pool_max_idle_per_host(0)
             .connector_layer(Watch(Arc::clone(progress)))
-            .resolve_to_addrs(self.wire_url().host_str().unwrap_or_default(), &[address]);
+            .resolve_to_addrs(&self.name(), &[address]);
+        let builder = match &self.proxy {
+            None => builder,
+            Some(proxy) => match reqwest::Proxy::all(proxy.url.expose()) {
+                Ok(proxy) => builder.proxy(proxy),
+                Err(_) => return Err(Reason::new(Code::LocalSocket, "the proxy's URL cannot be used")),
+            },
+        };
         #[cfg(feature = "tls")]
         let builder = builder.tls_backend_preconfigured(self.session.client(net, &self.url, progress));
         #[cfg(not(feature = "tls"))]

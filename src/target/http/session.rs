@@ -189,6 +189,7 @@ pub(super) struct Config;
 
 #[cfg(not(feature = "tls"))]
 impl Wanted {
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with TLS")]
     pub(super) fn read(&self, _: &crate::net::Net) -> Result<Config, crate::reason::Reason> {
         Ok(Config)
     }
@@ -196,9 +197,11 @@ impl Wanted {
 
 #[cfg(not(feature = "tls"))]
 impl Config {
+    #[expect(clippy::unused_self, reason = "as with TLS")]
     pub(super) fn name(&self) -> Option<&str> {
         None
     }
 
+    #[expect(clippy::unused_self, reason = "as with TLS")]
     pub(super) fn forget_name(&mut self) {}
 }

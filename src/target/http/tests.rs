@@ -254,6 +254,7 @@ fn what_is_refused_says_the_form_and_no_secret() {
         ("https://host/#key=/x", "its certificate is missing"),
         ("https://host/#servername=10.0.0.1", "found an address"),
         ("https://host/#ca=/x#insecure", "give one of them"),
+        ("https://host/#proxy#servername=x", "give one of them"),
         ("http://host/#statsu=200", "did you mean #status?"),
         ("http://u:p#hunter2@host/", "%23"),
     ] {
@@ -427,7 +428,11 @@ async fn a_silent_server_is_named_and_where_it_hung() {
     assert!(trail.accepted());
     let reason = trail.cut_off();
     assert_eq!(reason.code(), Code::ProtocolTimeout);
-    assert!(reason.text().starts_with(&format!("{address} accepted the connection and the request, and then nothing")));
+    assert!(
+        reason
+            .text()
+            .starts_with(&format!("{address} accepted the connection and the request, and no complete answer came"))
+    );
 }
 
 #[tokio::test]
@@ -670,6 +675,42 @@ async fn files_are_read_anew_each_attempt() {
 }
 
 #[tokio::test]
+async fn proxies_are_used_where_asked_for_and_only_there() {
+    let proxy = Server::start(|seen| match seen.head.split(' ').nth(1) {
+        Some("http://nowhere.invalid/x") => ok("200 OK"),
+        Some("nowhere.invalid:443") => "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n".into(),
+        _ => ok("502 Bad Gateway"),
+    });
+    let direct = Server::always(&ok("200 OK"));
+    let at = proxy.address.to_string();
+    let env: Env = [
+        ("HTTP_PROXY", format!("http://u:hunter2@{at}")),
+        ("https_proxy", at),
+        ("NO_PROXY", "direct,127.0.0.0/8".into()),
+    ]
+    .into_iter()
+    .collect();
+    let (net, trail) = (net(), trail());
+    let http = |text: &str| parse_with(text, &env).unwrap();
+    let ready = http("http://nowhere.invalid/x#proxy").probe(&net, &trail).await.unwrap();
+    assert_eq!(ready.note.unwrap(), format!("200 OK from {}, a proxy", proxy.address));
+    assert_eq!(proxy.seen()[0].header("proxy-authorization"), ["Basic dTpodW50ZXIy"]);
+    assert_eq!(proxy.seen()[0].header("host"), ["nowhere.invalid"]);
+    let reason = http("http://other.invalid/#proxy").probe(&net, &trail).await.unwrap_err();
+    assert_eq!(reason.text(), format!("502 Bad Gateway from {}, a proxy", proxy.address));
+    http(&direct.url("/")).probe(&net, &trail).await.unwrap();
+    http(&direct.url("/#proxy")).probe(&net, &trail).await.unwrap();
+    assert_eq!((proxy.seen().len(), direct.seen().len()), (2, 2));
+    #[cfg(feature = "tls")]
+    {
+        let reason = http("https://nowhere.invalid/#proxy").probe(&net, &trail).await.unwrap_err();
+        assert_eq!((reason.code(), reason.cost()), (Code::ProtocolError, Class::Credentials), "{}", reason.text());
+        assert!(proxy.seen()[2].head.starts_with("CONNECT nowhere.invalid:443"));
+    }
+    assert!(refused("http://host/#proxy").contains("is set in the environment"));
+}
+
+#[tokio::test]
 async fn gone_is_refused_and_nothing_else() {
     let server = Server::always(&ok("500 x"));
     assert_eq!(probe(&server.url("/#gone")).await.unwrap_err().code(), Code::ExpectGone);
@@ -809,6 +850,28 @@ mod tls {
             }
         }
         format!("-----BEGIN {kind}-----\n{text}\n-----END {kind}-----\n")
+    }
+
+    #[tokio::test]
+    async fn a_tunnel_through_a_proxy_ends_at_the_server() {
+        let ca = Ca::new();
+        let address = ca.server("api.example.org", false, &[], OK);
+        let proxy = raw(move |mut client| {
+            let mut head = [0; 1024];
+            let read = client.read(&mut head).unwrap();
+            assert!(head[..read].starts_with(b"CONNECT api.example.org:443 HTTP/1.1\r\n"));
+            client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").unwrap();
+            let mut server = TcpStream::connect(address).unwrap();
+            let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            thread::spawn(move || std::io::copy(&mut from, &mut to));
+            let _ = std::io::copy(&mut server, &mut client);
+        });
+        let env: Env = [("HTTPS_PROXY", format!("http://{proxy}"))].into_iter().collect();
+        let http = parse_with("https://api.example.org/#proxy", &env).unwrap();
+        let ready = http.probe(&ca.net(), &trail()).await.unwrap();
+        assert_eq!(ready.note.unwrap(), format!("200 OK from {proxy}, a proxy"));
+        let reason = http.probe(&net(), &trail()).await.unwrap_err();
+        assert_eq!(reason.code(), Code::TlsUnknownIssuer);
     }
 
     #[tokio::test]

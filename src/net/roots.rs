@@ -1,0 +1,89 @@
+//! Roots that the environment names, as OpenSSL and Go have it: SSL_CERT_FILE and SSL_CERT_DIR.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Read as _;
+use std::path::Path;
+
+use rustls::pki_types::CertificateDer;
+
+use super::tls;
+use crate::reason::printable;
+use crate::vars::Env;
+
+/// The largest file that is read, in bytes: the Mozilla bundle has 0.2 MB.
+const LONGEST: u64 = 1024 * 1024;
+
+/// As many files of a folder are looked at: the Mozilla roots one by one are 150, with their hashed names 300.
+const FILES: usize = 1024;
+
+/// Certificates that are trusted besides the Mozilla roots, and what could not be used, for a warning: images and
+/// base manifests set these variables without a thought for waitgate, so a mistake in them stops nothing.
+#[must_use]
+pub fn inherited(env: &Env) -> (Vec<CertificateDer<'static>>, Vec<String>) {
+    let mut roots = Vec::new();
+    let mut warnings = Vec::new();
+    let set = |name| env.get(name).filter(|value: &&OsStr| !value.is_empty());
+    if let Some(path) = set("SSL_CERT_FILE") {
+        match read(Path::new(path)) {
+            Some(found) => roots.extend(found),
+            None => warnings.push(unused("SSL_CERT_FILE", Path::new(path))),
+        }
+    }
+    if let Some(folders) = set("SSL_CERT_DIR") {
+        for folder in std::env::split_paths(folders) {
+            let before = roots.len();
+            let entries = fs::read_dir(&folder).into_iter().flatten().flatten().take(FILES);
+            entries.filter_map(|entry| read(&entry.path())).for_each(|found| roots.extend(found));
+            if roots.len() == before {
+                warnings.push(unused("SSL_CERT_DIR", &folder));
+            }
+        }
+    }
+    // Certificates stand in such folders under a name, under a hash and in a bundle.
+    roots.sort_unstable_by(|a, b| a.as_ref().cmp(b.as_ref()));
+    roots.dedup();
+    (roots, warnings)
+}
+
+fn unused(name: &str, path: &Path) -> String {
+    let path = printable(&path.to_string_lossy());
+    format!("{name}={path} holds no certificates in PEM that can be read: it is not used")
+}
+
+fn read(path: &Path) -> Option<Vec<CertificateDer<'static>>> {
+    // Neither a FIFO nor a device may hold up the start.
+    let about = fs::metadata(path).ok().filter(|about| about.is_file() && about.len() <= LONGEST)?;
+    let mut pem = Vec::with_capacity(usize::try_from(about.len()).unwrap_or_default());
+    fs::File::open(path).ok()?.take(LONGEST).read_to_end(&mut pem).ok()?;
+    tls::certificates(&pem).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_used_is_and_the_rest_warns() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let pem = rcgen::CertificateParams::new(vec!["a".to_owned()]).unwrap().self_signed(&key).unwrap().pem();
+        let path = |name: &str| dir.path().join(name).display().to_string();
+        fs::create_dir(path("empty")).unwrap();
+        fs::create_dir(path("full")).unwrap();
+        for name in ["full/a.pem", "full/0a1b2c3d.0"] {
+            fs::write(path(name), &pem).unwrap();
+        }
+        fs::write(path("full/README"), "hello").unwrap();
+        fs::write(path("bad"), "hello").unwrap();
+        let of = |file: &str, dirs: &str| {
+            inherited(&[("SSL_CERT_FILE", file), ("SSL_CERT_DIR", dirs)].into_iter().collect())
+        };
+        let (roots, warnings) = of(&path("full/a.pem"), &path("full"));
+        assert_eq!((roots.len(), warnings.len()), (1, 0));
+        let (roots, warnings) = of(&path("bad"), &format!("{}:{}:{}", path("full"), path("empty"), path("none")));
+        assert_eq!((roots.len(), warnings.len()), (1, 3), "{warnings:?}");
+        assert!(warnings[0].starts_with("SSL_CERT_FILE="));
+        assert_eq!(of("", ""), (vec![], vec![]));
+    }
+}

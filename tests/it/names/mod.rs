@@ -1,0 +1,18 @@
+//! Names, held against glibc's own resolver and against independent DNS servers, counted at the server.
+
+/// The cases of the suite, and what glibc and waitgate each make of them.
+mod conform;
+/// Questions, counted at the server; time lost to a nameserver that is dead.
+mod cost;
+/// Bytes from a server that means harm.
+mod hostile;
+/// Hints, `gone`, `min=` and `all`.
+mod meaning;
+/// Knot and Unbound: every record type, and zones that change while waitgate waits.
+mod servers;
+/// A zone in lines, with servers that misbehave by name.
+mod zone;
+
+#[expect(dead_code, reason = "shared with the unit tests, which use all of it")]
+#[path = "../../../src/net/scripted.rs"]
+mod scripted;
