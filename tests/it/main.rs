@@ -48,7 +48,9 @@ mod http;
 /// `https:`.
 #[cfg(all(feature = "http", feature = "tls"))]
 mod https;
-<<<<<<< HEAD
+/// Names, against glibc and independent servers.
+#[cfg(feature = "dns")]
+mod names;
 /// `postgres:` through PgBouncer.
 #[cfg(feature = "postgres")]
 mod pg_bouncer;
@@ -58,6 +60,9 @@ mod pg_hostile;
 /// Logins: each method, files, roles, queries.
 #[cfg(feature = "postgres")]
 mod pg_login;
+/// The majors that Debian does not have.
+#[cfg(feature = "postgres")]
+mod pg_majors;
 /// `postgres:` beside the real `pg_isready`.
 #[cfg(feature = "postgres")]
 mod pg_parity;
@@ -67,11 +72,6 @@ mod pg_secrets;
 /// Certificates, the server's and the client's.
 #[cfg(all(feature = "postgres", feature = "tls"))]
 mod pg_tls;
-=======
-/// Names, against glibc and independent servers.
-#[cfg(feature = "dns")]
-mod names;
->>>>>>> main
 /// `postgres:`.
 #[cfg(feature = "postgres")]
 mod postgres;
