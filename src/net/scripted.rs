@@ -56,33 +56,22 @@ fn serve_stream(mut stream: TcpStream, log: &Mutex<Vec<Asked>>, script: &Script)
 }
 
 impl Server {
+    /// One on a port of its own.
     pub(crate) fn new(script: impl Fn(&Asked) -> Vec<Vec<u8>> + Send + Sync + 'static) -> Self {
-        Self::boxed(Box::new(script))
+        let script: Arc<Script> = Arc::new(script);
+        loop {
+            let free = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).unwrap();
+            // The same port has to be free for TCP, too.
+            if let Ok(server) = Self::at(free, Arc::clone(&script)) {
+                return server;
+            }
+        }
     }
 
     /// One at an address that is free, as in a network namespace of a test's own.
-    pub(crate) fn at(
-        address: SocketAddr,
-        script: impl Fn(&Asked) -> Vec<Vec<u8>> + Send + Sync + 'static,
-    ) -> std::io::Result<Self> {
-        Ok(Self::on(UdpSocket::bind(address)?, TcpListener::bind(address)?, Box::new(script)))
-    }
-
-    fn boxed(script: Box<Script>) -> Self {
-        let (udp, tcp) = (0..)
-            .find_map(|_| {
-                let udp = UdpSocket::bind("127.0.0.1:0").ok()?;
-                let tcp = TcpListener::bind(udp.local_addr().ok()?).ok()?;
-                Some((udp, tcp))
-            })
-            .unwrap();
-        Self::on(udp, tcp, script)
-    }
-
-    fn on(udp: UdpSocket, tcp: TcpListener, script: Box<Script>) -> Self {
-        let address = udp.local_addr().unwrap();
+    pub(crate) fn at(address: SocketAddr, script: Arc<Script>) -> std::io::Result<Self> {
+        let (udp, tcp) = (UdpSocket::bind(address)?, TcpListener::bind(address)?);
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let script: Arc<Script> = Arc::from(script);
         let over = Arc::new(AtomicBool::new(false));
         let (log, rules, end) = (Arc::clone(&asked), Arc::clone(&script), Arc::clone(&over));
         udp.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
@@ -109,7 +98,7 @@ impl Server {
                 }
             }
         });
-        Self { address, asked, over }
+        Ok(Self { address, asked, over })
     }
 
     /// One that never answers.

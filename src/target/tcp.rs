@@ -151,10 +151,9 @@ mod tests {
     use crate::vars::Env;
 
     fn parse(text: &str) -> Result<Tcp> {
-        match Target::parse(text, Given { env: &Env::default(), ca_file: false })?.0 {
-            Target::Tcp(tcp) => Ok(tcp),
-            other => bail!("{other} is of another kind"),
-        }
+        let (target, _) = Target::parse(text, Given { env: &Env::default(), ca_file: false })?;
+        let Target::Tcp(tcp) = target else { bail!("{target} is of another kind") };
+        Ok(tcp)
     }
 
     #[test]

@@ -289,8 +289,8 @@ const DIFFERENT: &[Difference] = &[
 fn set_up(case: &Case) -> (Pod, Vec<Server>) {
     let pod = Pod::new();
     let addresses: Vec<String> = (1..=case.servers.len()).map(|last| format!("127.0.0.{last}")).collect();
-    let nameservers: String = addresses.iter().map(|address| format!("nameserver {address}\n")).collect();
-    pod.etc("resolv.conf", &format!("{nameservers}{}", case.conf));
+    let nameservers: Vec<String> = addresses.iter().map(|address| format!("nameserver {address}")).collect();
+    pod.etc("resolv.conf", &format!("{}\n{}", nameservers.join("\n"), case.conf));
     pod.etc("hosts", case.hosts);
     pod.etc("nsswitch.conf", "hosts: files dns\n");
     // As Debian, Fedora and their images have it: every line of the hosts file counts. (musl does so always.)

@@ -98,7 +98,7 @@ fn a_name_that_appears_is_seen_within_a_pause() {
         }
         vec![asked.denial(hickory_resolver::proto::op::ResponseCode::NXDomain, 3600)]
     };
-    let _server = pod.within(|| Server::at("127.0.0.1:53".parse().unwrap(), script)).unwrap();
+    let _server = pod.within(|| Server::at("127.0.0.1:53".parse().unwrap(), Arc::new(script))).unwrap();
     let running = Run::new(["dns:db"]).inside(&pod).start();
     running.line("up to 1h");
     std::thread::sleep(Duration::from_secs(3));

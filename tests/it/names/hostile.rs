@@ -1,4 +1,5 @@
 use std::net::UdpSocket;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_resolver::proto::op::ResponseCode;
@@ -10,7 +11,7 @@ use crate::support::{Pod, Run};
 #[track_caller]
 fn trouble(what: &str, script: impl Fn(&Asked) -> Vec<Vec<u8>> + Send + Sync + 'static) {
     let pod = Pod::new();
-    let _server = pod.within(|| Server::at("127.0.0.1:53".parse().unwrap(), script)).unwrap();
+    let _server = pod.within(|| Server::at("127.0.0.1:53".parse().unwrap(), Arc::new(script))).unwrap();
     let ended = Run::new(["--once", "--log-format=json", "--connect-timeout=300ms", "dns:db"]).inside(&pod).end();
     let holds = ended.status.code() == Some(1) && ended.stderr.contains("\"code\":\"resolve.trouble\"");
     ended.expect(&format!("DNS trouble from {what}"), holds);
@@ -62,7 +63,7 @@ fn answers_of_64_kib() {
         let records: String = (0..3500).map(record).collect();
         vec![if asked.tcp { asked.answer(&records) } else { truncated(asked) }]
     };
-    let _server = pod.within(|| Server::at("127.0.0.1:53".parse().unwrap(), script)).unwrap();
+    let _server = pod.within(|| Server::at("127.0.0.1:53".parse().unwrap(), Arc::new(script))).unwrap();
     Run::new(["--once", "dns:db?type=A#min=3500"]).inside(&pod).end().success();
 }
 

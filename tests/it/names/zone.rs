@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::RecordType;
 
@@ -16,7 +18,8 @@ use crate::support::Pod;
 #[track_caller]
 pub(super) fn serve(pod: &Pod, address: &str, lines: &'static str) -> Server {
     let address = format!("{address}:53").parse().unwrap();
-    pod.within(|| Server::at(address, move |asked| answer(asked, lines))).expect("the Pod's ports are free")
+    pod.within(|| Server::at(address, Arc::new(move |asked: &Asked| answer(asked, lines))))
+        .expect("the Pod's ports are free")
 }
 
 fn answer(asked: &Asked, lines: &'static str) -> Vec<Vec<u8>> {

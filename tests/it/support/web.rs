@@ -47,6 +47,10 @@ impl Reply {
         Self { status, headers: Vec::new(), body: String::new() }
     }
 
+    pub(crate) fn body(status: u16, body: impl Into<String>) -> Self {
+        Self { status, headers: Vec::new(), body: body.into() }
+    }
+
     pub(crate) fn to(status: u16, location: impl Into<String>) -> Self {
         let headers = vec![("location", location.into())];
         Self { status, headers, body: String::new() }
