@@ -57,18 +57,13 @@ fn help_names_every_option() {
     }
 }
 
-/// The README shows the help between two marks, and it is the help.
+/// The README shows the help in a block of its own, and it is the help.
 #[test]
 fn readme_shows_this_help() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"))
         .expect("the README stands beside Cargo.toml");
     let help = Run::new(["--help"]).end();
-    let usage = help.stdout.lines().find(|line| line.contains("waitgate [OPTIONS]"));
-    let usage = usage.expect("the help has a usage line");
-    assert!(readme.contains(usage.trim()), "the README lacks the usage line {usage:?}");
-    for line in help.stdout.lines().filter(|line| line.trim_start().starts_with('-')) {
-        assert!(readme.contains(line.trim()), "the README's help block lacks {line:?}");
-    }
+    help.expect("the README to show it", readme.contains(help.stdout.trim_end()));
 }
 
 #[test]

@@ -1,82 +1,117 @@
-//! `--log-format=json`: every line is an object that examples/json-schema.json describes.
+//! `--log-format json` for machines, `--explain` for the codes in it, and colour for people.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+use serde_json::Value;
 
-use crate::support::{Fake, Run};
+use crate::support::{Fake, Run, free_port, run::Ended};
 
-const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/json-schema.json");
-
-/// Debian's python3-jsonschema; it fails loudly where it is missing.
-const VALIDATE: &str = r"
-import json, sys
-from jsonschema import Draft202012Validator as Validator
-schema = json.load(open(sys.argv[1]))
-Validator.check_schema(schema)
-seen = []
-for line in sys.stdin:
-    object = json.loads(line)
-    faults = list(Validator(schema).iter_errors(object))
-    assert not faults, (line, faults)
-    seen.append(object.get('verdict') or object['event'])
-print(*seen)
-";
-
-/// Validates every line of stderr, and gives the events in order (a verdict by its word).
-fn events(run: Run) -> String {
-    let ended = run.env("WAITGATE_LOG_FORMAT", "json").end();
-    let mut python = Command::new("/usr/bin/python3")
-        .args(["-c", VALIDATE, SCHEMA])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("python3 runs");
-    python.stdin.take().expect("a pipe").write_all(ended.stderr.as_bytes()).expect("python3 reads");
-    let output = python.wait_with_output().expect("python3 ends");
-    let fault = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{fault}\n(python3-jsonschema is needed)\n{}", ended.stderr);
-    String::from_utf8(output.stdout).expect("words").trim().to_owned()
+/// Every line of stderr as an object, with what every line has.
+#[track_caller]
+fn objects(ended: &Ended) -> Vec<Value> {
+    let lines: Vec<Value> = ended
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}: {ended}")))
+        .collect();
+    for line in &lines {
+        assert_eq!(line["schema"], 1, "{line}");
+        assert!(line["elapsed"].is_number() && line["time"].is_string() && line["event"].is_string(), "{line}");
+    }
+    lines
 }
 
 #[test]
-fn a_run_that_gets_ready() {
+fn a_failed_run() {
+    let addr = free_port();
+    let ended = Run::new(["--log-format=json", "-t", "400ms", &format!("tcp:{addr}")]).end();
+    let lines = objects(ended.failure());
+    let change = lines.iter().find(|line| line["event"] == "change").unwrap_or_else(|| panic!("{ended}"));
+    assert_eq!((&change["stage"], &change["code"]), (&"connect".into(), &"connect.refused".into()), "{change}");
+    assert_eq!((&change["attempt"], &change["target"]), (&1.into(), &format!("tcp:{addr}").into()), "{change}");
+    assert!(change["reason"].as_str().unwrap().contains(&addr.to_string()), "{change}");
+    let verdict = lines.last().unwrap();
+    assert_eq!((&verdict["event"], &verdict["status"]), (&"verdict".into(), &1.into()), "{verdict}");
+    assert_eq!(verdict["targets"][0]["code"], "connect.refused", "{verdict}");
+}
+
+#[test]
+fn a_ready_run() {
     let fake = Fake::silent();
-    let target = format!("tcp:{}#successes=3#max-pause=10ms", fake.addr);
-    assert_eq!(events(Run::new([&target])), "start change ready ready");
-    assert_eq!(events(Run::new(["-v", "--settle=20ms", &target])), "start change attempt ready settle ready");
+    let ended = Run::new(["-v", &format!("tcp:{}", fake.addr)]).env("WAITGATE_LOG_FORMAT", "json").end();
+    let lines = objects(ended.success());
+    let ready = lines.iter().find(|line| line["event"] == "ready").unwrap_or_else(|| panic!("{ended}"));
+    assert_eq!(ready["target"], format!("tcp:{}", fake.addr), "{ready}");
+    let verdict = lines.last().unwrap();
+    assert_eq!((&verdict["event"], &verdict["status"]), (&"verdict".into(), &0.into()), "{verdict}");
+}
+
+/// Wrong input is a line like any other: whoever collects them must see it.
+#[test]
+fn a_refused_run() {
+    let ended = Run::new(["--log-format=json", "tcp:h"]).end();
+    let lines = objects(ended.failure());
+    assert_eq!(lines.len(), 1, "{ended}");
+    assert!(lines[0]["message"].as_str().unwrap().contains("tcp:HOST:PORT"), "{ended}");
+}
+
+/// A hundred targets do not fit into one write; a cut object would be none.
+#[test]
+fn a_long_verdict_is_still_an_object() {
+    let ip = crate::support::loopback();
+    let targets = (1..=100).map(|port| format!("tcp:{ip}:{port}"));
+    let args = ["--log-format=json", "-t", "1s", "--parallel"].map(str::to_owned).into_iter().chain(targets);
+    let ended = Run::new(args).end();
+    let lines = objects(ended.failure());
+    assert_eq!(lines.last().unwrap()["total"], 100, "{ended}");
+    ended.expect("lines of one write", ended.stderr.lines().all(|line| line.len() < 4096));
+}
+
+#[cfg(all(feature = "http", feature = "postgres"))]
+#[test]
+fn no_secrets_and_no_control_characters() {
+    let fake = Fake::greeting("\x1b[31m\u{0}\u{7f}\"\\ \u{fffd}\r\n");
+    let addr = fake.addr;
+    for target in [
+        format!("http://u:hunter2@{addr}/?token=hunter2#header=X-A:hunter2"),
+        format!("postgres://app:hunter2@{addr}/app"),
+    ] {
+        let ended = Run::new(["--log-format=json", "-v", "-t", "700ms", &target]).end();
+        objects(ended.failure().nowhere("hunter2").nowhere("\x1b"));
+    }
 }
 
 #[test]
-fn a_run_that_times_out() {
-    let fake = Fake::closing();
-    let target = format!("tcp:{}", fake.addr);
-    let run = Run::new(["-t", "200ms", &target, "tcp:h:1"]).env("WAITGATE_TIMOUT", "1");
-    assert_eq!(events(run), "warning start change timed-out");
-    let own = format!("{target}#timeout=100ms");
-    assert_eq!(events(Run::new(["-q", &own])), "timed-out");
+fn every_code_is_explained() {
+    let ended = Run::new(["--explain", "connect.refused"]).end();
+    ended.success().stdout_has("connect.refused");
+    ended.expect("nothing on stderr", ended.stderr.is_empty());
+    let unknown = Run::new(["--explain=hunter2"]).end();
+    unknown.failure().silent_stdout().nowhere("hunter2");
+    // The list in that message is the list of codes: each of them has something to say.
+    let codes: Vec<&str> = unknown
+        .stderr
+        .split([' ', ',', '(', ')'])
+        .map(str::trim)
+        .filter(|word| word.contains('.') && !word.ends_with('.'))
+        .collect();
+    assert!(codes.len() > 20, "{unknown}");
+    for code in codes {
+        Run::new(["--explain", code]).end().success().stdout_has(code);
+    }
 }
 
 #[test]
-fn one_attempt() {
-    let fake = Fake::closing();
-    let target = format!("tcp:{}", fake.addr);
-    assert_eq!(events(Run::new(["--once", &target])), "not-ready");
-    assert_eq!(events(Run::new(["--once", "-v", "--parallel", &target, &target])), "start attempt attempt not-ready");
-}
-
-#[test]
-fn wrong_input_is_an_object_too() {
-    assert_eq!(events(Run::new(["tcp:h"])), "refused");
-    assert_eq!(events(Run::new(["--no-such-option"])), "refused");
-    assert_eq!(events(Run::new(["--timeout=5", "tcp:h:1"])), "refused");
-}
-
-/// A server's words cannot end a line, steer a terminal or break out of a string.
-#[cfg(feature = "http")]
-#[test]
-fn a_servers_words_are_escaped() {
-    let fake = Fake::answering("220 \"}\r\n{\"event\":\"ready\"}\u{1b}[2J\r\n");
-    let target = format!("http://{}/", fake.addr);
-    assert_eq!(events(Run::new(["--once", &target])), "not-ready");
+fn colour_is_for_terminals() {
+    let target = format!("tcp:{}", free_port());
+    let run = |args: &[&str]| Run::new(args).arg("-t").arg("300ms").arg(&target);
+    run(&[]).end().failure().nowhere("\x1b");
+    run(&["--color=auto"]).end().failure().nowhere("\x1b");
+    run(&["--color=always"]).end().failure().stderr_has("\x1b[");
+    run(&[]).env("WAITGATE_COLOR", "always").end().failure().stderr_has("\x1b[");
+    run(&["--color=always", "--color=never"]).end().failure().nowhere("\x1b");
+    // JSON and the termination message have none in any case.
+    run(&["--color=always", "--log-format=json"]).end().failure().nowhere("\x1b");
+    let log = tempfile::NamedTempFile::new().unwrap();
+    run(&["--color=always"]).arg("--termination-log").arg(log.path()).end().failure();
+    let message = std::fs::read_to_string(log.path()).unwrap();
+    assert!(message.contains("refused") && !message.contains('\x1b'), "{message}");
 }

@@ -24,8 +24,10 @@ mod command;
 mod gate;
 /// Servers that hang, in every stage.
 mod hang;
-/// `--log-format=json`, and its schema.
+/// `--log-format json`, `--explain`, `--color`.
 mod json;
+/// The JSON log, held against its schema.
+mod json_schema;
 /// What is never asked of libc.
 mod libc;
 /// Declared order, `--parallel`, one deadline, `--once`, delays, pauses.
@@ -42,6 +44,10 @@ mod termination;
 /// `dns:`, and the resolver of every kind.
 #[cfg(feature = "dns")]
 mod dns;
+/// Expectations beyond the default of each kind.
+mod finer;
+/// `gone`, for every kind.
+mod gone;
 /// `http:`.
 #[cfg(feature = "http")]
 mod http;
@@ -51,6 +57,9 @@ mod https;
 /// Names, against glibc and independent servers.
 #[cfg(feature = "dns")]
 mod names;
+/// What other waiters test.
+#[cfg(feature = "http")]
+mod peers;
 /// `postgres:` through PgBouncer.
 #[cfg(feature = "postgres")]
 mod pg_bouncer;
@@ -60,6 +69,9 @@ mod pg_hostile;
 /// Logins: each method, files, roles, queries.
 #[cfg(feature = "postgres")]
 mod pg_login;
+/// The majors that Debian does not have.
+#[cfg(feature = "postgres")]
+mod pg_majors;
 /// `postgres:` beside the real `pg_isready`.
 #[cfg(feature = "postgres")]
 mod pg_parity;
@@ -77,3 +89,7 @@ mod postgres;
 mod postgres_tls;
 /// `tcp:`.
 mod tcp;
+/// `unix:`.
+mod unix;
+/// nginx, haproxy, docker-proxy.
+mod web_servers;

@@ -94,11 +94,12 @@ impl Body {
         for value in &self.values {
             value.check(&kept).map_err(|has| not(&has).key("json"))?;
         }
-        if let Some(pattern) = &self.pattern
-            && !pattern.matches(kept, "#match").await?
-        {
-            let within = if long { " in its first 64 KiB" } else { "" };
-            return Err(not(&format_args!("has nothing that #match matches{within}")).key("match"));
+        if let Some(pattern) = &self.pattern {
+            trail.enter(Stage::Expect, format_args!("the search for #match in the body of {said}"));
+            if !pattern.matches(kept, "#match").await? {
+                let within = if long { " in its first 64 KiB" } else { "" };
+                return Err(not(&format_args!("has nothing that #match matches{within}")).key("match"));
+            }
         }
         Ok(())
     }

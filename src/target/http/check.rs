@@ -7,7 +7,7 @@ use reqwest::header::LOCATION;
 use reqwest::{StatusCode, Url};
 
 use super::body::Body;
-use super::instead;
+use super::instead::{self, Complaint};
 use super::send::{Answer, Outgoing};
 use crate::reason::{Class, Code, Hint, Reason};
 use crate::target::expect::Expectations;
@@ -61,7 +61,7 @@ impl Check {
             None => (200..=399).contains(&status.as_u16()),
         };
         if !expected {
-            return Err(unexpected(answer, url, said, trail).await);
+            return Err(unexpected(answer, said, trail).await);
         }
         if !self.body.is_empty() {
             self.body.check(answer, &said, trail).await?;
@@ -104,18 +104,24 @@ impl Check {
     }
 }
 
-async fn unexpected(answer: Answer, url: &Url, said: String, trail: &Trail) -> Reason {
+async fn unexpected(answer: Answer, said: String, trail: &Trail) -> Reason {
     let status = answer.response.status();
     let address = answer.address;
     let reason = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
             Reason::new(Code::ExpectStatus, said).class(Class::Credentials).hint(Hint::Credentials)
         }
-        // Web servers answer plain HTTP on their TLS port with a 400 that says so.
-        StatusCode::BAD_REQUEST if url.scheme() == "http" && instead::wants_tls(answer.response, trail).await => {
-            let text = format!("{said}: {address} wants TLS on this port");
-            return Reason::new(Code::ProtocolTlsWanted, text).hint(Hint::UseHttps);
-        }
+        StatusCode::BAD_REQUEST => match instead::complaint(answer.response, trail).await {
+            None => Reason::new(Code::ExpectStatus, said),
+            Some(Complaint::Tls) => {
+                let text = format!("{said}: {address} wants TLS on this port");
+                return Reason::new(Code::ProtocolTlsWanted, text).hint(Hint::UseHttps);
+            }
+            Some(Complaint::Certificate) => {
+                let text = format!("{said}: {address} wants a client certificate that it trusts");
+                return Reason::new(Code::TlsClientCertificate, text);
+            }
+        },
         _ => Reason::new(Code::ExpectStatus, said),
     };
     reason.key(status.as_u16())

@@ -141,12 +141,24 @@ pub(super) async fn look(address: SocketAddr, ask: Ask, trail: &Trail) -> Result
     time::timeout_at(until, looking).await.unwrap_or(Ok(None))
 }
 
-/// Whether the body of a 400 says that the server wants TLS here, in the words of nginx, Go, Apache or HAProxy's kin.
-pub(super) async fn wants_tls(mut response: Response, trail: &Trail) -> bool {
-    const SAID: [&str; 3] = [
-        "plain HTTP request was sent to HTTPS port",
-        "HTTP request to an HTTPS server",
-        "plain HTTP to an SSL-enabled",
+/// What the body of a 400 says that it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Complaint {
+    /// The request was not in TLS.
+    Tls,
+    /// It came without a client certificate, or with a wrong one.
+    Certificate,
+}
+
+/// What the body of a 400 complains about, in the words of nginx, Go and Apache: they answer what is wrong with
+/// the TLS session in HTTP.
+pub(super) async fn complaint(mut response: Response, trail: &Trail) -> Option<Complaint> {
+    const SAID: [(&str, Complaint); 5] = [
+        ("plain HTTP request was sent to HTTPS port", Complaint::Tls),
+        ("HTTP request to an HTTPS server", Complaint::Tls),
+        ("plain HTTP to an SSL-enabled", Complaint::Tls),
+        ("No required SSL certificate was sent", Complaint::Certificate),
+        ("The SSL certificate error", Complaint::Certificate),
     ];
     const BYTES: usize = 2048;
     let reading = async {
@@ -162,5 +174,5 @@ pub(super) async fn wants_tls(mut response: Response, trail: &Trail) -> bool {
     let until = (Instant::now() + BOUND).min(trail.until() - MARGIN);
     let body = time::timeout_at(until, reading).await.unwrap_or_default();
     let body = String::from_utf8_lossy(&body);
-    SAID.iter().any(|said| body.contains(said))
+    SAID.into_iter().find(|(said, _)| body.contains(said)).map(|(_, complaint)| complaint)
 }

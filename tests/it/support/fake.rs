@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use super::PATIENCE;
 
 /// A loopback address that no other test uses: the whole of 127.0.0.0/8 is local. A connection to
@@ -52,8 +54,13 @@ impl Fake {
         let (incoming, seen) = (listener.try_clone().expect("a listener can be cloned"), Arc::clone(&arrivals));
         let serve = Arc::new(serve);
         thread::spawn(move || {
-            while let Ok((stream, _)) = incoming.accept() {
-                seen.lock().expect("no thread panics with this lock").push(Instant::now());
+            loop {
+                let _ = poll(&mut [PollFd::new(&incoming, PollFlags::IN)], None);
+                // Taken and counted in one step, for whoever counts meanwhile.
+                let mut seen = seen.lock().expect("no thread panics with this lock");
+                let Ok((stream, _)) = incoming.accept() else { return };
+                seen.push(Instant::now());
+                drop(seen);
                 // No thread of ours may outlive a stuck peer for ever.
                 let _ = stream.set_read_timeout(Some(PATIENCE));
                 let _ = stream.set_write_timeout(Some(PATIENCE));
@@ -112,9 +119,19 @@ impl Fake {
         self.arrivals().len()
     }
 
-    /// When it accepted each of them.
+    /// When it accepted each of them. What the kernel has accepted already is waited for.
     pub(crate) fn arrivals(&self) -> Vec<Instant> {
-        self.arrivals.lock().expect("no thread panics with this lock").clone()
+        let limit = Instant::now() + PATIENCE;
+        loop {
+            let arrivals = self.arrivals.lock().expect("no thread panics with this lock");
+            let pending = poll(&mut [PollFd::new(&self.listener, PollFlags::IN)], Some(&Timespec::default()));
+            if pending != Ok(1) {
+                return arrivals.clone();
+            }
+            drop(arrivals);
+            assert!(Instant::now() < limit, "the thread that accepts must still be there");
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     pub(crate) fn ip(&self) -> IpAddr {
