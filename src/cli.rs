@@ -117,7 +117,7 @@ Hold a gate shut until what stands behind it is ready.
 
 Each TARGET is an address with what is expected of it, ADDRESS#name=value#...:
   dns:NAME                     the name has an address
-  tcp:HOST:PORT                a connection is accepted and stays open
+  tcp:HOST:PORT, unix:/PATH    a connection is accepted and stays open
   http://HOST[:PORT]/PATH      GET is answered with 200 to 399; also https:
   postgres:HOST:PORT           the server accepts connections
   postgres://USER:PASSWORD@HOST/DATABASE
@@ -128,7 +128,8 @@ Targets are probed in the order given, until all are ready: exit status 0. Anyth
 With a COMMAND behind --, it then runs in place of waitgate.";
 
 const AFTER: &str = "\
-Any target takes #timeout=, #attempt-timeout=, #connect-timeout=, #max-pause= and #successes= for itself.
+Any target takes #timeout=, #attempt-timeout=, #connect-timeout=, #max-pause= and #successes= for itself,
+and #gone: ready once it is away.
 $(NAME) in a target or an option's value is filled from the environment.
 Each option with a value, and --parallel, --quiet and --verbose, can be set as WAITGATE_NAME
 (WAITGATE_MAX_PAUSE=5s); the command line wins.";

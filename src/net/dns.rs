@@ -124,6 +124,8 @@ async fn over_udp(server: SocketAddr, question: &Question, heard: &Cell<Heard>) 
             }
             Some(Ok(Packet::Answer(answer))) => return Ok(Some(answer)),
             Some(Ok(Packet::Garbled | Packet::Foreign)) => {}
+            // No socket for sending again, with hundreds of attempts under way: the ones there are may still do.
+            Some(Err(Trouble::Local(_))) if !exchanges.is_empty() => {}
             Some(Err(trouble)) => return Err(trouble),
         }
     }

@@ -145,7 +145,7 @@ fn what_comes_late_is_seen() {
     // wait-on: simultaneous resources; jwilder: several -wait at once; docker-compose-wait: one after the other.
     for parallel in [false, true] {
         let run = Run::new(if parallel { vec!["--parallel"] } else { vec![] });
-        let running = targets.iter().fold(run, |run, target| run.arg(target)).start();
+        let running = targets.iter().fold(run, Run::arg).start();
         running.line("refused");
         let _web = Web::on(web, None, |_, _| Reply::status(200));
         let _tcp = Fake::on(tcp, linger);

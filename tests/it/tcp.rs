@@ -1,6 +1,7 @@
 //! `tcp:` against ports that open late, close at once, stay silent, vanish or answer themselves.
 
 use std::{
+    io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
     thread,
     time::{Duration, Instant},
@@ -161,19 +162,39 @@ fn the_trap_of_the_next_two_tests_is_real() {
 fn a_connection_to_itself_is_not_ready() {
     let pod = Pod::new();
     pod.sh(FEW_PORTS);
-    for hold in ["#hold=0", ""] {
-        let target = format!("tcp:127.0.0.1:40000{hold}");
-        let ended = Run::new(["-t", "2s", "--max-pause=5ms", &target]).inside(&pod).end();
+    let targets = [
+        "tcp:127.0.0.1:40000#hold=0",
+        "tcp:127.0.0.1:40000",
+        #[cfg(feature = "http")]
+        "http://127.0.0.1:40000/",
+        #[cfg(all(feature = "http", feature = "tls"))]
+        "https://127.0.0.1:40000/",
+    ];
+    for target in targets {
+        let ended = Run::new(["-v", "-t", "2s", "--max-pause=5ms", target]).inside(&pod).end();
         ended.failure().took(secs(2.0)..secs(2.2)).stderr_has("127.0.0.1:40000");
+        let attempts = ended.lines_with("; pause ");
+        ended.expect("every attempt is refused", attempts > 50 && ended.lines_with("connect.refused") == attempts);
     }
 }
 
 /// The server that we wait for must be able to take its port while we poll it.
 #[test]
 fn a_connection_to_itself_leaves_the_port_free() {
+    for target in [
+        "tcp:127.0.0.1:40000#hold=10ms",
+        #[cfg(feature = "http")]
+        "http://127.0.0.1:40000/#status=100-599",
+    ] {
+        leaves_the_port_free(target);
+    }
+}
+
+#[track_caller]
+fn leaves_the_port_free(target: &str) {
     let pod = Pod::new();
     pod.sh(FEW_PORTS);
-    let running = Run::new(["--max-pause=5ms", "tcp:127.0.0.1:40000#hold=10ms"]).inside(&pod).start();
+    let running = Run::new(["--max-pause=5ms", target]).inside(&pod).start();
     running.line("127.0.0.1:40000");
     thread::sleep(secs(0.5)); // some hundred attempts, whose sockets must all be gone again
     // Nor may one be left in TIME_WAIT (06): a server without SO_REUSEADDR could not bind for a minute.
@@ -189,6 +210,10 @@ fn a_connection_to_itself_leaves_the_port_free() {
         }
         thread::sleep(Duration::from_millis(1));
     };
-    let _fake = Fake::of(listener, linger);
+    let _fake = Fake::of(listener, |mut stream| {
+        let _ = stream.read(&mut [0; 512]);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+        linger(stream);
+    });
     running.end().success();
 }

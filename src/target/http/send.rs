@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -10,10 +11,13 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::future::{MaybeDone, maybe_done};
+use hyper::rt::Write;
+use hyper_util::client::legacy::connect::{Connection, HttpInfo};
 use reqwest::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderValue, PROXY_AUTHORIZATION,
 };
 use reqwest::{Client, Method, Response, StatusCode, Url, redirect, retry};
+use rustix::io::Errno;
 use tokio::time;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -264,7 +268,7 @@ struct Watched<S> {
 /// reqwest's request and connection types cannot be named, so this is for any.
 impl<S, R> Service<R> for Watched<S>
 where
-    S: Service<R, Future: Send + 'static>,
+    S: Service<R, Response: Connection + Write + Send + Unpin, Error: From<io::Error>, Future: Send + 'static>,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -278,11 +282,24 @@ where
         let connecting = self.inner.call(request);
         let progress = Arc::clone(&self.progress);
         Box::pin(async move {
-            let connection = connecting.await?;
+            let mut connection = connecting.await?;
+            if is_with_itself(&connection) {
+                // Closed with its own bytes unread it is reset: a socket that closes in order would keep the
+                // server from binding its port for a minute.
+                let _ = poll_fn(|cx| Pin::new(&mut connection).poll_write(cx, b"\r\n")).await;
+                return Err(io::Error::from(Errno::CONNREFUSED).into());
+            }
             progress.stands.store(true, Ordering::Relaxed);
             Ok(connection)
         })
     }
+}
+
+/// Whether a connection is one to itself, as [`connect::one`] has it.
+fn is_with_itself(connection: &impl Connection) -> bool {
+    let mut about = hyper::http::Extensions::new();
+    connection.connected().get_extras(&mut about);
+    about.get::<HttpInfo>().is_some_and(|info| info.local_addr() == info.remote_addr())
 }
 
 /// The port that `url` names or implies.
