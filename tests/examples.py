@@ -426,12 +426,14 @@ def run_case(name, binary, directory):
     try:
         gate.keeps_waiting("with nothing there yet")
         for number, step in enumerate(case.steps, 1):
+            seen = len(gate.lines)
             step(world)
             if number < len(case.steps):
                 gate.keeps_waiting(f"after step {number} of {len(case.steps)}")
         wait_for(gate.ended.is_set, 30, "it does not end after the last step")
         status = gate.process.wait()
         assert status == 0, f"exit status {status}"
+        assert any("  ready after " in line for line in gate.lines[seen:]), "no target got ready by the last step"
         assert_no_secret("\n".join(gate.lines))
         assert case.after is None or case.after(world), f"not as expected afterwards: {world.posts}"
         delay = [float(arg.split("=")[1][:-1]) for arg in case.extra if arg.startswith("--initial-delay")]
@@ -464,7 +466,9 @@ def main():
         sys.stdout.flush()
         os._exit(0)
 
-    files = {path.name for path in EXAMPLES.iterdir()} - {"demo", "README.md"}
+    # The schema of the JSON log is tests/it's: nothing of it runs.
+    files = {path.name for path in EXAMPLES.iterdir()} - {"demo", "README.md", "json-schema.json"}
+    readme = (EXAMPLES / "README.md").read_text()
     passed, failed = 0, 0
     with tempfile.TemporaryDirectory(prefix="waitgate-examples.") as temporary:
         directory = pathlib.Path(temporary)
@@ -474,6 +478,8 @@ def main():
         def run(name):
             if name not in CASES or name not in files:
                 return name, False, "has no case in tests/examples.py" if name in files else "is not in examples/"
+            if f"]({name})" not in readme:
+                return name, False, "is not in examples/README.md"
             own = directory / name
             own.mkdir()
             own.chmod(0o755)

@@ -22,18 +22,25 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 STORE = ROOT / "target" / "podman"
+NAMES = pathlib.Path("/run/names")
 VERSION = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]
 IMAGE = f"waitgate:{VERSION}"
 BUDGET = 4_600_000
 NETWORK = "shop"
+# Service names are answered as a Pod finds them, by a server outside the containers.
+NAMESERVER = "10.96.0.10"
+ADDRESSES = {"db": "10.89.0.14", "stock": "10.89.0.80"}
 
 # This machine's programs, in a container. /usr/local stays the image's own.
-HOST_USR = [f"/usr/{name}:/usr/{name}:ro" for name in ("bin", "sbin", "lib", "lib64", "share", "include")
+HOST_USR = [f"/usr/{name}:/usr/{name}:ro" for name in ("bin", "sbin", "lib", "lib64", "libexec", "share", "include", "aarch64-linux-gnu")
             if pathlib.Path("/usr", name).is_dir()]
 
-CONTAINERS_CONF = """
+CONTAINERS_CONF = f"""
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+dns_servers = ["{NAMESERVER}"]
+dns_searches = ["default.svc.cluster.local", "svc.cluster.local", "cluster.local"]
+dns_options = ["ndots:5"]
 [network]
 network_backend = "netavark"
 network_config_dir = "/run/networks"
@@ -214,7 +221,7 @@ def arm64():
     if os.uname().machine != "x86_64" or not has_target("aarch64-unknown-linux-musl"):
         raise Skipped("no aarch64-unknown-linux-musl in this toolchain")
     image = f"waitgate:{VERSION}-arm64"
-    # podman before 4.4 fills in BUILDPLATFORM only if told to.
+    # podman 4.3 does not fill in BUILDPLATFORM by itself.
     how = build(image, ROOT, image_inputs("arm64"), "--platform=linux/arm64", "--build-arg=BUILDPLATFORM=linux/amd64",
                 *toolchain())
     assert inspect(image)["Architecture"] == "arm64"
@@ -277,9 +284,28 @@ def signal(name, directory):
     return last
 
 
-def server(name, image, *command, **user):
+def server(name, image, *command, options=()):
+    """A container that others find by its name, from now on."""
     volumes = [word for volume in HOST_USR for word in ("--volume", volume)]
-    podman("run", "-d", "--name", name, f"--network={NETWORK}", *user.get("options", []), *volumes, image, *command)
+    address = [f"--ip={ADDRESSES[name]}"] if name in ADDRESSES else []
+    podman("run", "-d", "--name", name, f"--network={NETWORK}", *address, *options, *volumes, image, *command)
+    if address:
+        (NAMES / name).write_text(f"{ADDRESSES[name]} {name}.default.svc.cluster.local\n")
+
+
+def remove(name):
+    podman("rm", "-f", "-t", "0", name)
+    (NAMES / name).unlink()
+
+
+def start_names():
+    """A DNS server that answers for what stands in NAMES, and denies all else."""
+    subprocess.run(["ip", "address", "add", f"{NAMESERVER}/32", "dev", "lo"], check=True)
+    NAMES.mkdir()
+    # It goes into the background once it listens, and ends with our namespaces.
+    subprocess.run(["dnsmasq", "--conf-file=/dev/null", "--pid-file=", "--user=root", "--no-resolv", "--no-hosts",
+                    f"--hostsdir={NAMES}", "--local=/#/", "--bind-interfaces", f"--listen-address={NAMESERVER}"],
+                   check=True)
 
 
 POSTGRES = """
@@ -397,7 +423,7 @@ class Pod:
 def own_image(directory):
     """examples/app.Dockerfile: the gate in another image, which it turns into the application."""
     podman("build", "--pull=never", "-t", "own:1", "-f", ROOT / "examples/app.Dockerfile", directory)
-    podman("rm", "-f", "-t", "0", "db")
+    remove("db")
     server("own", "own:1")
     wait_for(lambda: "tcp:db:5432  " in logs("own"), 20, lambda: logs("own"))
     pid = inspect("own")["State"]["Pid"]
@@ -420,8 +446,8 @@ def main():
         # What an interrupted run left.
         podman("pod", "rm", "--all", "--force", "--time=0")
         podman("rm", "--all", "--force", "--time=0")
-        # --internal: nothing to ask beyond it, so an unknown name is denied at once.
-        podman("network", "create", "--internal", NETWORK)
+        podman("network", "create", "--disable-dns", "--subnet=10.89.0.0/24", NETWORK)
+        start_names()
         with tempfile.TemporaryDirectory(prefix="waitgate-image.") as temporary:
             directory = pathlib.Path(temporary)
             stand_in(directory)

@@ -102,8 +102,10 @@ async fn over_udp(server: SocketAddr, question: &Question, heard: &Cell<Heard>) 
     let mut sent = 0;
     let mut edns = true;
     loop {
-        sent += 1;
-        exchanges.push(datagram(server, question, edns, heard));
+        if sent < SENDS {
+            sent += 1;
+            exchanges.push(datagram(server, question, edns, heard));
+        }
         let answer = if sent < SENDS {
             match time::timeout(RESEND, exchanges.next()).await {
                 Ok(answer) => answer,
@@ -124,6 +126,8 @@ async fn over_udp(server: SocketAddr, question: &Question, heard: &Cell<Heard>) 
             }
             Some(Ok(Packet::Answer(answer))) => return Ok(Some(answer)),
             Some(Ok(Packet::Garbled | Packet::Foreign)) => {}
+            // No socket for sending again, with hundreds of attempts under way: the ones there are may still do.
+            Some(Err(Trouble::Local(_))) if !exchanges.is_empty() => {}
             Some(Err(trouble)) => return Err(trouble),
         }
     }

@@ -91,30 +91,10 @@ impl Text {
                     count(*attempts as usize, "attempt")
                 )
             }
-            Event::Live(standings) => self.live(standings),
+            Event::Live(standings) => live(standings),
             Event::Settle(pause) => format!("{at}  all is ready; settling for {}", short(*pause)),
             Event::Verdict { verdict, standings } => format!("waitgate: {}", self.verdict(verdict, standings, &at)),
         }
-    }
-
-    /// A line for each target that is not ready; what does not fit on the screen is counted.
-    fn live(&self, standings: &[Standing]) -> String {
-        let missing: Vec<&Standing> = standings.iter().filter(|standing| !standing.ready).collect();
-        let mut rows = Vec::new();
-        for standing in missing.iter().take(LIVE) {
-            let row = match standing.waited {
-                None => format!("{}  not tried yet", standing.target),
-                Some(waited) => {
-                    let attempts = count(standing.attempts as usize, "attempt");
-                    format!("{}  {}, {attempts}: {}", standing.target, short(waited), why(standing))
-                }
-            };
-            rows.push(row);
-        }
-        if missing.len() > LIVE {
-            rows.push(format!("and {} more", missing.len() - LIVE));
-        }
-        rows.join("\n")
     }
 
     fn verdict(&self, verdict: &Verdict, standings: &[Standing], at: &str) -> String {
@@ -135,6 +115,26 @@ impl Text {
 const RED: &str = "31";
 const GREEN: &str = "32";
 const YELLOW: &str = "33";
+
+/// A line for each target that is not ready; what does not fit on the screen is counted.
+fn live(standings: &[Standing]) -> String {
+    let missing: Vec<&Standing> = standings.iter().filter(|standing| !standing.ready).collect();
+    let mut rows = Vec::new();
+    for standing in missing.iter().take(LIVE) {
+        let row = match standing.waited {
+            None => format!("{}  not tried yet", standing.target),
+            Some(waited) => {
+                let attempts = count(standing.attempts as usize, "attempt");
+                format!("{}  {}, {attempts}: {}", standing.target, short(waited), why(standing))
+            }
+        };
+        rows.push(row);
+    }
+    if missing.len() > LIVE {
+        rows.push(format!("and {} more", missing.len() - LIVE));
+    }
+    rows.join("\n")
+}
 
 /// How a run that is not ready ended.
 #[must_use]

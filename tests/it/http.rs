@@ -186,6 +186,21 @@ fn proxy_variables_are_ignored() {
     assert_eq!(proxy.hits(), 0);
 }
 
+/// With `proxy` the request goes to the proxy, in the form that a proxy takes.
+#[test]
+fn a_proxy_is_asked_when_told() {
+    let proxy = Web::always(OK);
+    let address = proxy.url("");
+    let at = |target: &str| Run::new(["--once", target]).env("http_proxy", &address);
+    at("http://api.example.test/x#proxy").end().success();
+    assert_eq!(proxy.seen()[0].path, "http://api.example.test/x", "{:?}", proxy.seen());
+    let web = Web::always(OK);
+    let run = at(&web.url("/y#proxy")).env("no_proxy", web.fake.ip().to_string());
+    run.end().success();
+    assert_eq!((web.seen().len(), proxy.seen().len()), (1, 1));
+    Run::new(["--once", "http://api.example.test/#proxy"]).end().failure().stderr_has("http_proxy");
+}
+
 #[test]
 fn secrets_of_a_request_are_never_printed() {
     let web = Web::always(401);

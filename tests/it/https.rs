@@ -108,3 +108,63 @@ fn redirects_never_go_from_https_to_http() {
     Run::new(["--once", "https://api:8443/"]).arg("--ca-file").arg(authority.file()).inside(&pod).end();
     assert_eq!((tls.seen().len(), web.seen().len()), (1, 0));
 }
+
+/// cert-manager writes the file when it gets to it, and again when it rotates.
+#[test]
+fn a_targets_own_authority_may_come_late() {
+    let authority = Authority::new();
+    let (pod, _web) = served(&authority, &["api"]);
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.crt");
+    let running = Run::new([format!("https://api:8443/#ca={}", ca.display())]).inside(&pod).start();
+    running.line(ca.to_str().unwrap());
+    fs::copy(Authority::new().file(), &ca).unwrap();
+    running.line("certificate");
+    fs::copy(authority.file(), &ca).unwrap();
+    running.end().success();
+}
+
+#[test]
+fn a_targets_own_server_name() {
+    let authority = Authority::new();
+    let (pod, _web) = served(&authority, &["public.example.test"]);
+    let ca = authority.file().display().to_string();
+    let at = |rest: &str| Run::new(["--once", &format!("https://api:8443/#ca={ca}{rest}")]).inside(&pod).end();
+    at("").failure().stderr_has("public.example.test");
+    at("#servername=public.example.test").success();
+}
+
+/// One target is not verified; the one beside it still is.
+#[test]
+fn insecure_for_one_target_alone() {
+    let authority = Authority::new();
+    let (pod, _web) = served(&authority, &["api"]);
+    let args = ["--once", "https://api:8443/one#insecure", "https://api:8443/two"];
+    let ended = Run::new(args).inside(&pod).end();
+    ended.failure();
+    assert!(ended.last_line().contains("/two") && ended.last_line().contains("1 of 2"), "{ended}");
+}
+
+#[test]
+fn client_certificate() {
+    let authority = Authority::new();
+    let pod = Pod::new();
+    pod.etc("hosts", "127.0.0.1 api\n");
+    let config = authority.server_for_members(&["api"]);
+    let _web = pod.within(|| Web::on(([127, 0, 0, 1], 8443).into(), Some(config), |_, _| Reply::status(OK)));
+    let folder = tempfile::tempdir().unwrap();
+    let [cert, key] = ["tls.crt", "tls.key"].map(|name| folder.path().join(name));
+    let member = |authority: &Authority| {
+        let (certificate, private) = authority.sign(&["member"]);
+        fs::write(&cert, certificate).unwrap();
+        fs::write(&key, private).unwrap();
+    };
+    let ca = authority.file().display().to_string();
+    let at = |rest: &str| Run::new(["--once", &format!("https://api:8443/#ca={ca}{rest}")]).inside(&pod).end();
+    at("").failure().stderr_says("client certificate");
+    let both = format!("#cert={}#key={}", cert.display(), key.display());
+    member(&authority);
+    at(&both).success();
+    member(&Authority::new());
+    at(&both).failure().stderr_says("certificate").nowhere("PRIVATE");
+}

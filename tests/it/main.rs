@@ -69,6 +69,9 @@ mod pg_hostile;
 /// Logins: each method, files, roles, queries.
 #[cfg(feature = "postgres")]
 mod pg_login;
+/// The majors that Debian does not have.
+#[cfg(feature = "postgres")]
+mod pg_majors;
 /// `postgres:` beside the real `pg_isready`.
 #[cfg(feature = "postgres")]
 mod pg_parity;

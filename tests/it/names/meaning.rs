@@ -129,3 +129,13 @@ fn oddities_in_resolv_conf_are_warned_of_once() {
     ended.failure().expect("one warning", ended.lines_with("bad..label") == 1 && ended.lines_with("wibble") == 1);
     Run::new(["--once", "tcp:127.0.0.1:9"]).inside(&pod).end().nowhere("wibble");
 }
+
+#[test]
+fn a_nameserver_on_a_link_of_its_own() {
+    let pod = pod("nameserver fe80::53%lo\n");
+    pod.sh("ip -6 address add fe80::53/64 dev lo nodad");
+    let _server = zone::serve(&pod, "[fe80::53%1]", "db A 10.0.0.1");
+    once(&pod, "dns:db").success().stderr_has("10.0.0.1");
+    pod.etc("resolv.conf", "nameserver fe80::53%1\n");
+    once(&pod, "dns:db").success();
+}

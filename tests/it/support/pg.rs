@@ -260,7 +260,10 @@ impl Pg {
             // The last one ends the server when a test was killed and could not.
             words.extend(["setpriv".to_owned(), uid, gid, "--clear-groups".to_owned(), "--pdeathsig=KILL".to_owned()]);
         }
-        words.push(self.binaries.join(name).to_string_lossy().into_owned());
+        let own = self.binaries.join(name);
+        // Not every package of a server brings its clients.
+        let path = if own.is_file() { own } else { binaries().join(name) };
+        words.push(path.to_string_lossy().into_owned());
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]);
         command.env_clear().env("LC_ALL", "C").env("PATH", "/usr/bin:/bin").current_dir(self.folder.path());

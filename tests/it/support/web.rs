@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, body::Bytes, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rustls::{ServerConfig, pki_types::PrivateKeyDer};
+use rustls::{ServerConfig, pki_types::PrivateKeyDer, server::WebPkiClientVerifier};
 use tempfile::TempDir;
 use tokio_rustls::TlsAcceptor;
 
@@ -159,8 +159,9 @@ impl Authority {
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new([]).expect("no names is a valid list of names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // Clients take a certificate whose issuer has its own name for a self-signed one.
-        params.distinguished_name.push(DnType::CommonName, "the test's authority");
+        // Clients take a certificate whose issuer has its own name for a self-signed one,
+        // and one authority for another of the same name.
+        params.distinguished_name.push(DnType::CommonName, format!("authority of {}", loopback()));
         let key = KeyPair::generate().expect("must be able to make a key");
         let issuer = CertifiedIssuer::self_signed(params, key).expect("must be able to sign");
         let folder = tempfile::tempdir().expect("must be able to make a temporary folder");
@@ -199,6 +200,24 @@ impl Authority {
         let key = KeyPair::generate().expect("must be able to make a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("must be able to sign");
         (certificate.pem(), key.serialize_pem())
+    }
+
+    /// A server that asks clients for a certificate of this authority, too.
+    pub(crate) fn server_for_members(&self, names: &[&str]) -> ServerConfig {
+        let (certificate, key) = self.issue(names);
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("rcgen writes PKCS #8");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).expect("our own certificate is one");
+        let members = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .build()
+            .expect("there is a root");
+        ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("ring speaks the default versions")
+            .with_client_cert_verifier(members)
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .expect("the key belongs to the certificate")
     }
 
     fn issue(&self, names: &[&str]) -> (rcgen::Certificate, KeyPair) {

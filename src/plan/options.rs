@@ -1,0 +1,127 @@
+//! Options and their environment twins: raw text in, filled text and where it came from out.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+
+use super::{Format, LONGEST_ARGUMENT};
+use crate::cli::Cli;
+use crate::target::expect::{self, Zero, distance};
+use crate::vars::{Env, Fill};
+
+const TERMINATION_LOG: &str = "/dev/termination-log";
+
+/// The environment twins.
+pub(super) const TWINS: &[&str] = &[
+    "WAITGATE_TIMEOUT",
+    "WAITGATE_ATTEMPT_TIMEOUT",
+    "WAITGATE_CONNECT_TIMEOUT",
+    "WAITGATE_MAX_PAUSE",
+    "WAITGATE_SUCCESSES",
+    "WAITGATE_INITIAL_DELAY",
+    "WAITGATE_SETTLE",
+    "WAITGATE_PARALLEL",
+    "WAITGATE_CA_FILE",
+    "WAITGATE_TERMINATION_LOG",
+    "WAITGATE_LOG_FORMAT",
+    "WAITGATE_QUIET",
+    "WAITGATE_VERBOSE",
+    "WAITGATE_COLOR",
+];
+
+/// One option: its raw text from argv or from its twin, filled.
+pub(super) struct Options<'a> {
+    pub(super) env: &'a Env,
+}
+
+impl Options<'_> {
+    /// The value of --`name` and where it came from, for messages. An empty twin is unset.
+    pub(super) fn text(&self, name: &str, flag: Option<&OsStr>) -> Result<Option<(String, String)>> {
+        let (from, raw) = if let Some(value) = flag {
+            let value = value.to_str().ok_or_else(|| anyhow!("--{name} is not valid UTF-8: give it UTF-8 text"))?;
+            (format!("--{name}"), value)
+        } else {
+            let twin = twin(name);
+            match self.env.text(&twin)? {
+                Some(value) => (twin, value),
+                None => return Ok(None),
+            }
+        };
+        if raw.len() > LONGEST_ARGUMENT {
+            bail!("{from}: expected at most {LONGEST_ARGUMENT} bytes");
+        }
+        let value = Fill::from_env(self.env).plain(raw).with_context(|| from.clone())?;
+        Ok(Some((from, value)))
+    }
+
+    pub(super) fn duration(&self, name: &str, flag: Option<&OsStr>, zero: Zero) -> Result<Option<Duration>> {
+        let Some((from, value)) = self.text(name, flag)? else { return Ok(None) };
+        expect::duration(&value, zero).map(Some).context(from)
+    }
+
+    pub(super) fn switch(&self, name: &str, flag: bool) -> Result<bool> {
+        if flag {
+            return Ok(true);
+        }
+        match self.text(name, None)? {
+            None => Ok(false),
+            Some((from, value)) => match value.as_str() {
+                "true" | "1" => Ok(true),
+                "false" | "0" => Ok(false),
+                _ => bail!("{from}: expected true, false, 1 or 0"),
+            },
+        }
+    }
+}
+
+pub(super) fn twin(name: &str) -> String {
+    format!("WAITGATE_{}", name.replace('-', "_").to_ascii_uppercase())
+}
+
+/// Where the termination message goes; known even where the rest of the command line is wrong (`cli` is `None`).
+///
+/// An exec probe (--once) runs in the application's container, where that file is the application's, so that
+/// --once and --dry-run write it only where it is asked for by the flag.
+pub fn termination_log(cli: Option<&Cli>, env: &Env) -> Result<Option<PathBuf>> {
+    let flag = cli.and_then(|cli| cli.termination_log.as_deref());
+    if flag.is_none() && cli.is_some_and(|cli| cli.once || cli.dry_run) {
+        return Ok(None);
+    }
+    let text = Options { env }.text("termination-log", flag)?;
+    let path = text.map_or(TERMINATION_LOG.to_owned(), |(_, path)| path);
+    Ok((!path.is_empty()).then(|| path.into()))
+}
+
+/// How to print; known even where the rest of the command line is wrong (`cli` is `None`).
+pub fn log_format(cli: Option<&Cli>, env: &Env) -> Result<Format> {
+    let flag = cli.and_then(|cli| cli.log_format.as_deref());
+    match (Options { env }).text("log-format", flag)? {
+        None => Ok(Format::Text),
+        Some((from, value)) => match value.as_str() {
+            "text" => Ok(Format::Text),
+            "json" => Ok(Format::Json),
+            _ => bail!("{from}: expected text or json"),
+        },
+    }
+}
+
+/// A name like WAITGATE_TIMOUT is a mistake that would otherwise go unseen. The kubelet sets names of its own
+/// for a Service that is called waitgate (WAITGATE_PORT, WAITGATE_SERVICE_HOST, …): those are no mistake.
+pub(super) fn unknown_twins(env: &Env) -> Vec<String> {
+    let ours = |name: &&str| name.starts_with("WAITGATE_") && !TWINS.contains(name);
+    let kubelets = |name: &&str| name.contains("_PORT") || name.contains("_SERVICE_");
+    let unknown = env.names().filter(ours).filter(|name| !kubelets(name));
+    unknown
+        .map(|name| {
+            let nearest = TWINS.iter().map(|twin| (distance(name, twin), *twin)).min();
+            let meant = match nearest {
+                Some((far, twin)) if far <= 3 => format!(": did you mean {twin}?"),
+                _ => String::new(),
+            };
+            let name = crate::reason::printable(name);
+            format!("the environment variable {name} is none that waitgate knows{meant}")
+        })
+        .collect()
+}
