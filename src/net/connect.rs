@@ -106,7 +106,11 @@ pub fn failure(address: SocketAddr, error: &io::Error) -> Reason {
     let errno = error.raw_os_error().map(Errno::from_raw_os_error);
     match errno {
         Some(Errno::CONNREFUSED) => Reason::new(Code::ConnectRefused, format!("refused by {address}")),
-        Some(Errno::CONNRESET) => Reason::new(Code::ConnectRefused, format!("reset by {address}")),
+        // In answer to a SYN a reset is ECONNREFUSED (linux: net/ipv4/tcp_input.c, tcp_reset): this one came later.
+        Some(Errno::CONNRESET) => {
+            Reason::new(Code::ProtocolClosed, format!("{address} accepted the connection and reset it at once"))
+                .hint(Hint::FrontClosed)
+        }
         Some(Errno::NETUNREACH | Errno::AFNOSUPPORT) => {
             Reason::new(Code::ConnectUnreachable, format!("no route to {address}"))
         }

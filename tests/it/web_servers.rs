@@ -214,3 +214,26 @@ fn redis_is_no_web_server() {
     once(&format!("http://{port}/#data=x")).failure().stderr_has(says);
     once(&format!("tcp:{port}")).success();
 }
+
+/// What sidecars and `kubectl port-forward` do when there is nobody behind them, at the level of bytes.
+#[test]
+fn fronts_that_close_or_keep_the_connection() {
+    let after = |millis: u64| Fake::new(move |_stream| thread::sleep(Duration::from_millis(millis)));
+    let reset = Fake::new(|stream| {
+        // Envoy resets when its upstream refuses.
+        let _ = rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
+    });
+    for front in [after(0), after(5), after(30), reset] {
+        once(&format!("tcp:{}", front.addr))
+            .failure()
+            .stderr_has("accepted the connection and")
+            .stderr_has("it at once");
+        once(&format!("tcp:{}#gone", front.addr)).failure();
+    }
+    // One that dials on is a server for every tcp probe; what is behind it is not for the others.
+    let keeps = Fake::silent();
+    once(&format!("tcp:{}", keeps.addr)).success();
+    once(&format!("tcp:{}#banner=220#attempt-timeout=500ms", keeps.addr)).failure();
+    #[cfg(feature = "http")]
+    once(&format!("http://{}/#attempt-timeout=500ms", keeps.addr)).failure().stderr_has("no complete answer");
+}
