@@ -166,7 +166,7 @@ fn haproxy_without_a_backend() {
     let mut command = Command::new(tool("haproxy"));
     command.arg("-db").arg("-f").arg(folder.path().join("conf"));
     let _haproxy = Server::start(command, folder, &[tcp, http]);
-    once(&format!("tcp:{tcp}")).failure().stderr_has("closed it at once").stderr_has("front");
+    once(&format!("tcp:{tcp}#hold=2s")).failure().stderr_has("closed it at once").stderr_has("front");
     once(&format!("tcp:{tcp}#hold=0")).success();
     // One that speaks HTTP itself keeps the connection: no tcp probe sees through it.
     once(&format!("tcp:{http}")).success();
@@ -191,9 +191,9 @@ fn docker_proxy() {
     command.args(["-container-ip", &container_ip, "-container-port", &container_port]);
     let _proxy = Server::start(command, tempfile::tempdir().unwrap(), &[front]);
     for _ in 0..10 {
-        once(&format!("tcp:{front}")).failure().stderr_has("closed it at once");
+        once(&format!("tcp:{front}#hold=2s")).failure().stderr_has("closed it at once");
     }
-    let running = Run::new([format!("tcp:{front}")]).start();
+    let running = Run::new([format!("tcp:{front}#hold=1s")]).start();
     running.line("closed it at once");
     let _back = Fake::on(back, crate::support::fake::linger);
     running.end().success();
