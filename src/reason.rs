@@ -269,6 +269,12 @@ impl Reason {
         self
     }
 
+    /// The same in other words: for one reason out of several that are told together.
+    #[must_use]
+    pub fn with_text(&self, text: impl AsRef<str>) -> Self {
+        Self { text: printable(text.as_ref()), ..self.clone() }
+    }
+
     /// Its stable name.
     #[must_use]
     pub fn code(&self) -> Code {

@@ -129,6 +129,27 @@ pub fn failure(address: SocketAddr, error: &io::Error) -> Reason {
     }
 }
 
+/// What an error of `connect` to the unix socket `name` means (unix(7), connect(2)).
+#[must_use]
+pub fn unix_failure(name: &str, error: &io::Error) -> Reason {
+    use rustix::io::Errno;
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::NOENT | Errno::NOTDIR) => Reason::new(Code::ConnectMissing, format!("there is no {name}")),
+        Some(Errno::CONNREFUSED) => Reason::new(Code::ConnectRefused, format!("refused by {name}")),
+        Some(Errno::ACCESS | Errno::PERM) => {
+            Reason::new(Code::ConnectDenied, format!("this user may not connect to {name}"))
+        }
+        Some(Errno::AGAIN) => Reason::new(Code::ConnectTimeout, format!("{name} accepts nobody: its queue is full")),
+        Some(Errno::PROTOTYPE) => Reason::new(Code::LocalSocket, format!("{name} is not a stream socket")).key("type"),
+        Some(Errno::MFILE | Errno::NFILE) => {
+            Reason::new(Code::LocalDescriptors, "no file descriptor left for a socket").hint(Hint::Limits)
+        }
+        Some(errno) => Reason::new(Code::LocalSocket, format!("cannot connect to {name}: {}", describe(errno)))
+            .key(errno.raw_os_error()),
+        None => Reason::new(Code::LocalSocket, format!("cannot connect to {name}")),
+    }
+}
+
 /// The operating system's words for an error, without the number that std appends.
 #[must_use]
 pub fn describe(errno: rustix::io::Errno) -> String {
@@ -169,7 +190,7 @@ pub fn explain(net: &Net, host: &Host, failed: &[(SocketAddr, Reason)]) -> Reaso
     if failed.len() > LISTED {
         let _ = write!(text, " and {} more", failed.len() - LISTED);
     }
-    Reason::new(main.code(), text).class(main.cost()).hint(hint)
+    main.with_text(text).hint(hint)
 }
 
 fn hint(net: &Net, host: &Host, ip: IpAddr, code: Code) -> Option<Hint> {

@@ -7,15 +7,33 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
 /// How many of the first bytes are kept: enough to tell which protocol answered.
 const KEPT: usize = 64;
 
+/// Who is at the other end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// An address and a port.
+    Tcp(SocketAddr),
+    /// A socket's path, for people.
+    Unix(String),
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => f.write_str(path),
+        }
+    }
+}
+
 /// A connection that one attempt owns. Dropping it closes it.
 pub struct Stream {
     io: Io,
-    peer: SocketAddr,
+    peer: Peer,
     first: Vec<u8>,
     read: u64,
     limit: u64,
@@ -23,6 +41,7 @@ pub struct Stream {
 
 enum Io {
     Tcp(TcpStream),
+    Unix(UnixStream),
     #[cfg(feature = "tls")]
     Tls(Box<tokio_rustls::client::TlsStream<Stream>>),
 }
@@ -31,15 +50,25 @@ impl Stream {
     /// A connected TCP socket.
     #[must_use]
     pub fn tcp(socket: TcpStream, peer: SocketAddr) -> Self {
-        Self { io: Io::Tcp(socket), peer, first: Vec::new(), read: 0, limit: u64::MAX }
+        Self::new(Io::Tcp(socket), Peer::Tcp(peer))
+    }
+
+    /// A connected unix socket.
+    #[must_use]
+    pub fn unix(socket: UnixStream, path: &std::path::Path) -> Self {
+        Self::new(Io::Unix(socket), Peer::Unix(crate::reason::printable(&path.to_string_lossy())))
+    }
+
+    fn new(io: Io, peer: Peer) -> Self {
+        Self { io, peer, first: Vec::new(), read: 0, limit: u64::MAX }
     }
 
     /// TLS over another stream.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(session: tokio_rustls::client::TlsStream<Self>) -> Self {
-        let peer = session.get_ref().0.peer;
-        Self { io: Io::Tls(Box::new(session)), peer, first: Vec::new(), read: 0, limit: u64::MAX }
+        let peer = session.get_ref().0.peer.clone();
+        Self::new(Io::Tls(Box::new(session)), peer)
     }
 
     /// Reading more than `bytes` in all ends in an error that [`Stream::over_limit`] knows.
@@ -57,8 +86,8 @@ impl Stream {
 
     /// Who is at the other end.
     #[must_use]
-    pub fn peer(&self) -> SocketAddr {
-        self.peer
+    pub fn peer(&self) -> Peer {
+        self.peer.clone()
     }
 
     /// The first bytes that were read, at most 64.
@@ -72,7 +101,7 @@ impl Stream {
     #[must_use]
     pub fn session(&self) -> Option<&rustls::ClientConnection> {
         match &self.io {
-            Io::Tcp(_) => None,
+            Io::Tcp(_) | Io::Unix(_) => None,
             Io::Tls(session) => Some(session.get_ref().1),
         }
     }
@@ -90,6 +119,7 @@ impl AsyncRead for Stream {
         let before = buf.filled().len();
         ready!(match &mut this.io {
             Io::Tcp(socket) => Pin::new(socket).poll_read(cx, buf),
+            Io::Unix(socket) => Pin::new(socket).poll_read(cx, buf),
             #[cfg(feature = "tls")]
             Io::Tls(session) => Pin::new(session).poll_read(cx, buf),
         })?;
@@ -110,6 +140,7 @@ impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.io {
             Io::Tcp(socket) => Pin::new(socket).poll_write(cx, buf),
+            Io::Unix(socket) => Pin::new(socket).poll_write(cx, buf),
             #[cfg(feature = "tls")]
             Io::Tls(session) => Pin::new(session).poll_write(cx, buf),
         }
@@ -118,6 +149,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.io {
             Io::Tcp(socket) => Pin::new(socket).poll_flush(cx),
+            Io::Unix(socket) => Pin::new(socket).poll_flush(cx),
             #[cfg(feature = "tls")]
             Io::Tls(session) => Pin::new(session).poll_flush(cx),
         }
@@ -126,6 +158,7 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.io {
             Io::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
+            Io::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
             #[cfg(feature = "tls")]
             Io::Tls(session) => Pin::new(session).poll_shutdown(cx),
         }

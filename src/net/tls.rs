@@ -152,7 +152,7 @@ pub async fn handshake(
     trail: &Trail,
 ) -> Result<Stream, Reason> {
     let peer = stream.peer();
-    trail.enter(Stage::Tls, peer);
+    trail.enter(Stage::Tls, &peer);
     let session = TlsConnector::from(config).connect(name.clone(), stream).await;
     session.map(Stream::tls).map_err(|error| failure(&error, &name.to_str(), peer))
 }

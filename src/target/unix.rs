@@ -4,14 +4,13 @@ use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use rustix::io::Errno;
 use tokio::net::UnixStream;
 
 use super::accept::{self, Accept};
 use super::expect::Spec;
 use super::{Parts, Ready, gone};
-use crate::net::connect::describe;
-use crate::reason::{Code, Hint, Reason, Stage, printable};
+use crate::net::connect::unix_failure;
+use crate::reason::{Code, Reason, Stage, printable};
 use crate::trail::Trail;
 
 /// What `unix:` expects beyond the common ones.
@@ -54,7 +53,7 @@ impl Unix {
     /// Connects, and looks at the connection.
     pub async fn probe(&self, trail: &Trail) -> Result<Ready, Reason> {
         trail.enter(Stage::Connect, &self.name);
-        let connected = UnixStream::connect(&self.path).await.map_err(|error| self.failure(&error));
+        let connected = UnixStream::connect(&self.path).await.map_err(|error| unix_failure(&self.name, &error));
         if self.gone {
             return match connected {
                 Ok(_) => Err(gone::still_there(&self.name)),
@@ -68,30 +67,6 @@ impl Unix {
         trail.accept();
         self.accept.check(stream, &self.name, trail).await?;
         Ok(Ready::noted(format!("accepted by {}", self.name)))
-    }
-
-    /// What connect(2) says (unix(7), connect(2)).
-    fn failure(&self, error: &std::io::Error) -> Reason {
-        let name = &self.name;
-        match error.raw_os_error().map(Errno::from_raw_os_error) {
-            Some(Errno::NOENT | Errno::NOTDIR) => Reason::new(Code::ConnectMissing, format!("there is no {name}")),
-            Some(Errno::CONNREFUSED) => Reason::new(Code::ConnectRefused, format!("refused by {name}")),
-            Some(Errno::ACCESS | Errno::PERM) => {
-                Reason::new(Code::ConnectDenied, format!("this user may not connect to {name}"))
-            }
-            Some(Errno::AGAIN) => {
-                Reason::new(Code::ConnectTimeout, format!("{name} accepts nobody: its queue is full"))
-            }
-            Some(Errno::PROTOTYPE) => {
-                Reason::new(Code::LocalSocket, format!("{name} is not a stream socket")).key("type")
-            }
-            Some(Errno::MFILE | Errno::NFILE) => {
-                Reason::new(Code::LocalDescriptors, "no file descriptor left for a socket").hint(Hint::Limits)
-            }
-            Some(errno) => Reason::new(Code::LocalSocket, format!("cannot connect to {name}: {}", describe(errno)))
-                .key(errno.raw_os_error()),
-            None => Reason::new(Code::LocalSocket, format!("cannot connect to {name}")),
-        }
     }
 }
 
@@ -113,10 +88,9 @@ mod tests {
 
     fn parse(text: &str) -> Result<Unix> {
         let env: Env = [("RUN", "/run/a b")].into_iter().collect();
-        match Target::parse(text, Given { env: &env, ca_file: false })?.0 {
-            Target::Unix(unix) => Ok(unix),
-            other => bail!("{other} is of another kind"),
-        }
+        let (target, _) = Target::parse(text, Given { env: &env, ca_file: false })?;
+        let Target::Unix(unix) = target else { bail!("{target} is of another kind") };
+        Ok(unix)
     }
 
     async fn probe(path: &Path, expectations: &str) -> Result<Ready, Reason> {

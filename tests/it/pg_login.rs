@@ -158,6 +158,39 @@ fn a_restart_is_seen_within_a_pause() {
     assert!(late < Duration::from_millis(1500), "{late:?} after psql got in: {ended}");
 }
 
+#[test]
+fn unix_sockets() {
+    let mut pg = methods();
+    let folder = pg.path("");
+    let folder = folder.to_string_lossy();
+    let port = pg.addr.port();
+    let url = |login: &str, more: &str| format!("postgres://{login}/postgres?host={folder}&port={port}{more}");
+    Run::new(["--once", &url("", "")]).end().success();
+    // TLS is not spoken there whatever the mode, as libpq has it.
+    Run::new(["--once", &format!("{}#login", url("scram@", "&sslmode=verify-full"))]).end().success();
+    let encoded = format!("postgres://postgres@{}:{port}/postgres#role=primary", folder.replace('/', "%2F"));
+    Run::new(["--once", &encoded]).end().success();
+    Run::new(["--once", "postgres://"]).env("PGHOST", &*folder).env("PGPORT", port.to_string()).end().success();
+    Run::new(["--once", &format!("{}#gone", url("", ""))]).end().failure().stderr_says("still there");
+    pg.stop();
+    Run::new(["--once", &url("", "")]).end().failure().stderr_has(".s.PGSQL.").stderr_says("there is no");
+}
+
+/// Ready when nobody accepts any more, and only then.
+#[test]
+fn gone() {
+    let mut pg = methods();
+    let target = format!("{}#gone#max-pause=100ms", pg.url("scram:hunter2", "postgres"));
+    let running = Run::new([&target]).start();
+    running.line("still there");
+    pg.stop();
+    running.end().success().nowhere("hunter2");
+    for with in ["login", "role=primary", "query=SELECT 1", "password=@/x"] {
+        let refused = Run::new(["--once", &format!("{}#gone#{with}", pg.url("", ""))]).end();
+        refused.failure().stderr_has("stands alone");
+    }
+}
+
 /// Attempts hold no connection longer than they last: 20 gates that keep on logging in leave a server with ten
 /// connections usable for others.
 #[test]

@@ -1,6 +1,6 @@
 //! `postgres:` against the majors that Debian does not have. tests/pg-majors fetches them and runs this.
 
-use std::{env, path::Path};
+use std::path::Path;
 
 #[cfg(feature = "tls")]
 use crate::support::web::Authority;
@@ -61,14 +61,21 @@ fn life(binaries: &Path) {
     }
 }
 
-#[test]
-#[ignore = "tests/pg-majors fetches the servers and runs it"]
-fn each_major() {
-    let folder = env::var_os("PG_MAJORS_FOLDER").expect("tests/pg-majors sets it");
-    let majors = env::var("PG_MAJORS").expect("tests/pg-majors sets it");
-    assert!(!majors.trim().is_empty());
-    for major in majors.split_whitespace() {
-        eprintln!("PostgreSQL {major}");
-        life(&Path::new(&folder).join(major).join("native/bin"));
-    }
+macro_rules! majors {
+    ($($name:ident = $major:literal;)+) => {$(
+        #[test]
+        #[ignore = "tests/pg-majors fetches the servers and runs this"]
+        fn $name() {
+            life(&Path::new(env!("CARGO_MANIFEST_DIR")).join("target/pg-majors").join($major).join("native/bin"));
+        }
+    )+};
+}
+
+majors! {
+    postgresql_12 = "12";
+    postgresql_13 = "13";
+    postgresql_14 = "14";
+    postgresql_16 = "16";
+    postgresql_17 = "17";
+    postgresql_18 = "18";
 }

@@ -8,18 +8,20 @@ use std::path::Path;
 #[cfg(feature = "tls")]
 use std::sync::Arc;
 
+use tokio::net::UnixStream;
 use tokio::time::{self, Instant};
 
-use super::conninfo::{Conninfo, Place};
+use super::conninfo::{Conninfo, Place, Server};
 use super::negotiate::{self, Unopened, Way};
 use super::passfile::{self, Wanted};
 use super::{Postgres, login, ping, refusal};
 use crate::net::Net;
 use crate::net::connect::{self, race};
 use crate::net::stream::Stream;
-use crate::reason::{Code, Reason};
+use crate::reason::{Code, Reason, Stage, printable};
 use crate::secret::Secret;
-use crate::target::{Ready, file};
+use crate::target::address::Host;
+use crate::target::{Ready, file, gone};
 use crate::trail::Trail;
 
 /// The longest password file, in bytes.
@@ -64,7 +66,8 @@ impl Failed {
 impl<'a> Attempt<'a> {
     /// Reads the files that the target names; nothing has been connected to when one cannot be read.
     pub(super) fn new(target: &'a Postgres, net: &'a Net, trail: &'a Trail) -> Result<Self, Reason> {
-        let passwords = passwords(target)?;
+        // Nobody is logged in to what is gone.
+        let passwords = if target.gone { Passwords::None } else { passwords(target)? };
         let attempt = Self {
             target,
             net,
@@ -74,7 +77,7 @@ impl<'a> Attempt<'a> {
             tls: OnceCell::new(),
         };
         #[cfg(feature = "tls")]
-        if target.info.names_tls_files() {
+        if !target.gone && target.info.names_tls_files() {
             attempt.tls()?;
         }
         Ok(attempt)
@@ -106,51 +109,94 @@ impl<'a> Attempt<'a> {
 
     /// Probes each address of one server until one is ready.
     async fn at_place(&self, place: &Place, until: Instant) -> Result<Ready, Reason> {
+        let host = match &place.server {
+            Server::Host(host) => host,
+            Server::Folder(folder) => return self.at_socket(place, folder).await,
+        };
         let mut addresses = match place.hostaddr {
             Some(ip) => vec![SocketAddr::new(ip, place.port)],
-            None => connect::resolve(self.net, &place.host, place.port, self.trail).await?,
+            None => connect::resolve(self.net, host, place.port, self.trail).await?,
         };
         let mut failed: Vec<(SocketAddr, Reason)> = Vec::new();
         while !addresses.is_empty() {
-            let stream = match race(&addresses, self.trail, |address| connect::one(address, self.trail)).await {
-                Ok(stream) => stream,
+            let first = race(&addresses, self.trail, async |address| {
+                connect::one(address, self.trail).await.map(|stream| (address, stream))
+            });
+            let (address, stream) = match first.await {
+                Ok(first) => first,
                 Err(mut each) => {
                     failed.append(&mut each);
                     break;
                 }
             };
-            let peer = stream.peer();
             let outcome = if addresses.len() == 1 {
-                self.session(place, stream).await
+                self.session(place, address, stream).await
             } else {
-                let bounded = time::timeout_at(share(until, addresses.len()), self.session(place, stream));
+                let bounded = time::timeout_at(share(until, addresses.len()), self.session(place, address, stream));
                 bounded.await.unwrap_or_else(|_| Err(self.trail.cut_off()))
             };
             match outcome {
                 Ok(ready) => return Ok(ready),
-                Err(reason) => failed.push((peer, reason)),
+                Err(reason) => failed.push((address, reason)),
             }
-            addresses.retain(|address| *address != peer);
+            addresses.retain(|other| *other != address);
         }
-        Err(connect::explain(self.net, &place.host, &failed))
+        Err(connect::explain(self.net, host, &failed))
+    }
+
+    /// Probes a unix socket, on which libpq speaks no TLS whatever the sslmode.
+    async fn at_socket(&self, place: &Place, folder: &str) -> Result<Ready, Reason> {
+        let stream = self.socket(folder, place.port).await?;
+        self.one_way(Way::Plain, place, stream).await.map_err(|(reason, _)| reason)
+    }
+
+    async fn socket(&self, folder: &str, port: u16) -> Result<Stream, Reason> {
+        let path = Place::socket(folder, port);
+        let name = printable(&path);
+        self.trail.enter(Stage::Connect, &name);
+        match UnixStream::connect(&path).await {
+            Ok(socket) => {
+                self.trail.accept();
+                Ok(Stream::unix(socket, Path::new(&path)))
+            }
+            Err(error) => Err(connect::unix_failure(&name, &error)),
+        }
+    }
+
+    /// Ready when nobody is there any more, at any of the servers.
+    pub(super) async fn gone(&self) -> Result<Ready, Reason> {
+        let mut notes = Vec::new();
+        for place in &self.target.info.places {
+            let ready = match (&place.server, place.hostaddr) {
+                (_, Some(ip)) => gone::probe(self.net, &Host::Ip(ip), place.port, self.trail).await?,
+                (Server::Host(host), None) => gone::probe(self.net, host, place.port, self.trail).await?,
+                (Server::Folder(folder), None) => match self.socket(folder, place.port).await {
+                    Ok(stream) => return Err(gone::still_there(&stream.peer())),
+                    Err(reason) if matches!(reason.code(), Code::ConnectRefused | Code::ConnectMissing) => {
+                        Ready::noted(reason.text())
+                    }
+                    Err(reason) => return Err(reason),
+                },
+            };
+            notes.extend(ready.note);
+        }
+        Ok(Ready::noted(notes.join("; ")))
     }
 
     /// Probes one address, and once more the other way where sslmode has two and the first one failed.
-    async fn session(&self, place: &Place, stream: Stream) -> Result<Ready, Reason> {
-        let peer = stream.peer();
+    async fn session(&self, place: &Place, address: SocketAddr, stream: Stream) -> Result<Ready, Reason> {
         let (way, other) = negotiate::ways(self.target.info.ssl_mode);
         let (first, again) = match self.one_way(way, place, stream).await {
             Ok(ready) => return Ok(ready),
             Err(outcome) => outcome,
         };
         let Some(other) = other.filter(|_| again) else { return Err(first) };
-        let stream = connect::one(peer, self.trail).await?;
+        let stream = connect::one(address, self.trail).await?;
         match self.one_way(other, place, stream).await {
             Ok(ready) => Ok(ready),
             Err((second, _)) => {
                 let with = if way == Way::Plain { "without TLS" } else { "with TLS" };
-                let text = format!("{}; before that, {with}: {}", second.text(), first.text());
-                Err(Reason::new(second.code(), text).class(second.cost()).hint(second.hinted()).key(second.code()))
+                Err(second.with_text(format!("{}; before that, {with}: {}", second.text(), first.text())))
             }
         }
     }
@@ -162,7 +208,7 @@ impl<'a> Attempt<'a> {
             Ok(opened) => opened,
             Err(Unopened::Handshake(reason)) => return Err((reason, true)),
             Err(Unopened::Reason(reason)) => return Err((reason, false)),
-            Err(Unopened::Said(error)) => return Err((refusal::reason(peer, &error), false)),
+            Err(Unopened::Said(error)) => return Err((refusal::reason(&peer, &error), false)),
         };
         let encrypted = opened.encrypted;
         let outcome = if self.target.login {
@@ -197,7 +243,7 @@ impl<'a> Attempt<'a> {
             Passwords::Given(password) => Some(password.clone()),
             Passwords::Lines(text, _) => {
                 let Conninfo { user, database, .. } = &self.target.info;
-                let host = place.bare_host();
+                let host = place.in_passfile();
                 let wanted =
                     Wanted { host: &host, port: place.port, database: database.as_ref().unwrap_or(user), user };
                 passfile::find(text.expose(), &wanted)
@@ -282,13 +328,10 @@ fn share(end: Instant, left: usize) -> Instant {
 /// One reason for several servers: the one that got furthest, and what the others did.
 fn most_telling(failed: Vec<(&Place, Reason)>) -> Reason {
     let several = failed.len() > 1;
-    let text: Vec<String> =
-        failed.iter().map(|(place, reason)| format!("{}:{}: {}", place.host, place.port, reason.text())).collect();
+    let text: Vec<String> = failed.iter().map(|(place, reason)| format!("{place}: {}", reason.text())).collect();
     let main = failed.into_iter().map(|(_, reason)| reason).max_by_key(Reason::stage);
     match main {
-        Some(main) if several => {
-            Reason::new(main.code(), text.join("; ")).class(main.cost()).hint(main.hinted()).key(main.code())
-        }
+        Some(main) if several => main.with_text(text.join("; ")),
         Some(main) => main,
         None => Reason::new(Code::ResolveNoAddresses, "no host to connect to"),
     }

@@ -3,6 +3,7 @@
 //! The raw text is split first and filled afterwards, so that a value may hold any character.
 //! No message repeats anything that stood in it: a piece out of place may be the tail of a password.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -24,14 +25,23 @@ const PORT: u16 = 5432;
 /// container often does not have; it must never be asked for (getpwuid).
 const USER: &str = "postgres";
 
+/// What stands for one server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Server {
+    /// Its name or address: what is looked up, and what its certificate must be for.
+    Host(Host),
+    /// The folder of its unix socket.
+    Folder(String),
+}
+
 /// Where one server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    /// Its name: what is looked up, and what its certificate must be for.
-    pub(super) host: Host,
+    /// What stands for it.
+    pub(super) server: Server,
     /// `hostaddr=`: where to connect instead of looking the name up.
     pub(super) hostaddr: Option<IpAddr>,
-    /// Its port.
+    /// Its port, which is in a unix socket's name too.
     pub(super) port: u16,
 }
 
@@ -153,7 +163,7 @@ impl Conninfo {
             };
             let user = user.as_deref().map(|user| show(raw.user, Some(user)) + "@").unwrap_or_default();
             let database = database.as_deref().map(|name| format!("/{}", show(raw.database, Some(name))));
-            let places: Vec<String> = places.iter().map(|place| format!("{}:{}", place.host, place.port)).collect();
+            let places: Vec<String> = places.iter().map(ToString::to_string).collect();
             format!("postgres://{user}{}{}", places.join(","), database.unwrap_or_default())
         };
         let (ssl_mode, root_cert) = ssl(&params, parts.given.ca_file)?;
@@ -202,12 +212,32 @@ impl Conninfo {
     }
 }
 
+/// The default folder of the sockets, as libpq is built upstream and by Debian: password files call both localhost.
+const SOCKET_FOLDERS: [&str; 2] = ["/tmp", "/var/run/postgresql"];
+
 impl Place {
-    /// The host as a password file has it: an IPv6 address without brackets.
-    pub(super) fn bare_host(&self) -> String {
-        match &self.host {
-            Host::Ip(ip) => ip.to_string(),
-            Host::Name(name) => name.clone(),
+    /// The host as a password file has it: an IPv6 address without brackets (fe-connect.c: passwordFromFile).
+    pub(super) fn in_passfile(&self) -> String {
+        match &self.server {
+            Server::Host(Host::Ip(ip)) => ip.to_string(),
+            Server::Host(Host::Name(name)) => name.clone(),
+            Server::Folder(folder) if SOCKET_FOLDERS.contains(&folder.as_str()) => "localhost".into(),
+            Server::Folder(folder) => folder.clone(),
+        }
+    }
+
+    /// The path of the unix socket (libpq: UNIXSOCK_PATH).
+    pub(super) fn socket(folder: &str, port: u16) -> String {
+        format!("{}/.s.PGSQL.{port}", folder.trim_end_matches('/'))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.server {
+            Server::Host(host) => write!(f, "{host}:{}", self.port),
+            // As it stands in a URI, so that it can be pasted back into one.
+            Server::Folder(folder) => write!(f, "{}:{}", folder.replace('/', "%2F"), self.port),
         }
     }
 }
@@ -268,7 +298,7 @@ fn places(raw: &Raw<'_>, params: &Params<'_>, fill: Fill<'_>) -> Result<Vec<Plac
         None => Vec::new(),
         Some(list) => list.split(',').map(hostaddr).collect::<Result<Vec<_>>>()?,
     };
-    let mut places: Vec<(Host, Option<u16>)> = Vec::new();
+    let mut places: Vec<(Server, Option<u16>)> = Vec::new();
     // `host=` in the query counts more than the authority, as libpq has it.
     let in_authority = params.in_url("host").is_none() && !raw.hosts.is_empty();
     if in_authority && !raw.hosts.starts_with(':') {
@@ -299,7 +329,7 @@ fn places(raw: &Raw<'_>, params: &Params<'_>, fill: Fill<'_>) -> Result<Vec<Plac
             }
         }
     } else {
-        places.extend(hostaddrs.iter().map(|ip| (Host::Ip(*ip), None)));
+        places.extend(hostaddrs.iter().map(|ip| (Server::Host(Host::Ip(*ip)), None)));
     }
     if places.is_empty() {
         bail!("{FORM}: the host is missing, and neither host= nor PGHOST names one");
@@ -312,17 +342,23 @@ fn places(raw: &Raw<'_>, params: &Params<'_>, fill: Fill<'_>) -> Result<Vec<Plac
     }
     let port_of = |at: usize| fallback.get(at).or(fallback.first()).copied().flatten().unwrap_or(PORT);
     let mut out = Vec::with_capacity(places.len());
-    for (at, (host, port)) in places.into_iter().enumerate() {
-        out.push(Place { host, hostaddr: hostaddrs.get(at).copied(), port: port.unwrap_or_else(|| port_of(at)) });
+    for (at, (server, port)) in places.into_iter().enumerate() {
+        let port = port.unwrap_or_else(|| port_of(at));
+        // unix(7): sun_path, and its final zero.
+        if matches!(&server, Server::Folder(folder) if Place::socket(folder, port).len() > 107) {
+            bail!("{FORM}: the path of a unix socket has at most 107 bytes");
+        }
+        out.push(Place { server, hostaddr: hostaddrs.get(at).copied(), port });
     }
     Ok(out)
 }
 
-fn host(text: &str) -> Result<Host> {
-    if text.starts_with(['/', '@']) {
-        bail!("{FORM}: a unix socket's folder cannot be waited for; give a host");
+fn host(text: &str) -> Result<Server> {
+    // Linux's abstract sockets, which begin with '@' for libpq, do not reach across containers.
+    if text.starts_with('/') {
+        return Ok(Server::Folder(text.to_owned()));
     }
-    Host::parse(text).context(FORM)
+    Host::parse(text).map(Server::Host).context(FORM)
 }
 
 fn hostaddr(text: &str) -> Result<IpAddr> {

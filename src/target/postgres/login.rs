@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::error::Error as _;
 use std::future::{Ready as Now, ready as now};
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -20,7 +19,7 @@ use super::frame::{Frame, Passed};
 use super::ping::farewell;
 use super::wire::{self, MESSAGE_MAX, ServerError};
 use super::{query, refusal};
-use crate::net::stream::Stream;
+use crate::net::stream::{Peer, Stream};
 use crate::reason::{Code, Hint, Reason, Stage};
 use crate::secret::Secret;
 use crate::target::Ready;
@@ -41,7 +40,7 @@ pub(super) async fn login(
     // The client is not needed beyond this point: it would name its statements, which a pooler does not
     // like, and ask for types of its own. The frame has kept what follows ReadyForQuery in the stream.
     if let Err(error) = config.connect_raw(session, Finished).await {
-        return Err(explain(&error, peer, &seen, password.is_some()));
+        return Err(explain(&error, &peer, &seen, password.is_some()));
     }
     let asked = async {
         query::role(target.info.session, &mut stream, trail).await?;
@@ -170,7 +169,7 @@ impl<'a> TlsConnect<Session<'a>> for Finished {
 
 /// The reason behind tokio-postgres's error. Its kinds are private, so that all but the server's own
 /// errors and the stream's are told by what they say.
-fn explain(error: &Error, peer: SocketAddr, seen: &Seen, password_given: bool) -> Failed {
+fn explain(error: &Error, peer: &Peer, seen: &Seen, password_given: bool) -> Failed {
     if let Some(said) = error.as_db_error() {
         let said = ServerError::new(said.code().code(), said.message(), said.detail());
         return Failed { reason: refusal::reason(peer, &said), code: said.code };
@@ -178,7 +177,7 @@ fn explain(error: &Error, peer: SocketAddr, seen: &Seen, password_given: bool) -
     Failed::here(reason(error, peer, seen, password_given))
 }
 
-fn reason(error: &Error, peer: SocketAddr, seen: &Seen, password_given: bool) -> Reason {
+fn reason(error: &Error, peer: &Peer, seen: &Seen, password_given: bool) -> Reason {
     const AFTER: &str = "during the login";
     if seen.over.get() {
         return wire::too_large(peer);

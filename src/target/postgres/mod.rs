@@ -21,7 +21,7 @@ use std::fmt;
 use anyhow::{Result, bail};
 
 use super::expect::Spec;
-use super::{Parts, Ready};
+use super::{Parts, Ready, gone};
 use crate::net::Net;
 use crate::reason::Reason;
 use crate::trail::Trail;
@@ -34,6 +34,7 @@ pub const EXPECTATIONS: &[Spec] = &[
     Spec::value("role", "primary|standby"),
     Spec::value("query", "SQL"),
     Spec::value("password", "@FILE"),
+    gone::GONE,
 ];
 
 /// What a session calls itself in the server's log, unless the target says otherwise.
@@ -46,6 +47,7 @@ pub struct Postgres {
     login: bool,
     password_file: Option<String>,
     query: Option<String>,
+    gone: bool,
     shown: String,
 }
 
@@ -73,6 +75,7 @@ impl Postgres {
                 "expected #password=@FILE, the file that holds the password: a password itself stands in the URL or in PGPASSWORD"
             ),
         };
+        let gone = gone::is_given(expectations, EXPECTATIONS)?;
         let login = info.password.is_some()
             || info.passfile.is_some()
             || info.identity.is_some()
@@ -80,7 +83,7 @@ impl Postgres {
             || expectations.has("login")
             || query.is_some()
             || info.session != Session::Any;
-        Ok(Self { info, login, password_file, query, shown: expectations.shown(&[]) })
+        Ok(Self { info, login, password_file, query, gone, shown: expectations.shown(&[]) })
     }
 
     /// What the target's text holds that changes nothing, for a warning.
@@ -97,7 +100,8 @@ impl Postgres {
 
     /// Probes the servers once, in order; the first that is ready will do.
     pub async fn probe(&self, net: &Net, trail: &Trail) -> Result<Ready, Reason> {
-        Attempt::new(self, net, trail)?.run().await
+        let attempt = Attempt::new(self, net, trail)?;
+        if self.gone { attempt.gone().await } else { attempt.run().await }
     }
 }
 

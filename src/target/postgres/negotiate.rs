@@ -89,7 +89,7 @@ pub(super) async fn open(attempt: &Attempt<'_>, way: Way, place: &Place, stream:
             // A little more tells what it is; what is silent from here on stays unknown.
             let mut more = [0; 64];
             let _ = time::timeout(Duration::from_millis(100), stream.read(&mut more)).await;
-            Err(Unopened::Reason(wire::not_postgres(peer, stream.first())))
+            Err(Unopened::Reason(wire::not_postgres(&peer, stream.first())))
         }
     }
 }
@@ -99,7 +99,7 @@ async fn said(mut stream: Stream, head: &[u8]) -> Unopened {
     match messages.next().await {
         Ok(message) => match ServerError::parse(&message.body) {
             Some(error) => Unopened::Said(error),
-            None => Unopened::Reason(wire::not_postgres(stream.peer(), stream.first())),
+            None => Unopened::Reason(wire::not_postgres(&stream.peer(), stream.first())),
         },
         Err(broken) => {
             let unread = messages.unread().to_vec();
@@ -134,12 +134,12 @@ async fn encrypt(attempt: &Attempt<'_>, place: &Place, stream: Stream) -> Result
     let verified = matches!(attempt.target.info.ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull);
     let name = match server_name(place) {
         Some(name) => name,
-        // Nobody looks at the name then; the address is as good as any.
-        None if !verified => rustls::pki_types::ServerName::IpAddress(stream.peer().ip().into()),
+        // Nobody looks at the name then; any address will do, and none is sent (RFC 6066 section 3).
+        None if !verified => rustls::pki_types::ServerName::IpAddress(std::net::Ipv4Addr::LOCALHOST.into()),
         None => {
             return Err(Unopened::Reason(Reason::new(
                 Code::TlsWrongName,
-                format!("no certificate can be for {}: it is no DNS name", place.host),
+                format!("no certificate can be for {place}: it is no DNS name"),
             )));
         }
     };
@@ -150,10 +150,12 @@ async fn encrypt(attempt: &Attempt<'_>, place: &Place, stream: Stream) -> Result
 
 #[cfg(feature = "tls")]
 fn server_name(place: &Place) -> Option<rustls::pki_types::ServerName<'static>> {
+    use super::conninfo::Server;
     use crate::target::address::Host;
-    match &place.host {
-        Host::Ip(ip) => Some(rustls::pki_types::ServerName::IpAddress((*ip).into())),
+    match &place.server {
+        Server::Folder(_) => None,
+        Server::Host(Host::Ip(ip)) => Some(rustls::pki_types::ServerName::IpAddress((*ip).into())),
         // A certificate's names have no trailing dot (RFC 6066 section 3).
-        Host::Name(name) => name.strip_suffix('.').unwrap_or(name).to_owned().try_into().ok(),
+        Server::Host(Host::Name(name)) => name.strip_suffix('.').unwrap_or(name).to_owned().try_into().ok(),
     }
 }

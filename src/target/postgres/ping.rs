@@ -45,7 +45,7 @@ pub(super) async fn ping(attempt: &Attempt<'_>, mut stream: Stream) -> Result<Re
             farewell(stream, how == How::LoggedIn).await;
             Ok(Ready::noted(format!("accepting connections at {peer}")))
         }
-        Err(Unready::Said(error)) => match refusal::while_pinging(peer, &error, info.database.is_some()) {
+        Err(Unready::Said(error)) => match refusal::while_pinging(&peer, &error, info.database.is_some()) {
             None => Ok(Ready::noted(format!("accepting connections at {peer}"))),
             Some(reason) => Err(Failed { reason, code: error.code }),
         },

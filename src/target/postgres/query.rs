@@ -165,7 +165,7 @@ async fn converse(
             b'Z' => {
                 return match failed {
                     None => Ok(()),
-                    Some(error) => Err(refusal::of_query(peer, &error)),
+                    Some(error) => Err(refusal::of_query(&peer, &error)),
                 };
             }
             b'E' => match ServerError::parse(&message.body) {
@@ -185,8 +185,8 @@ async fn converse(
     };
     // A server that goes away says why before it does (57P01), and then there is no ReadyForQuery.
     match (failed, broken) {
-        (Some(error), Broken::Closed) => Err(refusal::of_query(peer, &error)),
-        (_, Broken::TooLong) => Err(wire::too_large(peer)),
+        (Some(error), Broken::Closed) => Err(refusal::of_query(&peer, &error)),
+        (_, Broken::TooLong) => Err(wire::too_large(&peer)),
         (_, broken) => Err(wire::broken(&broken, stream, AFTER)),
     }
 }

@@ -1,8 +1,7 @@
 //! What a server's error says about its readiness, by SQLSTATE (PostgreSQL manual, appendix A).
 
-use std::net::SocketAddr;
-
 use super::wire::ServerError;
+use crate::net::stream::Peer;
 use crate::reason::{Code, Hint, Reason};
 
 /// What an error means for a probe that only asks whether the server accepts connections: `None`
@@ -12,7 +11,7 @@ use crate::reason::{Code, Hint, Reason};
 /// accepts connections) without its traps: a server without a free connection is of no use yet, and
 /// what a pooler says of its own says nothing about the server behind it. `named` says that the
 /// target names the database: then a pooler that does not know it is not ready for it.
-pub(super) fn while_pinging(peer: SocketAddr, error: &ServerError, named: bool) -> Option<Reason> {
+pub(super) fn while_pinging(peer: &Peer, error: &ServerError, named: bool) -> Option<Reason> {
     match error.code.as_str() {
         // The last is an error without an SQLSTATE: it is not known to be PostgreSQL's own.
         "53300" | "57P01" | "57P02" | "57P03" | "" => Some(reason(peer, error)),
@@ -45,7 +44,7 @@ impl Pooler {
 }
 
 /// The reason that `error` of `peer` amounts to.
-pub(super) fn reason(peer: SocketAddr, error: &ServerError) -> Reason {
+pub(super) fn reason(peer: &Peer, error: &ServerError) -> Reason {
     let code = error.code.as_str();
     let said = error.said();
     let there = |code: Code, what: &str| {
@@ -92,7 +91,7 @@ pub(super) fn reason(peer: SocketAddr, error: &ServerError) -> Reason {
 }
 
 /// The reason that an error of a query amounts to: what says something of the server says it here too.
-pub(super) fn of_query(peer: SocketAddr, error: &ServerError) -> Reason {
+pub(super) fn of_query(peer: &Peer, error: &ServerError) -> Reason {
     match error.code.as_str() {
         "57P01" | "57P02" | "57P03" | "53300" | "08P01" => reason(peer, error),
         code => {
@@ -111,14 +110,14 @@ mod tests {
         ServerError { code: code.into(), message: message.into(), detail: None }
     }
 
-    fn peer() -> SocketAddr {
-        ([10, 0, 0, 1], 5432).into()
+    fn peer() -> Peer {
+        Peer::Tcp(([10, 0, 0, 1], 5432).into())
     }
 
     #[test]
     fn libpqs_rule_without_its_traps() {
         let pinged = |code: &str, message: &str, named| {
-            while_pinging(peer(), &error(code, message), named).map(|reason| reason.code())
+            while_pinging(&peer(), &error(code, message), named).map(|reason| reason.code())
         };
         for ready in ["28P01", "28000", "3D000", "42501", "0A000", "XX000"] {
             assert_eq!(pinged(ready, "x", true), None, "{ready}");
@@ -133,21 +132,21 @@ mod tests {
 
     #[test]
     fn a_login_says_what_is_there_and_what_is_not() {
-        let refused = reason(peer(), &error("28P01", "password authentication failed for user \"app\""));
+        let refused = reason(&peer(), &error("28P01", "password authentication failed for user \"app\""));
         assert_eq!(refused.code(), Code::ProtocolPassword);
         assert_eq!(refused.cost(), Class::Credentials);
         assert_eq!(
             refused.text(),
             "the server is there (10.0.0.1:5432), but it refuses the password: password authentication failed for user \"app\" (28P01)"
         );
-        let missing = reason(peer(), &error("3D000", "database \"shop\" does not exist"));
+        let missing = reason(&peer(), &error("3D000", "database \"shop\" does not exist"));
         assert_eq!((missing.code(), missing.cost()), (Code::ProtocolNoDatabase, Class::Work));
     }
 
     #[test]
     fn starting_up_and_shutting_down_are_news_to_each_other() {
-        let up = reason(peer(), &error("57P03", "the database system is starting up"));
-        let down = reason(peer(), &error("57P03", "the database system is shutting down"));
+        let up = reason(&peer(), &error("57P03", "the database system is starting up"));
+        let down = reason(&peer(), &error("57P03", "the database system is shutting down"));
         assert!(!up.is_like(&down) && up.is_like(&up.clone()));
     }
 }

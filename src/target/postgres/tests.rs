@@ -82,6 +82,8 @@ fn urls_as_people_write_them() {
             Some("p@w"),
             Some("x"),
         ),
+        ("postgres:///shop?host=/run/pg&port=5433", "postgres://%2Frun%2Fpg:5433/shop", "postgres", None, Some("shop")),
+        ("postgres://%2Frun%2Fpg/shop", "postgres://%2Frun%2Fpg:5432/shop", "postgres", None, Some("shop")),
         ("postgres://b%C3%BCro@db/l%C3%A4den", "postgres://büro@db:5432/läden", "büro", None, Some("läden")),
         ("postgres://db/shop?schema=public&pgbouncer=true", "postgres://db:5432/shop", "postgres", None, Some("shop")),
     ];
@@ -222,7 +224,7 @@ fn what_is_wrong_is_refused_with_the_form_and_without_the_secret() {
         ("postgres://db?port=hunter2", "port"),
         ("postgres://a,b?port=1,2,3", "one for each host"),
         ("postgres://a,b?hostaddr=10.0.0.1", "one address for each host"),
-        ("postgres://?host=/run/hunter2", "unix socket"),
+        ("postgres://?host=@hunter2", "a name has letters"),
         ("postgres://u:hunter2@db#password=hunter2", "#password=@FILE"),
         ("postgres://u:hunter2@db#hunter2", "expectation 1"),
     ];

@@ -1,11 +1,10 @@
 //! PostgreSQL's messages as they come off a stream: bounded, and never trusted.
 
 use std::io;
-use std::net::SocketAddr;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use crate::net::stream::Stream;
+use crate::net::stream::{Peer, Stream};
 use crate::reason::{Code, Hint, Reason};
 
 /// What one attempt reads from a server, at most.
@@ -191,7 +190,7 @@ fn protocol(first: &[u8]) -> Option<&'static str> {
 }
 
 /// The reason where `peer` answered with something else.
-pub(super) fn not_postgres(peer: SocketAddr, first: &[u8]) -> Reason {
+pub(super) fn not_postgres(peer: &Peer, first: &[u8]) -> Reason {
     match protocol(first) {
         Some(other) => {
             let reason =
@@ -204,7 +203,7 @@ pub(super) fn not_postgres(peer: SocketAddr, first: &[u8]) -> Reason {
 
 /// The reason where no message came, whatever the cause. `after` says what was sent last.
 pub(super) fn broken(broken: &Broken, stream: &Stream, after: &str) -> Reason {
-    let peer = stream.peer();
+    let peer = &stream.peer();
     if stream.over_limit() {
         return too_large(peer);
     }
@@ -217,7 +216,7 @@ pub(super) fn broken(broken: &Broken, stream: &Stream, after: &str) -> Reason {
 }
 
 /// The reason where `peer` hung up. Half a greeting of another protocol is as telling as a whole one.
-pub(super) fn closed(peer: SocketAddr, first: &[u8], after: &str) -> Reason {
+pub(super) fn closed(peer: &Peer, first: &[u8], after: &str) -> Reason {
     if protocol(first).is_some() {
         return not_postgres(peer, first);
     }
@@ -236,7 +235,7 @@ pub(super) fn is_tls(error: &io::Error) -> bool {
 }
 
 /// The reason where reading or writing failed.
-pub(super) fn failed(peer: SocketAddr, error: &io::Error) -> Reason {
+pub(super) fn failed(peer: &Peer, error: &io::Error) -> Reason {
     #[cfg(feature = "tls")]
     if let Some(error) = crate::net::tls::cause(error) {
         return crate::net::tls::reason(error, "this host", peer);
@@ -251,7 +250,7 @@ pub(super) fn failed(peer: SocketAddr, error: &io::Error) -> Reason {
 }
 
 /// The reason where a server does not come to its point.
-pub(super) fn too_large(peer: SocketAddr) -> Reason {
+pub(super) fn too_large(peer: &Peer) -> Reason {
     Reason::new(Code::ProtocolTooLarge, format!("{peer} sent more than 1 MiB and did not come to its point"))
 }
 
