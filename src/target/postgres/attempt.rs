@@ -11,9 +11,10 @@ use std::sync::Arc;
 use tokio::net::UnixStream;
 use tokio::time::{self, Instant};
 
-use super::conninfo::{Conninfo, Place, Server, SslMode};
+use super::conninfo::{Conninfo, Place, Server};
 use super::negotiate::{self, Unopened, Way};
 use super::passfile::{self, Wanted};
+use super::sslmode::SslMode;
 use super::{Postgres, login, ping, refusal};
 use crate::net::Net;
 use crate::net::connect::{self, race};
@@ -262,7 +263,7 @@ impl<'a> Attempt<'a> {
     /// How TLS is spoken with each of the servers.
     #[cfg(feature = "tls")]
     pub(super) fn tls(&self) -> Result<Arc<rustls::ClientConfig>, Reason> {
-        use super::conninfo::RootCert;
+        use super::sslmode::RootCert;
         use crate::net::tls::{self, Identity, Roots, Verify, Wants};
         if let Some(config) = self.tls.get() {
             return Ok(Arc::clone(config));
