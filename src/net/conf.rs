@@ -1,7 +1,7 @@
 //! resolv.conf as glibc reads it (resolv/res_init.c), and where the system's files are.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{BufRead, BufReader, Read as _, Take};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::path::{Path, PathBuf};
 
@@ -26,32 +26,31 @@ impl Default for SystemFiles {
 /// More of resolv.conf than this is not read: the kubelet allows 2048 characters of search list.
 const CONF_LIMIT: u64 = 64 * 1024;
 
-/// More of the hosts file than this is not read, so that a list of a million blocked names cannot
-/// pass a container's memory limit.
-const HOSTS_LIMIT: u64 = 4 * 1024 * 1024;
+/// More of the hosts file than this is not read; it is read a line at a time.
+const HOSTS_LIMIT: u64 = 64 * 1024 * 1024;
 
 impl SystemFiles {
     /// The text of resolv.conf; `None` where it cannot be read.
     #[must_use]
     pub fn read_resolv_conf(&self) -> Option<Vec<u8>> {
-        read(&self.resolv_conf, CONF_LIMIT)
+        let mut text = Vec::new();
+        open(&self.resolv_conf, CONF_LIMIT)?.read_to_end(&mut text).ok()?;
+        Some(text)
     }
 
-    /// The text of the hosts file; `None` where it cannot be read.
+    /// The hosts file, to be read; `None` where there is none.
     #[must_use]
-    pub fn read_hosts(&self) -> Option<Vec<u8>> {
-        read(&self.hosts, HOSTS_LIMIT)
+    pub fn open_hosts(&self) -> Option<impl BufRead + use<>> {
+        open(&self.hosts, HOSTS_LIMIT).map(BufReader::new)
     }
 }
 
 /// At most `limit` bytes of a regular file: to open anything else (a FIFO) could wait for ever.
-fn read(path: &Path, limit: u64) -> Option<Vec<u8>> {
+fn open(path: &Path, limit: u64) -> Option<Take<File>> {
     if !std::fs::metadata(path).ok()?.is_file() {
         return None;
     }
-    let mut text = Vec::new();
-    File::open(path).ok()?.take(limit).read_to_end(&mut text).ok()?;
-    Some(text)
+    Some(File::open(path).ok()?.take(limit))
 }
 
 /// As many nameservers as glibc asks (resolv/bits/types/res_state.h: MAXNS).

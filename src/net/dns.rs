@@ -102,8 +102,10 @@ async fn over_udp(server: SocketAddr, question: &Question, heard: &Cell<Heard>) 
     let mut sent = 0;
     let mut edns = true;
     loop {
-        sent += 1;
-        exchanges.push(datagram(server, question, edns, heard));
+        if sent < SENDS {
+            sent += 1;
+            exchanges.push(datagram(server, question, edns, heard));
+        }
         let answer = if sent < SENDS {
             match time::timeout(RESEND, exchanges.next()).await {
                 Ok(answer) => answer,

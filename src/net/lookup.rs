@@ -81,7 +81,7 @@ impl Resolver {
         if let Ok(ip) = name.parse() {
             return literal(vec![ip]);
         }
-        let listed = self.files.read_hosts().map(|text| hosts::addresses(&text, name)).unwrap_or_default();
+        let listed = self.files.open_hosts().map(|text| hosts::addresses(text, name)).unwrap_or_default();
         if !listed.is_empty() {
             self.kept.borrow_mut().remove(name);
             return Ok(Found { addresses: listed, source: Source::Hosts, missing: None });

@@ -151,10 +151,16 @@ pub fn host_port(raw: &str, form: &str, fill: Fill<'_>) -> Result<(Host, u16)> {
         }
         bail!("expected {form}: the port is missing");
     };
-    let part = |raw| filled(raw, fill).with_context(|| format!("expected {form}"));
-    let host = Host::parse(&part(host)?).with_context(|| format!("expected {form}"))?;
-    let port = port(&part(number)?).with_context(|| format!("expected {form}"))?;
+    let expected = || format!("expected {form}");
+    let host = filled(host, fill).and_then(|text| from(host, Host::parse(&text))).with_context(expected)?;
+    let port = filled(number, fill).and_then(|text| from(number, port(&text))).with_context(expected)?;
     Ok((host, port))
+}
+
+/// Names the variable that all of `raw` came from, where what it holds is wrong.
+fn from<T>(raw: &str, parsed: Result<T>) -> Result<T> {
+    let whole = raw.strip_prefix("$(").and_then(|rest| rest.strip_suffix(')')).is_some_and(vars::is_name);
+    if whole { parsed.with_context(|| raw.to_owned()) } else { parsed }
 }
 
 /// Fills a host or a port; a variable that is set to nothing is named, for nothing else in the message would be.
@@ -231,6 +237,7 @@ mod tests {
         assert_eq!(parse("[::1]:80").unwrap().0.to_string(), "[::1]");
         let refused = |raw| format!("{:#}", parse(raw).unwrap_err());
         assert!(refused("$(E):80").contains("$(E) is empty"));
+        assert!(refused("db:$(HP)").contains("$(HP): the port is not a number"));
         assert!(refused("redis:$(REDIS_PORT)").contains("NAME_SERVICE_PORT"));
         assert!(refused("redis").contains("the port is missing"));
         assert!(refused("::1:80").contains("brackets"));

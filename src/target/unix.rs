@@ -88,10 +88,9 @@ mod tests {
 
     fn parse(text: &str) -> Result<Unix> {
         let env: Env = [("RUN", "/run/a b")].into_iter().collect();
-        match Target::parse(text, Given { env: &env, ca_file: false })?.0 {
-            Target::Unix(unix) => Ok(unix),
-            other => bail!("{other} is of another kind"),
-        }
+        let (target, _) = Target::parse(text, Given { env: &env, ca_file: false })?;
+        let Target::Unix(unix) = target else { bail!("{target} is of another kind") };
+        Ok(unix)
     }
 
     async fn probe(path: &Path, expectations: &str) -> Result<Ready, Reason> {

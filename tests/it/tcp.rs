@@ -181,13 +181,9 @@ fn a_connection_to_itself_is_not_ready() {
 /// The server that we wait for must be able to take its port while we poll it.
 #[test]
 fn a_connection_to_itself_leaves_the_port_free() {
-    for target in [
-        "tcp:127.0.0.1:40000#hold=10ms",
-        #[cfg(feature = "http")]
-        "http://127.0.0.1:40000/#status=100-599",
-    ] {
-        leaves_the_port_free(target);
-    }
+    leaves_the_port_free("tcp:127.0.0.1:40000#hold=10ms");
+    #[cfg(feature = "http")]
+    leaves_the_port_free("http://127.0.0.1:40000/#status=100-599");
 }
 
 #[track_caller]

@@ -198,3 +198,19 @@ fn docker_proxy() {
     let _back = Fake::on(back, crate::support::fake::linger);
     running.end().success();
 }
+
+/// `until curl redis:6379`, which an article gives as a way to wait for Redis: it answers, but not in HTTP.
+#[cfg(feature = "http")]
+#[test]
+fn redis_is_no_web_server() {
+    let port = free_port();
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(tool("redis-server"));
+    command.args(["--bind", &port.ip().to_string(), "--port", &port.port().to_string(), "--save", ""]);
+    command.arg("--dir").arg(folder.path());
+    let _redis = Server::start(command, folder, &[port]);
+    let says = "answered, but not in HTTP (it looks like Redis): use tcp:";
+    once(&format!("http://{port}/")).failure().stderr_has(says);
+    once(&format!("http://{port}/#data=x")).failure().stderr_has(says);
+    once(&format!("tcp:{port}")).success();
+}

@@ -37,11 +37,12 @@ pub(super) async fn handshaking(error: &reqwest::Error, url: &Url, address: Sock
     };
     let reason = tls_failure(error, name, address);
     // What is neither an alert nor a certificate: somebody else is there, or nobody (a connection to oneself).
-    let odd = reason.code() == Code::TlsNotTls || (reason.code() == Code::TlsFailed && reason.hinted().is_none());
+    let odd = matches!(reason.code(), Code::TlsNotTls | Code::TlsClosed)
+        || (reason.code() == Code::TlsFailed && reason.hinted().is_none());
     if !odd || find_tls(error).is_some_and(|error| matches!(error, rustls::Error::AlertReceived(_))) {
         return reason;
     }
-    match instead::look(address, instead::Ask::Http, trail).await {
+    match instead::look(address, trail).await {
         Err(refused) => refused,
         Ok(Some(Protocol::Http)) => {
             Reason::new(Code::TlsNotTls, format!("{address} answered in plain HTTP, not in TLS")).hint(Hint::UseHttp)
@@ -69,9 +70,10 @@ pub(super) async fn answering(error: &reqwest::Error, url: &Url, address: Socket
         return Reason::new(Code::ProtocolTooLarge, text);
     }
     if !hyper(error).any(|error| error.is_parse() || is_early(error)) {
-        // PostgreSQL closes without a word when it reads "GET ".
-        if plain && let Ok(Some(Protocol::PostgreSql)) = instead::look(address, instead::Ask::PostgreSql, trail).await {
-            return not_http(address, Some(Protocol::PostgreSql));
+        // Some close without a word when they read a request: somebody may be there all the same.
+        match instead::look(address, trail).await {
+            Ok(Some(protocol)) if plain && protocol != Protocol::Http => return not_http(address, Some(protocol)),
+            _ => {}
         }
         let text = format!("{address} accepted the connection and closed it without an answer");
         return Reason::new(Code::ProtocolClosed, text).hint(Hint::FrontClosed);
@@ -79,11 +81,8 @@ pub(super) async fn answering(error: &reqwest::Error, url: &Url, address: Socket
     if !plain {
         return not_http(address, None);
     }
-    match instead::look(address, instead::Ask::Http, trail).await {
+    match instead::look(address, trail).await {
         Err(refused) => refused,
-        Ok(Some(Protocol::Tls)) => {
-            Reason::new(Code::ProtocolTlsWanted, format!("{address} wants TLS on this port")).hint(Hint::UseHttps)
-        }
         Ok(protocol) => not_http(address, protocol),
     }
 }
@@ -93,6 +92,9 @@ fn not_http(address: SocketAddr, protocol: Option<Protocol>) -> Reason {
         None => Reason::new(Code::ProtocolNotHttp, format!("{address} answered, but not in HTTP")).hint(Hint::UseTcp),
         Some(Protocol::Http) => {
             Reason::new(Code::ProtocolNotHttp, format!("{address} answered in HTTP with a mistake in it"))
+        }
+        Some(Protocol::Tls) => {
+            Reason::new(Code::ProtocolTlsWanted, format!("{address} wants TLS on this port")).hint(Hint::UseHttps)
         }
         Some(protocol) => {
             let text = format!("{address} answered, but not in HTTP (it looks like {protocol})");

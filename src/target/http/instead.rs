@@ -24,7 +24,7 @@ const ENOUGH: usize = 64;
 /// What is sent first. Servers that speak first do so whatever it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ask {
-    /// What brought the odd answer about.
+    /// What may have brought the odd answer about.
     Http,
     /// An SSLRequest (PostgreSQL's documentation, section 55.7), for a server that closes on anything else.
     PostgreSql,
@@ -122,20 +122,28 @@ impl fmt::Display for Protocol {
 }
 
 /// Takes a look at who is at `address`; nobody (any more) is an error.
-pub(super) async fn look(address: SocketAddr, ask: Ask, trail: &Trail) -> Result<Option<Protocol>, Reason> {
+///
+/// Redis aborts the connection of a request with a Host header, without a word, and answers one without; PostgreSQL
+/// closes on either, so that it is asked in its own way next.
+pub(super) async fn look(address: SocketAddr, trail: &Trail) -> Result<Option<Protocol>, Reason> {
     let looking = async {
-        let mut stream = match connect::one(address, trail).await {
-            Ok(stream) => stream,
-            // The first connection may have been one to ourselves.
-            Err(reason) if reason.code() == Code::ConnectRefused => return Err(reason),
-            Err(_) => return Ok(None),
-        };
-        let mut first = [0; ENOUGH];
-        if stream.write_all(ask.bytes()).await.is_err() {
-            return Ok(None);
+        for ask in [Ask::Http, Ask::PostgreSql] {
+            let mut stream = match connect::one(address, trail).await {
+                Ok(stream) => stream,
+                // The first connection may have been one to ourselves.
+                Err(reason) if reason.code() == Code::ConnectRefused => return Err(reason),
+                Err(_) => break,
+            };
+            let mut first = [0; ENOUGH];
+            if stream.write_all(ask.bytes()).await.is_err() {
+                continue;
+            }
+            let read = stream.read(&mut first).await.unwrap_or(0);
+            if read > 0 {
+                return Ok(Protocol::of(&first[..read], ask));
+            }
         }
-        let read = stream.read(&mut first).await.unwrap_or(0);
-        Ok(Protocol::of(&first[..read], ask))
+        Ok(None)
     };
     let until = (Instant::now() + BOUND).min(trail.until() - MARGIN);
     time::timeout_at(until, looking).await.unwrap_or(Ok(None))

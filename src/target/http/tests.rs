@@ -490,6 +490,22 @@ async fn a_server_that_closes_is_looked_at_again() {
     });
     let reason = probe(&format!("http://{postgres}/")).await.unwrap_err();
     assert_eq!((reason.code(), reason.hinted()), (Code::ProtocolNotHttp, Some(Hint::UsePostgres)));
+    #[cfg(feature = "tls")]
+    {
+        let reason = probe(&format!("https://{postgres}/")).await.unwrap_err();
+        assert_eq!((reason.code(), reason.hinted()), (Code::TlsNotTls, Some(Hint::UsePostgres)));
+    }
+    // Redis 7.0.15: "Possible SECURITY ATTACK detected", and an error for the same without Host.
+    let redis = raw(|mut connection| {
+        let mut request = [0; 512];
+        let read = connection.read(&mut request).unwrap_or(0);
+        if !String::from_utf8_lossy(&request[..read]).to_lowercase().contains("host:") {
+            let _ = connection.write_all(b"-ERR wrong number of arguments for 'get' command\r\n");
+        }
+    });
+    let reason = probe(&format!("http://{redis}/")).await.unwrap_err();
+    assert_eq!((reason.code(), reason.hinted()), (Code::ProtocolNotHttp, Some(Hint::UseTcp)));
+    assert!(reason.text().contains("it looks like Redis"));
     for script in [
         Box::new(|_: TcpStream| ()) as Box<dyn Fn(TcpStream) + Send + Sync>,
         Box::new(|mut connection: TcpStream| drop(connection.read(&mut [0; 512]))),

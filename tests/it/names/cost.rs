@@ -107,3 +107,16 @@ fn a_name_that_appears_is_seen_within_a_pause() {
     running.end().success();
     assert!(appeared.elapsed() < Duration::from_millis(1150), "{:?}", appeared.elapsed());
 }
+
+/// A question that is sent again needs another socket. Where there is none left, the ones there are have to do.
+#[test]
+fn a_shortage_of_descriptors_does_not_make_it_worse() {
+    let pod = pod();
+    let _silent = zone::serve(&pod, "127.0.0.1", "* SILENT");
+    let targets = (0..16).map(|n| format!("dns:n{n}."));
+    let options = ["--parallel", "--timeout=2s", "--log-format=json"].map(str::to_owned);
+    let run = Run::new(options.into_iter().chain(targets)).through(["prlimit", "--nofile=64:64"]).inside(&pod);
+    let ended = run.end();
+    ended.failure().took(Duration::from_millis(2000)..Duration::from_millis(2300));
+    ended.stderr_has("resolve.timeout").nowhere("local.descriptors");
+}

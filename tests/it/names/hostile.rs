@@ -145,7 +145,7 @@ fn texts_of_every_kind_are_parsed_to_an_end() {
         assert!(conf.oddities.len() <= 8);
         let written = String::from_utf8_lossy(&text);
         let word = written.split_whitespace().next().unwrap_or_default();
-        let _ = hosts::addresses(&text, word);
+        let _ = hosts::addresses(text.as_slice(), word);
         if let Ok(Host::Name(name)) = Host::parse(word) {
             let steps = search::steps(&name, &conf);
             assert!(!steps.is_empty() || conf.no_tld_query, "{name:?}");
