@@ -161,6 +161,9 @@ impl Outgoing {
         };
         #[cfg(feature = "tls")]
         if progress.tls.load(Ordering::Relaxed) {
+            if shaking.get() == Some(address) {
+                shaking.set(None);
+            }
             return Err(failure::handshaking(&error, &self.wire_url(), address, trail).await);
         }
         Err(failure::connecting(&error, address, tunnel))
