@@ -190,3 +190,27 @@ fn a_mysql_server() {
 fn a_port_that_closes_at_once() {
     not_ready(Fake::closing().addr, NO_RESPONSE, "closed");
 }
+
+/// The server logs no more for a ping than it does for `pg_isready`, in each way that a ping can end.
+#[test]
+fn no_more_lines_in_the_servers_log() {
+    let mut pg = Pg::new();
+    pg.conf("log_connections = on\nlog_disconnections = on\nlog_min_messages = info\n");
+    pg.hba("local all all trust\nhost all trusted 127.0.0.0/8 trust\nhost all postgres 127.0.0.0/8 scram-sha-256\n");
+    pg.start();
+    pg.accepting();
+    pg.sql("CREATE ROLE trusted LOGIN");
+    for user in ["postgres", "trusted", "nobody"] {
+        // Each line has the client's port in it or the backend's pid, so what is counted is what came since.
+        let lines = || pg.log().lines().count();
+        let before = lines();
+        assert_eq!(isready(pg.addr, &["--username", user, "--dbname=postgres"]), ACCEPTING);
+        // The last thing that a backend logs comes after its client has gone.
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        let theirs = lines() - before;
+        Run::new(["--once", &pg.url(user, "postgres")]).end().success();
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        let ours = lines() - before - theirs;
+        assert!((1..=theirs).contains(&ours), "{user}: {ours} lines against {theirs}:\n{}", pg.log());
+    }
+}

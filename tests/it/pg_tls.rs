@@ -196,6 +196,6 @@ fn the_other_way() {
         run("plain", mode).success();
         run("nobody", mode).failure().stderr_has("28000").nowhere("secret");
     }
-    run("tls", "disable").failure().stderr_has("28000");
+    run("tls", "disable").failure().stderr_has("28000").stderr_has("which sslmode=disable forbids");
     run("plain", "require").failure().stderr_has("28000");
 }

@@ -14,6 +14,7 @@ use tokio::time::{self, Instant};
 use super::conninfo::{Conninfo, Place, Server};
 use super::negotiate::{self, Unopened, Way};
 use super::passfile::{self, Wanted};
+use super::sslmode::SslMode;
 use super::{Postgres, login, ping, refusal};
 use crate::net::Net;
 use crate::net::connect::{self, race};
@@ -220,7 +221,15 @@ impl<'a> Attempt<'a> {
         };
         outcome.map_err(|failed| {
             // pg_hba.conf may let in by one way only (hostssl, hostnossl), and then says 28000.
-            let again = failed.code == "28000" && encrypted == (way == Way::Offered);
+            let not_so = failed.code == "28000";
+            let again = not_so && encrypted == (way == Way::Offered);
+            // The server names the lack of encryption in this case only ("SSL off" before PostgreSQL 14).
+            let bare = ["no encryption", "SSL off"].iter().any(|words| failed.reason.text().contains(words));
+            if not_so && bare && self.target.info.ssl_mode == SslMode::Disable {
+                let said = failed.reason.text();
+                let text = format!("{said}; it may take TLS only, which sslmode=disable forbids");
+                return (failed.reason.with_text(text), again);
+            }
             (failed.reason, again)
         })
     }
@@ -254,7 +263,7 @@ impl<'a> Attempt<'a> {
     /// How TLS is spoken with each of the servers.
     #[cfg(feature = "tls")]
     pub(super) fn tls(&self) -> Result<Arc<rustls::ClientConfig>, Reason> {
-        use super::conninfo::{RootCert, SslMode};
+        use super::sslmode::RootCert;
         use crate::net::tls::{self, Identity, Roots, Verify, Wants};
         if let Some(config) = self.tls.get() {
             return Ok(Arc::clone(config));

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use super::params::{self, Params};
+use super::sslmode::{self, RootCert, SslMode};
 use crate::secret::Secret;
 use crate::target::Parts;
 use crate::target::address::{self, Host};
@@ -43,34 +44,6 @@ pub(super) struct Place {
     pub(super) hostaddr: Option<IpAddr>,
     /// Its port, which is in a unix socket's name too.
     pub(super) port: u16,
-}
-
-/// libpq's `sslmode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SslMode {
-    /// No TLS.
-    Disable,
-    /// TLS where the server refuses to go without.
-    Allow,
-    /// TLS where the server offers it.
-    Prefer,
-    /// TLS, with any certificate.
-    Require,
-    /// TLS, with a certificate of a trusted CA.
-    VerifyCa,
-    /// TLS, with a certificate of a trusted CA for this host.
-    VerifyFull,
-}
-
-/// libpq's `sslrootcert`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum RootCert {
-    /// Not given: the Mozilla roots and --ca-file.
-    Unset,
-    /// `system`: the Mozilla roots, which is what a static binary has of a system.
-    System,
-    /// A file, read anew each attempt; only what is in it is trusted.
-    File(String),
 }
 
 /// libpq's `channel_binding`.
@@ -166,7 +139,7 @@ impl Conninfo {
             let places: Vec<String> = places.iter().map(ToString::to_string).collect();
             format!("postgres://{user}{}{}", places.join(","), database.unwrap_or_default())
         };
-        let (ssl_mode, root_cert) = ssl(&params, parts.given.ca_file)?;
+        let (ssl_mode, root_cert) = sslmode::choose(&params, parts.given.ca_file)?;
         Ok(Self {
             places,
             user: user.unwrap_or_else(|| USER.to_owned()),
@@ -175,7 +148,7 @@ impl Conninfo {
             database,
             ssl_mode,
             root_cert,
-            identity: identity(&params)?,
+            identity: sslmode::identity(&params)?,
             application_name: params.get("application_name")?,
             options: params.get("options")?,
             connect_timeout: connect_timeout(&params)?,
@@ -384,61 +357,4 @@ fn connect_timeout(params: &Params<'_>) -> Result<Option<Duration>> {
         Ok(seconds) => Ok(u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)),
         Err(_) => bail!("{FORM}: connect_timeout= takes a whole number of seconds"),
     }
-}
-
-/// `sslcert` and `sslkey`: one goes with the other. libpq looks for the one that is missing in the user's
-/// home, which a container has not.
-fn identity(params: &Params<'_>) -> Result<Option<(String, String)>> {
-    match (params.get("sslcert")?, params.get("sslkey")?) {
-        (Some(_), _) if cfg!(not(feature = "tls")) => bail!("{FORM}: this build has no TLS, so no client certificate"),
-        (Some(cert), Some(key)) => Ok(Some((cert, key))),
-        (None, None) => Ok(None),
-        (Some(_), None) => bail!("{FORM}: sslcert= needs sslkey=, the file with its private key"),
-        (None, Some(_)) => bail!("{FORM}: sslkey= needs sslcert=, the file with its certificate"),
-    }
-}
-
-/// `sslmode` and `sslrootcert`, as the contract ties them to each other and to --ca-file.
-fn ssl(params: &Params<'_>, ca_file: bool) -> Result<(SslMode, RootCert)> {
-    let root_cert = match params.get("sslrootcert")? {
-        None => RootCert::Unset,
-        Some(text) if text == "system" => RootCert::System,
-        Some(path) => RootCert::File(path),
-    };
-    let given = params.choice(
-        "sslmode",
-        &[
-            ("disable", Some(SslMode::Disable)),
-            ("allow", Some(SslMode::Allow)),
-            ("prefer", Some(SslMode::Prefer)),
-            ("require", Some(SslMode::Require)),
-            ("verify-ca", Some(SslMode::VerifyCa)),
-            ("verify-full", Some(SslMode::VerifyFull)),
-        ],
-        None,
-    )?;
-    // JDBC's spelling, which libpq takes in URIs too (fe-connect.c: conninfo_uri_parse_params).
-    let given = match params.in_url("ssl").as_deref() {
-        Some("true") if given.is_none() => Some(SslMode::Require),
-        _ => given,
-    };
-    let ca = ca_file || root_cert != RootCert::Unset;
-    let mode = match given {
-        None if ca => SslMode::VerifyFull,
-        None => SslMode::Prefer,
-        Some(SslMode::Require) if ca && root_cert != RootCert::System => SslMode::VerifyCa,
-        Some(mode) => mode,
-    };
-    // libpq refuses this too (fe-connect.c: "weak sslmode may not be used with sslrootcert=system"): anybody
-    // can have a certificate of a public CA, so without the name it proves nothing.
-    if root_cert == RootCert::System && mode != SslMode::VerifyFull {
-        bail!("{FORM}: sslrootcert=system goes with sslmode=verify-full only");
-    }
-    if cfg!(not(feature = "tls")) {
-        return match mode {
-            SslMode::Disable | SslMode::Allow | SslMode::Prefer => Ok((SslMode::Disable, RootCert::Unset)),
-            _ => bail!("{FORM}: this build has no TLS, so sslmode can be disable, allow or prefer only"),
-        };
-    }
-    Ok((mode, root_cert))
 }

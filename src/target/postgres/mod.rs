@@ -12,6 +12,7 @@ mod passfile;
 mod ping;
 mod query;
 mod refusal;
+mod sslmode;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -26,7 +27,8 @@ use crate::net::Net;
 use crate::reason::Reason;
 use crate::trail::Trail;
 use attempt::Attempt;
-use conninfo::{Conninfo, Session, SslMode};
+use conninfo::{Conninfo, Session};
+use sslmode::SslMode;
 
 /// What `postgres:` expects beyond the common ones.
 pub const EXPECTATIONS: &[Spec] = &[
@@ -108,18 +110,5 @@ impl Postgres {
 impl fmt::Display for Postgres {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", crate::reason::printable(&self.info.shown), self.shown)
-    }
-}
-
-impl fmt::Display for SslMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Disable => "disable",
-            Self::Allow => "allow",
-            Self::Prefer => "prefer",
-            Self::Require => "require",
-            Self::VerifyCa => "verify-ca",
-            Self::VerifyFull => "verify-full",
-        })
     }
 }

@@ -8,7 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time;
 
 use super::attempt::Attempt;
-use super::conninfo::{Place, SslMode};
+use super::conninfo::Place;
+use super::sslmode::SslMode;
 use super::wire::{self, Broken, Messages, ServerError};
 use crate::net::stream::Stream;
 use crate::reason::{Code, Reason, Stage};

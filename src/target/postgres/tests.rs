@@ -5,9 +5,9 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::conninfo::{Conninfo, Session};
 #[cfg(feature = "tls")]
-use super::conninfo::RootCert;
-use super::conninfo::{Conninfo, Session, SslMode};
+use super::sslmode::RootCert;
 use super::*;
 use crate::net::conf::SystemFiles;
 use crate::reason::Code;
