@@ -70,9 +70,13 @@ impl Postgres {
             Some(sql) if sql.contains('\0') => bail!("expected #query=SQL, a SELECT; found a NUL (%00) in it"),
             other => other.map(str::to_owned),
         };
-        let password_file = match expectations.get("password").map(|value| value.strip_prefix('@')) {
+        // The '@' has to be written: a password that a variable holds may begin with one, and is refused here.
+        let file = |(value, written): (&str, &str)| {
+            value.strip_prefix('@').filter(|_| written.starts_with('@')).map(str::to_owned)
+        };
+        let password_file = match expectations.written("password").next().map(file) {
             None => None,
-            Some(Some(path)) if !path.is_empty() => Some(path.to_owned()),
+            Some(Some(path)) if !path.is_empty() => Some(path),
             Some(_) => bail!(
                 "expected #password=@FILE, the file that holds the password: a password itself stands in the URL or in PGPASSWORD"
             ),

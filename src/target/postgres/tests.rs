@@ -235,6 +235,9 @@ fn what_is_wrong_is_refused_with_the_form_and_without_the_secret() {
         assert!(!message.contains("ter2"), "{text}: {message}");
         assert!(message.starts_with("expected ") || message.contains("expectation"), "{text}: {message}");
     }
+    // A password that begins with '@' is no file's name.
+    let error = parse_with("postgres://u@db#password=$(PASS)", &[("PASS", "@hunter2")], false).unwrap_err();
+    assert!(format!("{error:#}").starts_with("expected #password=@FILE"));
     let env = &[("PGSSLMODE", "hunter2")];
     let message = format!("{:#}", parse_with("postgres://db", env, false).unwrap_err());
     assert!(message.contains("PGSSLMODE=") && !message.contains("hunter2"));
