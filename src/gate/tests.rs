@@ -168,3 +168,52 @@ async fn heartbeats_come_after_10_s_and_then_every_30_s() {
     // The second target has not been tried, so nothing is said about it.
     assert_eq!(*beats.borrow(), [10, 40, 70].map(|at| ("tcp:a:1#timeout=100s".to_owned(), at)));
 }
+
+/// Counts what would be printed at the default level.
+#[derive(Clone, Default)]
+struct Counting(std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+impl tracing::Subscriber for Counting {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target() == crate::report::lines::OURS && *metadata.level() <= tracing::Level::INFO
+    }
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn fifteen_minutes_write_few_lines_even_where_the_reason_flaps() {
+    use crate::report::{Form, Report, text::Text};
+    for (codes, most) in [
+        (&[Code::ConnectRefused][..], 40),
+        // Two reasons in turn: each is news once in 30 s, beside the heartbeat.
+        (&[Code::ConnectRefused, Code::ProtocolClosed][..], 100),
+    ] {
+        let counting = Counting::default();
+        let lines = std::sync::Arc::clone(&counting.0);
+        let _guard = tracing::subscriber::set_default(counting);
+        let report = Report::new(Form::Text(Text::new(Instant::now(), false)));
+        let plan = plan("tcp:a:1#timeout=15m");
+        let board = Board::new(&plan);
+        let n = Cell::new(0);
+        let probe = async |_: &Planned, _: &Trail| {
+            n.set(n.get() + 1);
+            Err(Reason::new(codes[n.get() % codes.len()], "x"))
+        };
+        let tell = |event: Event<'_>| report.tell(&event);
+        Gate::new(&plan, &board, &tell, 1, probe).run().await;
+        let lines = lines.load(std::sync::atomic::Ordering::Relaxed);
+        assert!(n.get() > 1000 && lines > 30 && lines <= most, "{} attempts, {lines} lines", n.get());
+    }
+}
