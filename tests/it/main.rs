@@ -36,6 +36,8 @@ mod order;
 mod refused;
 /// What is printed, and where it is not waited for.
 mod report;
+/// Completions and the man page, as they are shipped.
+mod shipped;
 /// SIGTERM and SIGINT.
 mod signals;
 /// The termination message.
