@@ -30,6 +30,8 @@ mod json;
 mod json_schema;
 /// What is never asked of libc.
 mod libc;
+/// The loops that waitgate replaces, and how they fail.
+mod loops;
 /// Declared order, `--parallel`, one deadline, `--once`, delays, pauses.
 mod order;
 /// Wrong input, and that it is refused before anything is touched.
