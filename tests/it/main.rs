@@ -42,6 +42,8 @@ mod report;
 mod shipped;
 /// SIGTERM and SIGINT.
 mod signals;
+/// What is said in each of some fifty situations.
+mod situations;
 /// The termination message.
 mod termination;
 

@@ -1,0 +1,234 @@
+//! What a person and a machine read in each situation: tests/it/situations.txt, reviewed by eye, held by this test.
+//!
+//! Addresses that differ from run to run stand as SERVER and ADDRESS there, durations that do as TIME.
+
+#![cfg(all(feature = "dns", feature = "http", feature = "postgres", feature = "tls"))]
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::support::{
+    Fake, Pod, Run,
+    dns::{Answer, NXDOMAIN, Names, REFUSED, SERVFAIL},
+    free_port,
+    web::{Authority, Reply, Web},
+};
+
+const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/situations.txt");
+const RESOLV: &str =
+    "search shop.svc.cluster.test svc.cluster.test cluster.test\nnameserver 127.0.0.1\noptions ndots:5\n";
+
+/// The table so far.
+#[derive(Default)]
+struct Table(String);
+
+impl Table {
+    /// One attempt at `target`, as text, as JSON, and the termination message.
+    fn row(&mut self, name: &str, pod: Option<&Pod>, server: Option<SocketAddr>, target: &str) {
+        let log = tempfile::NamedTempFile::new().expect("a file");
+        let run = |format: &str| {
+            let run = Run::new(["--once", "--attempt-timeout=700ms", "--connect-timeout=200ms"])
+                .arg(format!("--log-format={format}"))
+                .arg("--termination-log")
+                .arg(log.path())
+                .arg(target);
+            let ended = if let Some(pod) = pod { run.inside(pod).end() } else { run.end() };
+            ended.failure().silent_stdout();
+            ended.last_line().to_owned()
+        };
+        let text = run("text");
+        let message = std::fs::read_to_string(log.path()).expect("it is still there");
+        assert_eq!(text, message, "the last line is the termination message");
+        let json: serde_json::Value = serde_json::from_str(&run("json")).expect("an object");
+        let target_of = &json["targets"][0];
+        let field = |name: &str| target_of[name].as_str().unwrap_or_default().to_owned();
+        let (code, reason, hint) = (field("code"), field("reason"), field("hint"));
+        for text in [&text, &reason, &hint] {
+            for bad in ["Error {", "Some(", "Kind", "\u{1b}", "hunter2", "  "] {
+                assert!(!text.contains(bad), "{name}: {bad:?} in {text}");
+            }
+        }
+        assert!(!reason.is_empty() && !code.is_empty(), "{name}: {json}");
+        let plain = |text: &str| {
+            let text = server.map_or(text.to_owned(), |server| {
+                text.replace(&server.to_string(), "SERVER").replace(&server.ip().to_string(), "ADDRESS")
+            });
+            mask(&text)
+        };
+        let _ = writeln!(self.0, "## {name}\n{}\n{code}\n  {}", plain(&text), plain(&reason));
+        if !hint.is_empty() {
+            let _ = writeln!(self.0, "  {hint}");
+        }
+        self.0.push('\n');
+    }
+
+    fn fake(&mut self, name: &str, fake: &Fake, target: &str) {
+        self.row(name, None, Some(fake.addr), &target.replace("SERVER", &fake.addr.to_string()));
+    }
+
+    fn web(&mut self, name: &str, reply: impl Fn() -> Reply + Send + Sync + 'static, expectations: &str) {
+        let web = Web::new(move |_, _| reply());
+        let target = web.url(&format!("/ready{expectations}"));
+        self.row(name, None, Some(web.fake.addr), &target);
+    }
+
+    /// One attempt in a Pod whose nameserver gives `answer` for each name.
+    fn names(&mut self, name: &str, answer: impl Fn(&str) -> Answer + Send + 'static, target: &str) {
+        let pod = Pod::new();
+        pod.etc("resolv.conf", RESOLV);
+        let _names = Names::start(&pod, move |asked| answer(&asked.name));
+        self.row(name, Some(&pod), None, target);
+    }
+}
+
+/// Durations of an attempt differ by a little from run to run.
+fn mask(text: &str) -> String {
+    let masked = |word: &str| {
+        let digits = word.trim_end_matches([',', ';', ':', ')']);
+        let number = digits.strip_suffix("ms").unwrap_or_default();
+        let is_time =
+            !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) && number != "200" && number != "700";
+        if is_time { word.replace(digits, "TIME") } else { word.to_owned() }
+    };
+    text.split(' ').map(masked).collect::<Vec<_>>().join(" ")
+}
+
+/// A PostgreSQL server that answers the startup packet with this error.
+fn postgres_error(code: &str, message: &str) -> Fake {
+    let mut fields = Vec::new();
+    for (field, text) in [("S", "FATAL"), ("V", "FATAL"), ("C", code), ("M", message)] {
+        fields.extend(format!("{field}{text}\0").into_bytes());
+    }
+    fields.push(0);
+    let length = u32::try_from(fields.len() + 4).expect("it is short").to_be_bytes();
+    Fake::answering([&b"E"[..], &length, &fields].concat())
+}
+
+fn tcp(table: &mut Table) {
+    let port = free_port();
+    table.row("tcp: nothing listens", None, Some(port), &format!("tcp:{port}"));
+    let fake = Fake::closing();
+    table.fake("tcp: a front closes at once", &fake, "tcp:SERVER");
+    let fake = Fake::greeting("421 busy \u{1b}[2J\r\n");
+    table.fake("tcp: another banner than expected", &fake, "tcp:SERVER#banner=220");
+    table.fake("tcp: a banner that does not match", &fake, "tcp:SERVER#banner-match=^220");
+    table.fake("tcp: still there, and expected to be gone", &fake, "tcp:SERVER#gone");
+    table.fake("tcp: no banner at all", &Fake::silent(), "tcp:SERVER#banner=220");
+    let pod = Pod::new();
+    pod.sh("nft add table inet t\nnft add chain inet t in '{ type filter hook input priority 0; }'\n\
+            nft add rule inet t in tcp dport 7000 drop");
+    table.row("tcp: packets are dropped", Some(&pod), None, "tcp:127.0.0.1:7000");
+    table.row("tcp: no route", Some(&pod), None, "tcp:10.9.9.9:7000");
+    pod.etc("hosts", "127.0.0.2 quorum\n127.0.0.3 quorum\n");
+    let _one = pod.within(|| Fake::on(([127, 0, 0, 2], 80).into(), crate::support::fake::linger));
+    table.row("tcp: one of two addresses accepts, two are wanted", Some(&pod), None, "tcp:quorum:80#min=2");
+    table.row("unix: no such socket", None, None, "unix:/nowhere/app.sock");
+}
+
+fn dns(table: &mut Table) {
+    let answers = |code| move |_: &str| Answer::Code(code);
+    table.names("dns: no such name", answers(NXDOMAIN), "dns:db");
+    table.names("dns: no such name, with a dot", answers(NXDOMAIN), "dns:db.other");
+    table.names("dns: a name without addresses", |_| Answer::NoData, "dns:db");
+    table.names("dns: the server fails", answers(SERVFAIL), "dns:db");
+    table.names("dns: the server refuses", answers(REFUSED), "dns:db");
+    table.names("dns: the server is silent", |_| Answer::Silence, "dns:db");
+    let two = |_: &str| Answer::Addresses(vec![IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2])]);
+    table.names("dns: two addresses, three are wanted", two, "dns:db#min=3");
+    table.names("dns: another address is wanted", two, "dns:db#has=10.0.0.9");
+    table.names("dns: still there, and expected to be gone", two, "dns:db#gone");
+    table.names("dns: no record of that type", |_| Answer::NoData, "dns:_http._tcp.web?type=SRV");
+    table.names("tcp: no such name", answers(NXDOMAIN), "tcp:db:5432");
+    let pod = Pod::new();
+    pod.etc("resolv.conf", RESOLV);
+    table.row("dns: no nameserver is there", Some(&pod), None, "dns:db");
+    pod.remove_etc("resolv.conf");
+    table.row("dns: no resolv.conf", Some(&pod), None, "dns:db");
+}
+
+fn http(table: &mut Table) {
+    table.web("http: 503", || Reply::status(503), "");
+    table.web("http: 404", || Reply::status(404), "");
+    table.web("http: credentials refused", || Reply::status(401), "");
+    table.web("http: a status that is not listed", || Reply::status(200), "#status=204");
+    table.web("http: redirects go round", || Reply::to(302, "/ready"), "");
+    table.web("http: another body", || Reply::body(200, "starting"), "#body=started");
+    table.web("http: a body that does not match", || Reply::body(200, "starting"), "#match=^started$");
+    table.web("http: another JSON value", || Reply::body(200, r#"{"status":"DOWN"}"#), "#json=/status=UP");
+    table.web("http: no JSON", || Reply::body(200, "<html>"), "#json=/status=UP");
+    table.web("http: a file that is not there", || Reply::status(200), "#header=Authorization:@/nowhere/token");
+    for (name, said) in [
+        ("Redis", "-ERR wrong number of arguments for 'get' command\r\n"),
+        ("SSH", "SSH-2.0-OpenSSH_9.2\r\n"),
+        ("SMTP", "220 mail ESMTP\r\n"),
+        ("control characters", "\u{1b}[2J\u{7}\r\n\r\n"),
+    ] {
+        table.fake(&format!("http: {name} answers"), &Fake::greeting(said), "http://SERVER/");
+    }
+    table.fake("http: silence", &Fake::silent(), "http://user:hunter2@SERVER/?token=hunter2");
+    table.fake("http: closed at once", &Fake::closing(), "http://SERVER/");
+    let web = Web::always(200);
+    table.row("https: the port speaks plain HTTP", None, Some(web.fake.addr), &web.url("/").replace("http:", "https:"));
+    table.fake("https: silence", &Fake::silent(), "https://SERVER/");
+    let authority = Authority::new();
+    let secure = |names: &[&str]| {
+        let pod = Pod::new();
+        pod.etc("hosts", "127.0.0.1 api localhost\n");
+        let config = authority.server(names);
+        let web = pod.within(|| Web::on(([127, 0, 0, 1], 8443).into(), Some(config), |_, _| Reply::status(200)));
+        (pod, web)
+    };
+    let (pod, _web) = secure(&["api"]);
+    table.row("https: an unknown issuer", Some(&pod), None, "https://api:8443/");
+    table.row("http: the port speaks TLS", Some(&pod), None, "http://api:8443/");
+    let (pod, _web) = secure(&["other.test"]);
+    let target = format!("https://api:8443/#ca={}", authority.file().display());
+    let before = table.0.len();
+    table.row("https: another name", Some(&pod), None, &target);
+    let row = table.0.split_off(before).replace(&authority.file().display().to_string(), "/ca.pem");
+    table.0.push_str(&row);
+}
+
+fn postgres(table: &mut Table) {
+    let login = "postgres://app:hunter2@SERVER/shop?sslmode=disable";
+    for (name, code, message) in [
+        ("starting up", "57P03", "the database system is starting up"),
+        ("shutting down", "57P03", "the database system is shutting down"),
+        ("no connection left", "53300", "sorry, too many clients already"),
+        ("wrong password", "28P01", "password authentication failed for user \"app\""),
+        (
+            "no entry in pg_hba.conf",
+            "28000",
+            "no pg_hba.conf entry for host \"10.0.0.9\", user \"app\", database \"shop\", no encryption",
+        ),
+        ("no such database", "3D000", "database \"shop\" does not exist"),
+        ("a pooler without its server", "08P01", "query_wait_timeout"),
+        ("an error of its own", "XX000", "out of\u{1b}[2J\nluck"),
+    ] {
+        table.fake(&format!("postgres: {name}"), &postgres_error(code, message), login);
+    }
+    table.fake("postgres: silence", &Fake::silent(), "postgres:SERVER");
+    table.fake("postgres: closed at once", &Fake::closing(), "postgres:SERVER");
+    table.fake("postgres: no TLS there", &Fake::answering("N"), "postgres://SERVER/?sslmode=require");
+    let web = Fake::answering("HTTP/1.1 400 Bad Request\r\n\r\n");
+    table.fake("postgres: HTTP answers", &web, "postgres://SERVER/?sslmode=disable");
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a developer's switch, not the program's")]
+fn every_situation_reads_as_reviewed() {
+    let mut table = Table::default();
+    tcp(&mut table);
+    dns(&mut table);
+    http(&mut table);
+    postgres(&mut table);
+    assert!(table.0.matches("## ").count() >= 40);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(SHIPPED, &table.0).expect("a file");
+    }
+    let shipped = std::fs::read_to_string(SHIPPED).unwrap_or_default();
+    for (is, was) in table.0.lines().zip(shipped.lines()) {
+        assert_eq!(is, was, "UPDATE_DOCS=1 cargo test --test it situations writes tests/it/situations.txt anew");
+    }
+    assert_eq!(table.0.len(), shipped.len());
+}
