@@ -420,6 +420,34 @@ class Pod:
         return logs(self.INIT).strip().splitlines()[-1]
 
 
+def gives_up(directory, writable):
+    """A Pod whose gate times out, under any UID and a read-only root: the message that `kubectl describe` shows."""
+    name = "late" if writable else "mute"
+    message = directory / f"termination-{name}"
+    message.write_text("")
+    message.chmod(0o666 if writable else 0o444)
+    context = {"runAsUser": 1000690000, "readOnlyRootFilesystem": True, "allowPrivilegeEscalation": False,
+               "capabilities": {"drop": ["ALL"]}}
+    gate = {"name": "gate", "image": IMAGE, "args": ["--timeout=1s", "tcp:127.0.0.1:5432", "tcp:127.0.0.1:6379"],
+            "securityContext": context, "volumeMounts": [{"name": "message", "mountPath": "/dev/termination-log"}]}
+    pod = {"apiVersion": "v1", "kind": "Pod",
+           "metadata": {"name": name, "annotations": {"io.podman.annotations.init.container.type": "always"}},
+           "spec": {"restartPolicy": "Never", "initContainers": [gate],
+                    "containers": [{"name": "app", "image": IMAGE, "args": ["--version"]}],
+                    "volumes": [{"name": "message", "hostPath": {"path": str(message), "type": "File"}}]}}
+    file = directory / f"{name}.json"
+    file.write_text(json.dumps(pod))
+    podman("play", "kube", f"--network={NETWORK}", file, check=False)
+    state = inspect(f"{name}-gate")["State"]
+    last = logs(f"{name}-gate").strip().splitlines()[-1]
+    assert state["ExitCode"] == 1 and inspect(f"{name}-app")["State"]["Status"] == "created", state
+    assert last.startswith("waitgate: timed out after 1s: 0 of 2 targets ready; tcp:127.0.0.1:5432 ("), last
+    assert last.endswith("; not tried: tcp:127.0.0.1:6379"), last
+    assert message.read_text() == (last if writable else ""), message.read_text()
+    podman("pod", "rm", "--force", "--time=0", name)
+    return message.read_text()
+
+
 def own_image(directory):
     """examples/app.Dockerfile: the gate in another image, which it turns into the application."""
     podman("build", "--pull=never", "-t", "own:1", "-f", ROOT / "examples/app.Dockerfile", directory)
@@ -466,6 +494,8 @@ def main():
             check("a Pod: what the init container may do", pod.restricted)
             check("a Pod: shut with the database alone", pod.database_first)
             check("a Pod: open when all is ready", pod.then_open)
+            check("a Pod that gives up: its termination message", gives_up, directory, True)
+            check("a Pod that gives up: a message that cannot be left", gives_up, directory, False)
             check("in an application's own image", own_image, directory)
     finally:
         podman("pod", "rm", "--all", "--force", "--time=0", check=False)
