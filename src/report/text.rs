@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -42,7 +43,11 @@ impl Text {
                 let targets = count(plan.targets.len(), "target");
                 let how = if plan.targets.len() == 1 { String::new() } else { format!(" {order},") };
                 let verb = if plan.once { "one attempt at" } else { "waiting for" };
-                format!("waitgate {}: {verb} {targets},{how} {until}", env!("CARGO_PKG_VERSION"))
+                let delay = match plan.initial_delay {
+                    Duration::ZERO => String::new(),
+                    delay => format!(", the first attempt after {}", short(delay)),
+                };
+                format!("waitgate {}: {verb} {targets},{how} {until}{delay}", env!("CARGO_PKG_VERSION"))
             }
             Event::Warning(text) => format!("{}: {text}", self.paint(YELLOW, "warning")),
             Event::Attempt { target, attempt, outcome, in_a_row, trail, pause } => {
@@ -200,7 +205,6 @@ mod tests {
     use super::*;
     use crate::reason::{Code, Hint, Reason};
     use crate::signal::Signal;
-    use std::time::Duration;
 
     fn standing(target: &str, attempts: u32, reason: Option<Reason>) -> Standing {
         let ready = attempts > 0 && reason.is_none();
