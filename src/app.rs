@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use futures_util::FutureExt as _;
 use rustix::fs::Access;
+use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use tokio::time::{self, Instant};
 
@@ -41,13 +42,19 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/bin:/usr/bin";
 pub fn run(args: impl IntoIterator<Item = OsString>, vars: impl IntoIterator<Item = (OsString, OsString)>) -> Verdict {
     let start = Instant::now();
     let env: Env = vars.into_iter().collect();
-    let cli = match Cli::from_args(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match Cli::from_args(args.iter().cloned()) {
         Ok(cli) => cli,
         Err(Usage::Asked(text)) => {
             print(&text);
             return Verdict::Ready;
         }
-        Err(Usage::Wrong(why)) => return refuse(start, None, &env, &anyhow!(why)),
+        Err(Usage::Wrong(why)) => {
+            // An exec probe with a mistake in its options is one nonetheless, and the file is the application's.
+            let probes = args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--once" || arg == "--dry-run");
+            let cli = Cli::unread(probes);
+            return refuse(start, &cli, &env, &anyhow!(why));
+        }
     };
     if let Some(code) = &cli.explain {
         return match explain::named(&code.to_string_lossy()) {
@@ -55,12 +62,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>, vars: impl IntoIterator<Ite
                 print(&explain::explain(code));
                 Verdict::Ready
             }
-            Err(why) => refuse(start, Some(&cli), &env, &anyhow!(why)),
+            Err(why) => refuse(start, &cli, &env, &anyhow!(why)),
         };
     }
     let mut plan = match Plan::new(&cli, &env) {
         Ok(plan) => plan,
-        Err(error) => return refuse(start, Some(&cli), &env, &error),
+        Err(error) => return refuse(start, &cli, &env, &error),
     };
     if plan.dry_run {
         print(&plan.describe());
@@ -72,7 +79,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, vars: impl IntoIterator<Ite
     let ready_to_run = command(&plan.command, &env).and_then(|command| Ok((command, net(&mut plan, &env)?)));
     let (command, net) = match ready_to_run {
         Ok(both) => both,
-        Err(error) => return refuse(start, Some(&cli), &env, &error),
+        Err(error) => return refuse(start, &cli, &env, &error),
     };
     let report = Report::new(form(plan.format, plan.color, &env, start));
     let verdict = tracing::subscriber::with_default(Lines::new(plan.verbosity), || {
@@ -83,8 +90,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>, vars: impl IntoIterator<Ite
             // Same pid, the arguments and the environment as found. std puts an ignored SIGPIPE back to its
             // default, execve does so for the signals that we handle.
             let error = command.exec();
-            let why = anyhow!("cannot run the command: {}", words(&error));
-            refuse(start, Some(&cli), &env, &why)
+            let why = anyhow!("cannot run the command: {}", unrunnable(&error));
+            refuse(start, &cli, &env, &why)
         }
         _ => verdict,
     }
@@ -180,10 +187,11 @@ fn in_flight() -> usize {
 }
 
 /// Says what was wrong with the input, on stderr and in the termination message.
-fn refuse(start: Instant, cli: Option<&Cli>, env: &Env, error: &anyhow::Error) -> Verdict {
+fn refuse(start: Instant, cli: &Cli, env: &Env, error: &anyhow::Error) -> Verdict {
     let verdict = Verdict::Refused(format!("{error:#}"));
     let format = plan::log_format(cli, env).unwrap_or_default();
-    let report = Report::new(form(format, Color::Auto, env, start));
+    let color = plan::color(cli, env).unwrap_or_default();
+    let report = Report::new(form(format, color, env, start));
     let event = Event::Verdict { verdict: &verdict, standings: &[] };
     tracing::subscriber::with_default(Lines::new(Verbosity::Normal), || report.tell(&event));
     let path = plan::termination_log(cli, env).unwrap_or_default();
@@ -240,7 +248,10 @@ fn is_live(plan: &Plan, env: &Env) -> bool {
 fn net(plan: &mut Plan, env: &Env) -> Result<Net> {
     // The kubelet gives every container of every Pod this one.
     let kubernetes = env.get("KUBERNETES_SERVICE_HOST").is_some();
-    let named = || plan.ca_file.as_ref().map(|(from, path)| format!("{from} {}", path.display())).unwrap_or_default();
+    let named = || {
+        let named = plan.ca_file.as_ref().map(|(from, path)| format!("{from} {}", path.display()));
+        crate::reason::printable(&named.unwrap_or_default())
+    };
     let ca_file = plan.ca_file.as_ref().map(|(_, path)| read_ca_file(path).with_context(named)).transpose()?;
     #[cfg(feature = "tls")]
     {
@@ -307,6 +318,20 @@ fn find(name: &OsStr, path: &OsStr) -> Result<PathBuf> {
     }
     let place = if is_path { "there is no such file" } else { "it is in none of the folders of PATH" };
     bail!("the command {shown} is not found: {place}");
+}
+
+/// Why the kernel did not run a file that is there and executable.
+fn unrunnable(error: &std::io::Error) -> String {
+    match Errno::from_io_error(error) {
+        Some(Errno::NOENT) => {
+            "the file is there, and the interpreter that its #! line names, or its dynamic loader, is not in this image"
+                .into()
+        }
+        Some(Errno::NOEXEC) => {
+            "it is no program for this machine, or a script without a #! line: no shell runs here".into()
+        }
+        _ => words(error),
+    }
 }
 
 /// An operating system's error in words, without the number that std appends.

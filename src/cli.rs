@@ -8,7 +8,7 @@ use clap::{ArgAction, CommandFactory, Parser};
 use crate::target::expect::distance;
 
 /// The raw command line.
-#[derive(Debug, Parser)]
+#[derive(Debug, Default, Parser)]
 #[expect(clippy::struct_excessive_bools, reason = "a flag is a bool")]
 #[command(
     name = "waitgate",
@@ -138,6 +138,12 @@ impl Cli {
     /// Parses argv, the program's name first.
     pub fn from_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, Usage> {
         Self::try_parse_from(args).map_err(|error| Usage::from(&error))
+    }
+
+    /// What stands for a command line that could not be parsed: nothing is known but whether it probes once.
+    #[must_use]
+    pub fn unread(once: bool) -> Self {
+        Self { once, ..Self::default() }
     }
 }
 

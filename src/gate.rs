@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::Semaphore;
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 use tokio::time::{self, Instant};
 
 use crate::backoff::{Backoff, jitter};
@@ -100,6 +100,9 @@ pub struct Gate<'a, P> {
 /// A target that did not get ready: how that ends the run.
 type Ended = Verdict;
 
+/// Leave for one attempt. The semaphore is fair: the longest-waiting target is the next to be probed.
+type Permit<'a> = Result<SemaphorePermit<'a>, AcquireError>;
+
 impl<'a, P: AsyncFn(&Planned, &Trail) -> Result<Ready, Reason>> Gate<'a, P> {
     /// A gate that has at most `in_flight` attempts under way at once.
     pub fn new(plan: &'a Plan, board: &'a Board, report: &'a dyn Fn(Event<'_>), in_flight: usize, probe: P) -> Self {
@@ -164,8 +167,9 @@ impl<'a, P: AsyncFn(&Planned, &Trail) -> Result<Ready, Reason>> Gate<'a, P> {
     /// One attempt. A target's own timeout bounds it too.
     async fn once(&self, at: usize) -> Result<(), Ended> {
         let planned = &self.plan.targets[at];
+        let permit = self.in_flight.acquire().await;
         let outcome = self.bounded(at, async {
-            let (ended, _) = self.attempt(at, false).await;
+            let (ended, _) = self.attempt(at, false, permit).await;
             ended
         });
         match outcome.await? {
@@ -183,10 +187,11 @@ impl<'a, P: AsyncFn(&Planned, &Trail) -> Result<Ready, Reason>> Gate<'a, P> {
 
     /// Attempts and pauses, until the target has been ready often enough.
     async fn until_ready(&self, at: usize) -> Result<(), Ended> {
-        self.bounded(at, self.attempts(at)).await
+        let permit = self.in_flight.acquire().await;
+        self.bounded(at, self.attempts(at, permit)).await
     }
 
-    /// Runs `work` within the target's own timeout, which starts with its first attempt.
+    /// Runs `work`, which begins with the target's first attempt, within the target's own timeout.
     async fn bounded<T>(&self, at: usize, work: impl Future<Output = T>) -> Result<T, Ended> {
         let planned = &self.plan.targets[at];
         match planned.timeout {
@@ -198,11 +203,12 @@ impl<'a, P: AsyncFn(&Planned, &Trail) -> Result<Ready, Reason>> Gate<'a, P> {
         }
     }
 
-    async fn attempts(&self, at: usize) {
+    async fn attempts(&self, at: usize, permit: Permit<'_>) {
         let planned = &self.plan.targets[at];
         let mut backoff = Backoff::new(planned.max_pause);
+        let mut permit = permit;
         loop {
-            let (outcome, trail) = self.attempt(at, planned.successes > 1).await;
+            let (outcome, trail) = self.attempt(at, planned.successes > 1, permit).await;
             let in_a_row = self.board.row(at).streak;
             let pause = match &outcome {
                 Ok(ready) => {
@@ -226,14 +232,13 @@ impl<'a, P: AsyncFn(&Planned, &Trail) -> Result<Ready, Reason>> Gate<'a, P> {
                 pause,
             });
             time::sleep_until(next_start(&trail, pause)).await;
+            permit = self.in_flight.acquire().await;
         }
     }
 
     /// One attempt within its bound. Its trail stands on the board while it runs.
-    async fn attempt(&self, at: usize, fresh: bool) -> (Result<Ready, Reason>, Rc<Trail>) {
+    async fn attempt(&self, at: usize, fresh: bool, _permit: Permit<'_>) -> (Result<Ready, Reason>, Rc<Trail>) {
         let planned = &self.plan.targets[at];
-        // The semaphore is fair: the longest-waiting target is the next to be probed.
-        let _permit = self.in_flight.acquire().await;
         let trail = Rc::new(Trail::new(planned.bounds, fresh));
         self.board.update(at, |row| {
             row.attempts += 1;

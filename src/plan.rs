@@ -15,7 +15,7 @@ use crate::target::{Given, KINDS, Target};
 use crate::trail::{Bounds, short};
 use crate::vars::Env;
 use options::{Options, unknown_twins};
-pub use options::{log_format, termination_log};
+pub use options::{color, log_format, termination_log};
 
 /// The kubelet forgets its restart backoff for a container that ran for over 10 minutes
 /// (kubernetes: pkg/kubelet/kubelet.go, crashLoopBackOff), so giving up after 15 costs none, and
@@ -187,15 +187,6 @@ impl Plan {
             (false, false) if verbose => Verbosity::Verbose,
             (false, false) => Verbosity::Normal,
         };
-        let color = match options.text("color", cli.color.as_deref())? {
-            None => Color::Auto,
-            Some((from, value)) => match value.as_str() {
-                "auto" => Color::Auto,
-                "always" => Color::Always,
-                "never" => Color::Never,
-                _ => bail!("{from}: expected auto, always or never"),
-            },
-        };
 
         Ok(Self {
             targets,
@@ -207,10 +198,10 @@ impl Plan {
             dry_run: cli.dry_run,
             ca_file: ca_file.map(|(from, path)| (from, path.into())),
             insecure: cli.insecure,
-            termination_log: termination_log(Some(cli), env)?,
-            format: log_format(Some(cli), env)?,
+            termination_log: termination_log(cli, env)?,
+            format: log_format(cli, env)?,
             verbosity,
-            color,
+            color: color(cli, env)?,
             command: cli.command.clone(),
             warnings,
         })

@@ -147,6 +147,22 @@ async fn no_more_attempts_are_under_way_than_allowed_and_the_longest_waiting_is_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_targets_own_timeout_starts_with_its_first_attempt() {
+    for once in ["", "--once "] {
+        let plan = plan(&format!("{once}--parallel tcp:a:1 tcp:b:1#timeout=1s"));
+        let board = Board::new(&plan);
+        let probe = async |planned: &Planned, _: &Trail| {
+            if planned.shown == "tcp:a:1" {
+                time::sleep(Duration::from_secs(2)).await;
+            }
+            Ok(Ready::default())
+        };
+        // Only one attempt at a time: the second target's turn comes after two seconds.
+        assert_eq!(Gate::new(&plan, &board, &|_| {}, 1, probe).run().await, Verdict::Ready);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_initial_delay_comes_first() {
     let (_, _, log) = run("--initial-delay=60s tcp:a:1", async |_, _| Ok(Ready::default())).await;
     assert_eq!(log, [("tcp:a:1".to_owned(), 60_000)]);

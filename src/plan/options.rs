@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-use super::{Format, LONGEST_ARGUMENT};
+use super::{Color, Format, LONGEST_ARGUMENT};
 use crate::cli::Cli;
 use crate::target::expect::{self, Zero, distance};
 use crate::vars::{Env, Fill};
@@ -80,13 +80,13 @@ pub(super) fn twin(name: &str) -> String {
     format!("WAITGATE_{}", name.replace('-', "_").to_ascii_uppercase())
 }
 
-/// Where the termination message goes; known even where the rest of the command line is wrong (`cli` is `None`).
+/// Where the termination message goes; known even where the rest of the command line is wrong.
 ///
 /// An exec probe (--once) runs in the application's container, where that file is the application's, so that
 /// --once and --dry-run write it only where it is asked for by the flag.
-pub fn termination_log(cli: Option<&Cli>, env: &Env) -> Result<Option<PathBuf>> {
-    let flag = cli.and_then(|cli| cli.termination_log.as_deref());
-    if flag.is_none() && cli.is_some_and(|cli| cli.once || cli.dry_run) {
+pub fn termination_log(cli: &Cli, env: &Env) -> Result<Option<PathBuf>> {
+    let flag = cli.termination_log.as_deref();
+    if flag.is_none() && (cli.once || cli.dry_run) {
         return Ok(None);
     }
     let text = Options { env }.text("termination-log", flag)?;
@@ -94,15 +94,29 @@ pub fn termination_log(cli: Option<&Cli>, env: &Env) -> Result<Option<PathBuf>> 
     Ok((!path.is_empty()).then(|| path.into()))
 }
 
-/// How to print; known even where the rest of the command line is wrong (`cli` is `None`).
-pub fn log_format(cli: Option<&Cli>, env: &Env) -> Result<Format> {
-    let flag = cli.and_then(|cli| cli.log_format.as_deref());
+/// How to print; known even where the rest of the command line is wrong.
+pub fn log_format(cli: &Cli, env: &Env) -> Result<Format> {
+    let flag = cli.log_format.as_deref();
     match (Options { env }).text("log-format", flag)? {
         None => Ok(Format::Text),
         Some((from, value)) => match value.as_str() {
             "text" => Ok(Format::Text),
             "json" => Ok(Format::Json),
             _ => bail!("{from}: expected text or json"),
+        },
+    }
+}
+
+/// Whether to colour the log; known even where the rest of the command line is wrong.
+pub fn color(cli: &Cli, env: &Env) -> Result<Color> {
+    let flag = cli.color.as_deref();
+    match (Options { env }).text("color", flag)? {
+        None => Ok(Color::Auto),
+        Some((from, value)) => match value.as_str() {
+            "auto" => Ok(Color::Auto),
+            "always" => Ok(Color::Always),
+            "never" => Ok(Color::Never),
+            _ => bail!("{from}: expected auto, always or never"),
         },
     }
 }

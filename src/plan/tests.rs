@@ -63,7 +63,10 @@ fn wrong_input_says_where() {
 fn env_targets_are_taken_whole() {
     let plan = plan_in(&[("ADDR", "tcp:db:5432\n")], &["env:ADDR#hold=0#successes=2"]).unwrap();
     assert_eq!(plan.targets[0].shown, "tcp:db:5432#hold=0#successes=2");
-    assert!(refused(&[("ADDR", "tcp:db:5432#hold=0")], &["env:ADDR"]).contains("not a number"));
+    let hold = refused(&[("ADDR", "tcp:db:5432#hold=0")], &["env:ADDR"]);
+    assert!(hold.contains("not a number") && hold.contains("written env:ADDR#name=value"), "{hold}");
+    assert!(refused(&[("ADDR", "env:B"), ("B", "tcp:db:1")], &["env:ADDR"]).contains("is not followed"));
+    assert!(refused(&[("ADDR", "")], &["env:ADDR"]).contains("or empty"));
 }
 
 #[test]

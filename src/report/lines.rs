@@ -60,7 +60,10 @@ impl Lines {
             let _ = write!(line, "(lines lost while stderr was full: {lost})  ");
         }
         line.push_str(text);
-        line.truncate(line.floor_char_boundary(LONGEST - 1));
+        if line.len() >= LONGEST {
+            line.truncate(line.floor_char_boundary(LONGEST - 1 - '…'.len_utf8()));
+            line.push('…');
+        }
         line.push('\n');
         // The view goes below the line again, if there is room in this write.
         let rows = view.draw(LONGEST.saturating_sub(line.len()));
@@ -85,16 +88,18 @@ impl Lines {
 impl View {
     /// What takes the drawn rows off the screen. A terminal that became narrower has wrapped them.
     fn erase(&mut self) -> String {
-        let width = width();
+        let (width, _) = size();
         let lines: usize = self.drawn.drain(..).map(|row| row.div_ceil(width).max(1)).sum();
         if lines == 0 { String::new() } else { format!("\r\x1b[{lines}A\x1b[J") }
     }
 
     /// The rows, each cut to the terminal's width, or nothing where they do not fit into `room` bytes.
     fn draw(&mut self, room: usize) -> String {
-        let width = width();
+        let (width, height) = size();
         let mut text = String::new();
-        for row in self.rows.lines() {
+        // What scrolls off the screen cannot be taken off it again. A row stays free above the view too: tmux keeps
+        // what is erased from the first row on in its history.
+        for row in self.rows.lines().take(height.saturating_sub(2)) {
             let cut: String = row.chars().take(width.saturating_sub(1)).collect();
             if text.len() + cut.len() + 1 > room {
                 break;
@@ -107,10 +112,10 @@ impl View {
     }
 }
 
-/// The terminal's width, in columns.
-fn width() -> usize {
-    let columns = rustix::termios::tcgetwinsize(stderr()).map_or(0, |size| size.ws_col);
-    if columns == 0 { 80 } else { columns.into() }
+/// The terminal's columns and rows.
+fn size() -> (usize, usize) {
+    let (columns, rows) = rustix::termios::tcgetwinsize(stderr()).map_or((0, 0), |size| (size.ws_col, size.ws_row));
+    (if columns == 0 { 80 } else { columns.into() }, if rows == 0 { 24 } else { rows.into() })
 }
 
 impl Subscriber for Lines {

@@ -84,7 +84,7 @@ pub enum Event<'a> {
     },
 }
 
-/// A reason that comes back is not news before this.
+/// A reason, or a first ready answer, that comes back is not news before this.
 const STALE: Duration = Duration::from_secs(30);
 
 /// The log of one run: which events are lines, and at which level.
@@ -118,8 +118,8 @@ struct Told {
     times: HashMap<Identity, Instant>,
 }
 
-/// A reason's code and key.
-type Identity = (Code, String);
+/// A reason's code and key; `None`: the first of several ready answers.
+type Identity = Option<(Code, String)>;
 
 impl Report {
     /// A report with lines of this form.
@@ -132,10 +132,10 @@ impl Report {
     /// an attempt that ended as the one before only with -v.
     pub fn tell(&self, event: &Event<'_>) {
         let news = match event {
-            Event::Attempt { target, outcome: Err(reason), .. } => self.is_news(target, reason),
-            Event::Attempt { outcome: Ok(_), in_a_row, .. } => *in_a_row == 1,
+            Event::Attempt { target, outcome: Err(reason), .. } => self.is_news(target, Some(reason)),
+            Event::Attempt { target, outcome: Ok(_), in_a_row, .. } => *in_a_row == 1 && self.is_news(target, None),
             Event::Heartbeat { target, reason: Some(reason), .. } => {
-                self.is_news(target, reason);
+                self.is_news(target, Some(reason));
                 true
             }
             // An exec probe runs every few seconds, and the kubelet shows what it printed: the verdict says it all.
@@ -154,13 +154,12 @@ impl Report {
         }
     }
 
-    /// Whether `reason` is another than the one last told, and was not told a moment ago either: a target that
-    /// flaps between two reasons would else fill the log.
-    fn is_news(&self, target: &str, reason: &Reason) -> bool {
+    /// Whether `reason` (`None`: a ready answer) is another than the one last told, and was not told a moment ago
+    /// either: a target that flaps between two would else fill the log.
+    fn is_news(&self, target: &str, reason: Option<&Reason>) -> bool {
         let mut all = self.told.borrow_mut();
         let told = all.entry(target.to_owned()).or_default();
-        let (code, key) = reason.identity();
-        let identity = (code, key.to_owned());
+        let identity = reason.map(Reason::identity).map(|(code, key)| (code, key.to_owned()));
         let now = Instant::now();
         let recent = told.times.get(&identity).is_some_and(|at| now - *at < STALE);
         if told.last.as_ref() == Some(&identity) || recent {
@@ -179,12 +178,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_change_is_news_and_flapping_is_not() {
         let report = Report::new(Form::Text(text::Text::new(Instant::now(), false)));
-        let news = |code| report.is_news("tcp:a:1", &Reason::new(code, ""));
+        let news = |code| report.is_news("tcp:a:1", Some(&Reason::new(code, "")));
         assert!(news(Code::ResolveNoSuchName));
         assert!(!news(Code::ResolveNoSuchName));
         assert!(news(Code::ConnectRefused));
         assert!(!news(Code::ResolveNoSuchName), "told a moment ago");
-        assert!(report.is_news("tcp:b:1", &Reason::new(Code::ConnectRefused, "")), "each target has its own");
+        let other = Reason::new(Code::ConnectRefused, "");
+        assert!(report.is_news("tcp:b:1", Some(&other)), "each target has its own");
+        assert!(report.is_news("tcp:a:1", None));
+        assert!(!news(Code::ConnectRefused) && !report.is_news("tcp:a:1", None), "a streak that breaks flaps too");
         tokio::time::advance(STALE).await;
         assert!(news(Code::ResolveNoSuchName));
         assert!(!news(Code::ResolveNoSuchName));

@@ -23,7 +23,7 @@ pub fn message(verdict: &Verdict, standings: &[Standing], at: &str) -> Option<St
     let mut text = match verdict {
         Verdict::Ready => return None,
         Verdict::Refused(why) => format!("waitgate: {why}"),
-        _ => format!("waitgate: {}: {}", headline(verdict, at), missing(standings)),
+        _ => format!("waitgate: {}: {}", headline(verdict, at), missing(verdict, standings)),
     };
     if text.len() > LONGEST {
         text.truncate(text.floor_char_boundary(LONGEST - '…'.len_utf8()));

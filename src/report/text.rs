@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -42,7 +43,11 @@ impl Text {
                 let targets = count(plan.targets.len(), "target");
                 let how = if plan.targets.len() == 1 { String::new() } else { format!(" {order},") };
                 let verb = if plan.once { "one attempt at" } else { "waiting for" };
-                format!("waitgate {}: {verb} {targets},{how} {until}", env!("CARGO_PKG_VERSION"))
+                let delay = match plan.initial_delay {
+                    Duration::ZERO => String::new(),
+                    delay => format!(", the first attempt after {}", short(delay)),
+                };
+                format!("waitgate {}: {verb} {targets},{how} {until}{delay}", env!("CARGO_PKG_VERSION"))
             }
             Event::Warning(text) => format!("{}: {text}", self.paint(YELLOW, "warning")),
             Event::Attempt { target, attempt, outcome, in_a_row, trail, pause } => {
@@ -103,7 +108,7 @@ impl Text {
                 format!("{} after {at}: {}", self.paint(GREEN, "ready"), count(standings.len(), "target"))
             }
             Verdict::Refused(why) => format!("{}: {why}", self.paint(RED, "error")),
-            _ => format!("{}: {}", self.paint(RED, &headline(verdict, at)), missing(standings)),
+            _ => format!("{}: {}", self.paint(RED, &headline(verdict, at)), missing(verdict, standings)),
         }
     }
 
@@ -160,15 +165,22 @@ fn why(standing: &Standing) -> Cow<'static, str> {
     }
 }
 
-/// What is missing and why, then what was never tried.
+/// What is missing and why, the target whose own timeout ended the run first; then what was never tried.
 #[must_use]
-pub fn missing(standings: &[Standing]) -> String {
+pub fn missing(verdict: &Verdict, standings: &[Standing]) -> String {
     let ready = standings.iter().filter(|standing| standing.ready).count();
+    if ready == standings.len() {
+        return "every target is ready, --settle was not over".into();
+    }
     let mut parts = Vec::new();
     if standings.len() > 1 {
         parts.push(format!("{ready} of {} targets ready", standings.len()));
     }
-    let tried: Vec<&Standing> = standings.iter().filter(|standing| !standing.ready && standing.attempts > 0).collect();
+    let mut tried: Vec<&Standing> =
+        standings.iter().filter(|standing| !standing.ready && standing.attempts > 0).collect();
+    if let Verdict::TimedOut(_, Some(own)) = verdict {
+        tried.sort_by_key(|standing| standing.target != *own);
+    }
     for standing in tried.iter().take(EXPLAINED) {
         let attempts = count(standing.attempts as usize, "attempt");
         parts.push(format!("{} ({attempts}) {}", standing.target, why(standing)));
@@ -193,7 +205,6 @@ mod tests {
     use super::*;
     use crate::reason::{Code, Hint, Reason};
     use crate::signal::Signal;
-    use std::time::Duration;
 
     fn standing(target: &str, attempts: u32, reason: Option<Reason>) -> Standing {
         let ready = attempts > 0 && reason.is_none();
@@ -217,6 +228,22 @@ mod tests {
             line(Verdict::Interrupted(Signal::Terminate))
                 .starts_with("waitgate: interrupted by SIGTERM after 1.5s: 1 of 3")
         );
+    }
+
+    #[test]
+    fn the_target_that_ended_the_run_comes_first() {
+        let refused = |_| Some(Reason::new(Code::ConnectRefused, "refused"));
+        let standings: Vec<Standing> = (0..12).map(|n| standing(&format!("tcp:h{n}:1"), 2, refused(n))).collect();
+        let own = Verdict::TimedOut(Duration::from_secs(1), Some("tcp:h10:1".into()));
+        let text = missing(&own, &standings);
+        assert!(text.starts_with("0 of 12 targets ready; tcp:h10:1 (2 attempts) refused; tcp:h0:1 "), "{text}");
+        assert!(text.ends_with("also missing: tcp:h7:1, tcp:h8:1, tcp:h9:1, tcp:h11:1"), "{text}");
+    }
+
+    #[test]
+    fn a_run_that_is_interrupted_while_it_settles_says_so() {
+        let text = missing(&Verdict::Interrupted(Signal::Terminate), &[standing("tcp:a:1", 1, None)]);
+        assert_eq!(text, "every target is ready, --settle was not over");
     }
 
     #[tokio::test(start_paused = true)]

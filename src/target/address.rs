@@ -29,6 +29,11 @@ impl Host {
         if let Ok(ip) = bare.parse::<Ipv6Addr>() {
             return Ok(Self::Ip(IpAddr::V6(ip)));
         }
+        if text.contains(['/', '\\']) {
+            bail!(
+                "found a slash in the host: is it a URL, such as a Kubernetes service link (NAME_PORT=tcp://…)? The host and the port are in NAME_SERVICE_HOST and NAME_SERVICE_PORT"
+            );
+        }
         if bare.contains(':') || bare.len() != text.len() {
             if bare.contains('%') {
                 bail!("a zone behind '%' is not supported in a host: give an address that is valid on every link");
@@ -46,11 +51,6 @@ impl Host {
         }
         if !text.is_ascii() {
             bail!("the host is not ASCII: write an internationalised name in its xn-- form");
-        }
-        if text.contains(['/', '\\']) {
-            bail!(
-                "found a slash in the host: is it a URL, such as a Kubernetes service link (NAME_PORT=tcp://…)? The host and the port are in NAME_SERVICE_HOST and NAME_SERVICE_PORT"
-            );
         }
         if !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
             bail!("a name has letters, digits, '-', '_' and '.' only");
@@ -144,7 +144,9 @@ pub fn split(raw: &str) -> (&str, Option<&str>) {
 
 /// Parses raw `HOST:PORT`; `form` is the expected form, which begins every message.
 pub fn host_port(raw: &str, form: &str, fill: Fill<'_>) -> Result<(Host, u16)> {
-    let (host, number) = split(raw);
+    // What the kubelet makes of tcp:redis:$(REDIS_PORT), before waitgate sees it.
+    let link = raw.split_once(':').filter(|(_, port)| port.contains("://"));
+    let (host, number) = link.map_or_else(|| split(raw), |(host, port)| (host, Some(port)));
     let Some(number) = number else {
         if raw.contains(':') && !raw.starts_with('[') {
             bail!("expected {form}: an IPv6 address stands in brackets, [::1]:5432");
@@ -239,6 +241,8 @@ mod tests {
         assert!(refused("$(E):80").contains("$(E) is empty"));
         assert!(refused("db:$(HP)").contains("$(HP): the port is not a number"));
         assert!(refused("redis:$(REDIS_PORT)").contains("NAME_SERVICE_PORT"));
+        assert!(refused("redis:tcp://10.0.0.1:6379").contains("NAME_SERVICE_PORT"), "the kubelet has filled it");
+        assert!(refused("$(REDIS_PORT):6379").contains("NAME_SERVICE_HOST"));
         assert!(refused("redis").contains("the port is missing"));
         assert!(refused("::1:80").contains("brackets"));
         for bad in ["db:", "db:0", "db:65536", "db:http", ":80", "db:-1", "$(HP):1", "db:8 0"] {

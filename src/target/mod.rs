@@ -122,13 +122,21 @@ impl Target {
             if !crate::vars::is_name(name) {
                 bail!("expected env:NAME, the name of an environment variable that holds a target's address");
             }
-            let value = given
-                .env
-                .text(name)?
-                .with_context(|| format!("env:{name}: {name} is not set in the environment: set it to {KINDS}"))?;
+            let value = given.env.text(name)?.with_context(|| {
+                format!("env:{name}: {name} is not set in the environment, or empty: set it to {KINDS}")
+            })?;
+            if value.starts_with("env:") {
+                bail!("env:{name}: expected the address itself, found another env:NAME, which is not followed");
+            }
             // The value is taken whole: a `#` in it is the password's, and no `$(NAME)` in it is ours.
             return Self::of_kind(value.trim_end_matches(['\r', '\n']), pieces, Fill::none(), given)
-                .with_context(|| format!("env:{name}"));
+                .with_context(|| {
+                    if value.contains('#') {
+                        format!("env:{name} (a '#' in its value belongs to the address: expectations are written env:{name}#name=value)")
+                    } else {
+                        format!("env:{name}")
+                    }
+                });
         }
         Self::of_kind(address, pieces, Fill::from_env(given.env), given)
     }

@@ -167,3 +167,21 @@ fn does_not_run_in_a_dry_run() {
     let ended = Run::new(["--dry-run", &target, "--", "sh", "-c", "echo r''an"]).env("PATH", PATH).end();
     ended.success().nowhere("ran\n");
 }
+
+/// A file with this text, executable.
+fn program(folder: &std::path::Path, text: &str) -> String {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = folder.join("program");
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_missing_interpreter_is_named_as_the_cause() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = program(folder.path(), "#!/nonexistent/interpreter\n");
+    let fake = Fake::silent();
+    let ended = then(&fake, [program.as_str()]).end();
+    ended.failure().stderr_says("cannot run the command: the file is there, and the interpreter");
+}

@@ -109,6 +109,7 @@ fn colour_is_for_terminals() {
     run(&[]).env("WAITGATE_COLOR", "always").end().failure().stderr_has("\x1b[");
     run(&["--color=always", "--color=never"]).end().failure().nowhere("\x1b");
     // JSON and the termination message have none in any case.
+    Run::new(["--color=always", "tcp:x"]).end().failure().stderr_has("\x1b[31m");
     run(&["--color=always", "--log-format=json"]).end().failure().nowhere("\x1b");
     let log = tempfile::NamedTempFile::new().unwrap();
     run(&["--color=always"]).arg("--termination-log").arg(log.path()).end().failure();

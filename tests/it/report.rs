@@ -182,6 +182,26 @@ fn stderr_is_never_made_nonblocking() {
     assert!(text.ends_with("from the command\n"), "{text}");
 }
 
+#[test]
+fn an_initial_delay_is_announced() {
+    let fake = Fake::silent();
+    let ended = Run::new(["--initial-delay=200ms", &format!("tcp:{}", fake.addr)]).end();
+    ended.success().stderr_says("waiting for 1 target, for up to 15m, the first attempt after 200ms");
+}
+
+/// More is missing than a line can name.
+#[test]
+fn a_line_that_was_cut_says_so() {
+    let targets = (0..400).map(|n| format!("tcp:127.0.0.1:{}", n + 1));
+    let options = ["-q", "--initial-delay=1h", "-t", "0"].map(str::to_owned);
+    let running = Run::new(options.into_iter().chain(targets)).start();
+    std::thread::sleep(secs(0.5));
+    running.signal(Signal::TERM);
+    let ended = running.end();
+    let line = ended.failure().stderr.trim_end();
+    ended.expect("one line of at most 4096 bytes, its end marked", line.ends_with('…') && line.len() < 4096);
+}
+
 /// Two runs that write to one file do not mix their lines.
 #[test]
 fn a_line_is_one_write() {

@@ -142,6 +142,7 @@ mod default_path {
         let pod = pod();
         Run::new(["--once", "tcp:127.0.0.1:7000"]).inside(&pod).end().failure();
         Run::new(["--dry-run", "tcp:127.0.0.1"]).inside(&pod).end().failure();
+        Run::new(["--once", "--no-such-option", "tcp:127.0.0.1:7000"]).inside(&pod).end().failure();
         assert_eq!(message(&pod), "");
         // Unless it was asked for by name.
         let flag = "--termination-log=/dev/termination-log";
