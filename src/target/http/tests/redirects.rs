@@ -18,6 +18,11 @@ async fn redirects_are_followed_on_the_same_host_only() {
     assert_eq!(ready.note.unwrap(), format!("200 OK from {} after 1 redirect", server.address));
     let ready = probe(&server.url("/away")).await.unwrap();
     assert!(ready.note.unwrap().ends_with("which redirects to another host, login.example.org"));
+    for (expected, says) in [("status=200", "#status does not list it"), ("body=x", "no body to look at")] {
+        let reason = probe(&server.url(&format!("/away#{expected}"))).await.unwrap_err();
+        assert_eq!(reason.code(), Code::ExpectRedirect);
+        assert!(reason.text().contains("login.example.org") && reason.text().contains(says), "{}", reason.text());
+    }
     let before = server.seen().len();
     let reason = probe(&server.url("/loop")).await.unwrap_err();
     assert_eq!(reason.code(), Code::ExpectRedirect);
