@@ -50,6 +50,28 @@ fn certificate_for_another_name() {
     run.inside(&pod).end().failure().stderr_says("certificate").stderr_has("other.test");
 }
 
+/// Each is named for what it is, and none is taken for an issuer that is not trusted.
+#[test]
+fn certificate_out_of_its_time() {
+    let authority = Authority::new();
+    let pod = Pod::new();
+    pod.etc("hosts", "127.0.0.1 api\n");
+    for (port, from, until, says) in [(8443, 2019, 2020, "has expired"), (8444, 2090, 2091, "is not valid yet")] {
+        let config = authority.server_with(&["api"], |params| {
+            params.not_before = rcgen::date_time_ymd(from, 1, 1);
+            params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        });
+        let web = pod.within(|| Web::on(([127, 0, 0, 1], port).into(), Some(config), |_, _| Reply::status(OK)));
+        let at = |rest: &str| {
+            let target = format!("https://api:{port}/{rest}");
+            Run::new(["--once", &target]).arg("--ca-file").arg(authority.file()).inside(&pod).end()
+        };
+        at("").failure().stderr_has(says).nowhere("issuer");
+        assert!(web.seen().is_empty(), "no request goes to a server that was not verified");
+        at("#insecure").success();
+    }
+}
+
 #[test]
 fn insecure_connects_and_says_so() {
     let authority = Authority::new();

@@ -2,7 +2,9 @@
 //! waitgate differs on purpose.
 //!
 //! Suites: wait-on (test/cli.mocha.js, api.mocha.js, validation.mocha.js), wait-port (lib/*.spec.js), jwilder/dockerize
-//! (e2e/e2e_test.go), waitforit (*_test.go), vishnubob/wait-for-it (test/wait-for-it.py), eficode/wait-for (wait-for.bats).
+//! (e2e/e2e_test.go), powerman/dockerize (main_test.go), waitforit (*_test.go), wait4x (checker/http/http_test.go,
+//! internal/cmd/*_test.go), docker-compose-wait (tests/integration_test.rs), vishnubob/wait-for-it (test/wait-for-it.py),
+//! eficode/wait-for (wait-for.bats).
 
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
@@ -14,6 +16,11 @@ use crate::support::{
     fake::linger,
     free_port, loopback,
     web::{Reply, Web},
+};
+#[cfg(feature = "dns")]
+use crate::support::{
+    Pod,
+    dns::{Answer, NXDOMAIN, Names},
 };
 
 /// How one attempt ends.
@@ -82,6 +89,15 @@ fn addresses() {
         ),
         ("wait-on", "a unix socket that is missing", "unix:/nonexistent/socket".into(), Unready("there is no")),
         ("jwilder", "an unknown scheme", "unknown://127.0.0.1/".into(), Refused("kind")),
+        ("powerman", "tcp4 and tcp6: the family is the name's or the literal's", "tcp4://db:1".into(), Refused("kind")),
+        ("powerman", "a list in one text", "http://127.0.0.1/ tcp://127.0.0.1:1".into(), Refused("blank")),
+        (
+            "docker-compose-wait",
+            "a list with commas",
+            "tcp:127.0.0.1:1,127.0.0.1:2".into(),
+            Refused("expected tcp:HOST:PORT"),
+        ),
+        ("wait4x", "an address without a port looped there", "tcp:127.0.0.1".into(), Refused("the port is missing")),
     ]);
 }
 
@@ -95,12 +111,17 @@ fn answers() {
     let header = Web::new(|seen, _| Reply::status(if seen.header("x-a") == Some("b:c:d") { 200 } else { 400 }));
     let login =
         Web::new(|seen, _| Reply::status(if seen.header("authorization") == Some("Basic dTpw") { 200 } else { 401 }));
+    let json = Web::new(|_, _| Reply::body(200, r#"{"status":"UP","db":{"ok":true}}"#));
+    let host = Web::new(|seen, _| Reply::status(if seen.header("host") == Some("api.test") { 200 } else { 404 }));
+    let posted = Web::new(|seen, _| Reply::status(if seen.body == r#"{"a":1}"# { 200 } else { 400 }));
     let silent = Fake::silent();
     let slow = Web::new(|_, _| {
         thread::sleep(Duration::from_millis(700));
         Reply::status(200)
     });
     let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("header");
+    std::fs::write(&file, "b:c:d\n").unwrap();
     let socket = folder.path().join("s");
     let _listener = UnixListener::bind(&socket).unwrap();
     each(vec![
@@ -131,6 +152,18 @@ fn answers() {
         ("waitforit", "without them", login.url("/"), Unready("401 Unauthorized")),
         ("jwilder", "a header with colons", header.url("/#header=X-A: b:c:d"), Ready),
         ("jwilder", "without it", header.url("/"), Unready("400 Bad Request")),
+        ("powerman", "a list of statuses", missing.url("/#status=200,404"), Ready),
+        ("powerman", "a header out of a file", header.url(&format!("/#header=X-A:@{}", file.display())), Ready),
+        ("powerman", "a redirect is not followed", moved.url("/#status=302"), Ready),
+        ("wait4x", "any status was ready there", failing.url("/"), Unready("500 Internal Server Error")),
+        ("wait4x", "a status and a body", json.url("/#status=200#body=UP"), Ready),
+        ("wait4x", "two looks at one body never held together there", json.url("/#match=U.#json=/db/ok"), Ready),
+        ("wait4x", "a body that does not match", json.url("/#match=^DOWN"), Unready("nothing that #match matches")),
+        ("wait4x", "a JSON path that is not there", json.url("/#json=/db/no"), Unready("nothing at /db/no")),
+        ("wait4x", "a Host header was ignored there", host.url("/#header=Host:api.test"), Ready),
+        ("wait4x", "a pattern that is none was retried there", json.url("/#match=("), Refused("regular expression")),
+        ("wait4x", "POST with a body", posted.url("/#data={\"a\":1}"), Ready),
+        ("wait4x", "invert: still there", ready.url("/#gone"), Unready("still there")),
         ("eficode", "200", ready.url("/"), Ready),
         ("eficode", "404", missing.url("/"), Unready("404")),
     ]);
@@ -175,6 +208,26 @@ fn the_ten_of_wait_for_it() {
 }
 
 #[test]
+fn several_of_docker_compose_wait_and_powerman() {
+    let open = Fake::new(linger);
+    let (open, closed) = (format!("tcp:{}", open.addr), format!("tcp:{}", free_port()));
+    // One of two is not enough, in either order.
+    for targets in [[&open, &closed], [&closed, &open]] {
+        let ended = Run::new(["--timeout=500ms", "--parallel"]).arg(targets[0]).arg(targets[1]).end();
+        ended.failure().stderr_has("1 of 2").stderr_has(&closed);
+    }
+    // Sleeps before and after; of the one after a random part here, so that a fleet does not start in step.
+    let ended = Run::new(["--initial-delay=300ms", "--settle=300ms", &open]).end();
+    ended.success().stderr_has("settling").took(Duration::from_millis(300)..Duration::from_millis(1200));
+    // A command that is not there failed only after the wait; here it is looked for first.
+    let ended = Run::new([&closed, "--", "/nonexistent/command"]).end();
+    ended.code(1).stderr_has("is not found").took(Duration::ZERO..Duration::from_secs(1));
+    // An empty list was a success there, and a failed wait 123 (powerman) where it is 1 here, for any reason.
+    Run::new(["--", "true"]).end().code(1);
+    Run::new(["--once", &closed, "--", "true"]).end().code(1);
+}
+
+#[test]
 fn timeouts_of_wait_for() {
     let closed = format!("tcp:{}", free_port());
     // A negative one and an empty one are wrong input; the bound is one for all, not one for each target.
@@ -196,7 +249,9 @@ fn timeouts_of_wait_for() {
 #[cfg(feature = "dns")]
 #[test]
 fn an_unknown_name_is_waited_for() {
-    let ended = Run::new(["--timeout=1s", "tcp:nowhere.invalid:80"]).end();
+    let pod = Pod::new();
+    let _names = Names::start(&pod, |_| Answer::Code(NXDOMAIN));
+    let ended = Run::new(["--timeout=1s", "tcp:nowhere.invalid:80"]).inside(&pod).end();
     ended.failure().took(Duration::from_secs(1)..Duration::from_millis(1500));
 }
 

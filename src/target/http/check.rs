@@ -70,7 +70,7 @@ impl Check {
     }
 
     /// Kubernetes's rule: the same host is followed, another host is an answer (pkg/probe/http/http.go,
-    /// RedirectChecker). Unlike there, nothing leads from https: to http:.
+    /// RedirectChecker), unless more than an answer is expected. Unlike there, nothing leads from https: to http:.
     fn redirect(&self, answer: &Answer, url: &Url, said: &str) -> Result<Step, Reason> {
         let cannot = |why: &str| Err(Reason::new(Code::ExpectRedirect, format!("{said}, {why}")).key(why));
         let Some(location) = answer.response.headers().get(LOCATION) else {
@@ -88,11 +88,13 @@ impl Check {
         if next.host_str() != url.host_str() && !self.follow {
             let host: String = next.host_str().unwrap_or_default().chars().take(253).collect();
             let said = format!("{said}, which redirects to another host, {host}");
-            if self.body.is_empty() {
-                return Ok(Step::Ready(said));
-            }
-            let text = format!("{said}: there is no body to look at (#follow follows to other hosts)");
-            return Err(Reason::new(Code::ExpectRedirect, text).key("body"));
+            let lacks = match (&self.statuses, self.body.is_empty()) {
+                (None, true) => return Ok(Step::Ready(said)),
+                (Some(_), _) => "#status does not list it",
+                (None, false) => "there is no body to look at",
+            };
+            let text = format!("{said}: {lacks} (#follow follows to other hosts)");
+            return Err(Reason::new(Code::ExpectRedirect, text).key(lacks));
         }
         if url.scheme() == "https" && !to_https {
             return cannot("from https: to http:");

@@ -87,7 +87,8 @@ impl Found {
 /// Whether both are the same number as a program with doubles reads it: 3 and 3.0, 1.5 and 15e-1.
 fn is_float(text: &str, value: &str) -> bool {
     match (text.parse::<f64>(), value.parse::<f64>()) {
-        (Ok(text), Ok(value)) => text.to_bits() == value.to_bits(),
+        // Adding 0 makes 0 of -0.
+        (Ok(text), Ok(value)) => (text + 0.0).to_bits() == (value + 0.0).to_bits(),
         _ => false,
     }
 }
@@ -240,11 +241,11 @@ mod tests {
 
     #[test]
     fn values_of_every_kind() {
-        let document =
-            r#"{"s":"UP","n":3,"f":1.5,"t":true,"z":null,"big":18446744073709551615,"one":"1","o":{},"a":[1]}"#;
+        let document = r#"{"s":"UP","n":3,"f":1.5,"t":true,"z":null,"big":18446744073709551615,"zero":-0,"one":"1","o":{},"a":[1]}"#;
         for same in [
             "/s=UP",
             "/n=3",
+            "/zero=0",
             "/n=3.0",
             "/f=1.5",
             "/f=15e-1",

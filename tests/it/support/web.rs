@@ -176,13 +176,17 @@ impl Authority {
 
     /// Certificate and key in PEM for these names or addresses.
     pub(crate) fn sign(&self, names: &[&str]) -> (String, String) {
-        let (certificate, key) = self.issue(names);
-        (certificate.pem(), key.serialize_pem())
+        self.sign_with(names, |_| {})
     }
 
     /// A TLS server's configuration for these names or addresses.
     pub(crate) fn server(&self, names: &[&str]) -> ServerConfig {
-        let (certificate, key) = self.issue(names);
+        self.server_with(names, |_| {})
+    }
+
+    /// The same with a certificate that is odd in some way.
+    pub(crate) fn server_with(&self, names: &[&str], odd: impl FnOnce(&mut CertificateParams)) -> ServerConfig {
+        let (certificate, key) = self.issue(names, odd);
         let key = PrivateKeyDer::try_from(key.serialize_der()).expect("rcgen writes PKCS #8");
         ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -192,19 +196,15 @@ impl Authority {
             .expect("the key belongs to the certificate")
     }
 
-    /// The same for a certificate that is odd in some way.
+    /// Certificate and key in PEM for a certificate that is odd in some way.
     pub(crate) fn sign_with(&self, names: &[&str], odd: impl FnOnce(&mut CertificateParams)) -> (String, String) {
-        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut params = CertificateParams::new(names).expect("tests use valid names");
-        odd(&mut params);
-        let key = KeyPair::generate().expect("must be able to make a key");
-        let certificate = params.signed_by(&key, &self.issuer).expect("must be able to sign");
+        let (certificate, key) = self.issue(names, odd);
         (certificate.pem(), key.serialize_pem())
     }
 
     /// A server that asks clients for a certificate of this authority, too.
     pub(crate) fn server_for_members(&self, names: &[&str]) -> ServerConfig {
-        let (certificate, key) = self.issue(names);
+        let (certificate, key) = self.issue(names, |_| {});
         let key = PrivateKeyDer::try_from(key.serialize_der()).expect("rcgen writes PKCS #8");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut roots = rustls::RootCertStore::empty();
@@ -220,9 +220,10 @@ impl Authority {
             .expect("the key belongs to the certificate")
     }
 
-    fn issue(&self, names: &[&str]) -> (rcgen::Certificate, KeyPair) {
+    fn issue(&self, names: &[&str], odd: impl FnOnce(&mut CertificateParams)) -> (rcgen::Certificate, KeyPair) {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-        let params = CertificateParams::new(names).expect("tests use valid names");
+        let mut params = CertificateParams::new(names).expect("tests use valid names");
+        odd(&mut params);
         let key = KeyPair::generate().expect("must be able to make a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("must be able to sign");
         (certificate, key)
