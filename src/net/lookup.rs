@@ -111,9 +111,15 @@ impl Resolver {
     }
 
     /// The addresses that `server` gives for exactly `name`.
-    pub async fn addresses_at(&self, servers: &[SocketAddr], name: &str, trail: &Trail) -> Result<Found, Unfound> {
+    pub async fn addresses_at(
+        &self,
+        servers: &[SocketAddr],
+        name: &str,
+        need: Need,
+        trail: &Trail,
+    ) -> Result<Found, Unfound> {
         let walk = Walk::new(at(servers), 0, trail);
-        let (found, _) = walk.addresses(&exactly(name), Need::Both).await?;
+        let (found, _) = walk.addresses(&exactly(name), need).await?;
         Ok(found)
     }
 

@@ -90,6 +90,11 @@ impl Dns {
         {
             bail!("#has: expected an IP address, which is what a name without another ?type= has");
         }
+        if let (Host::Ip(ip), None) = (&name, rtype)
+            && (min.is_some_and(|min| min > 1) || has.as_ref().is_some_and(|value| value.parse() != Ok(*ip)))
+        {
+            bail!("#min and #has: expected a name; an address is one, and no other");
+        }
         if has.as_deref() == Some("") {
             bail!("#has: expected a value, found nothing");
         }
@@ -113,7 +118,9 @@ impl Dns {
         let resolver = net.resolver();
         let found = match (self.rtype, servers) {
             (None, None) => resolver.find(name, self.need(), trail).await.map(|found| Answer::of(&found)),
-            (None, Some(servers)) => resolver.addresses_at(&servers, name, trail).await.map(|found| Answer::of(&found)),
+            (None, Some(servers)) => {
+                resolver.addresses_at(&servers, name, self.need(), trail).await.map(|found| Answer::of(&found))
+            }
             (Some(rtype), None) => resolver.records(name, rtype, trail).await.map(Answer::from),
             (Some(rtype), Some(servers)) => resolver.records_at(&servers, name, rtype, trail).await.map(Answer::from),
         };
@@ -208,6 +215,9 @@ fn record_type(query: &str) -> Result<Option<RecordType>> {
     let mut rtype = None;
     for part in query.split(';') {
         match part.split_once('=') {
+            Some((name, _)) if name.eq_ignore_ascii_case("type") && rtype.is_some() => {
+                bail!("{FORM}: one target waits for one type")
+            }
             Some((name, value)) if name.eq_ignore_ascii_case("type") => {
                 let known = TYPES.iter().find(|(known, _)| known.eq_ignore_ascii_case(value));
                 let Some((_, known)) = known else {
@@ -291,9 +301,11 @@ fn is(record: &RData, value: &str) -> bool {
 /// Up to four records in a row, the rest counted; in an order of their own, since servers turn theirs.
 fn listed(records: &[RData]) -> String {
     const SHOWN: usize = 4;
-    let mut sorted: Vec<&RData> = records.iter().collect();
-    sorted.sort_by_key(|record| (u16::from(record.record_type()), *record));
-    let mut list: Vec<String> = sorted.into_iter().take(SHOWN).map(shown).collect();
+    // Each is written once: an answer may have thousands, with long names.
+    let mut sorted: Vec<(Option<IpAddr>, String)> =
+        records.iter().map(|record| (record.ip_addr(), shown(record))).collect();
+    sorted.sort();
+    let mut list: Vec<String> = sorted.into_iter().take(SHOWN).map(|(_, shown)| shown).collect();
     if records.len() > SHOWN {
         list.push(format!("{} more", records.len() - SHOWN));
     }

@@ -56,6 +56,7 @@ fn what_is_refused_is_told_the_form_first() {
         ("dns://10.0.0.1/10.0.0.2", "needs no nameserver"),
         ("dns:127.1", "write 127.0.0.1"),
         ("dns:bücher.example", "xn--"),
+        ("dns:db?type=A;type=AAAA", "one type"),
         ("dns:${HOST}", "no shell runs here"),
         ("dns:$(NOPE)", "not set"),
     ] {
@@ -65,6 +66,9 @@ fn what_is_refused_is_told_the_form_first() {
     assert!(refused("dns:db#has=web").contains("IP address"));
     assert!(refused("dns:db?type=TXT#has=").contains("found nothing"));
     assert!(refused("dns:db#min=0").contains("at least 1"));
+    assert!(refused("dns:10.0.0.1#min=2").contains("an address is one"));
+    assert!(refused("dns:10.0.0.1#has=10.0.0.2").contains("an address is one"));
+    assert!(parse("dns:fd00::1#min=1#has=fd00:0::1").is_ok());
     assert!(refused("dns:db#status=200").contains("min, has, gone"));
     assert!(refused("dns:db#gone#min=2").contains("stands alone"));
     assert!(refused("dns:10.0.0.1#gone").contains("expected a name"));
@@ -88,6 +92,12 @@ fn fewer_than_expected() {
     assert!(!reason.is_like(&judge("dns:db#min=3", &two[..1]).unwrap_err()));
     let missing = parse("dns:db#min=3").unwrap().judge(&two, "db.ns", Some("no answer for AAAA")).unwrap_err();
     assert!(missing.text().ends_with("; no answer for AAAA"));
+}
+
+#[test]
+fn the_list_has_an_order_of_its_own() {
+    let found = judge("dns:db", &ips(&["fd00::1", "10.0.0.10", "10.0.0.2"])).unwrap();
+    assert_eq!(found, "10.0.0.2, 10.0.0.10, fd00::1 (db.ns)");
 }
 
 #[test]
