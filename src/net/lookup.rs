@@ -64,17 +64,30 @@ impl Resolver {
     /// The addresses of `name`, as the application would find them. They may be up to 5 s old, unless
     /// the trail asks for a fresh answer.
     pub async fn addresses(&self, name: &str, need: Need, trail: &Trail) -> Result<Vec<IpAddr>, Reason> {
-        if !trail.fresh()
-            && let Some(kept) = self.kept.borrow().get(name)
-            && kept.until > Instant::now()
-            && (kept.complete || need == Need::First)
-        {
-            return Ok(kept.addresses.clone());
+        if let Some(kept) = self.kept(name, need, trail) {
+            return Ok(kept);
         }
         self.find(name, need, trail).await.map(|found| found.addresses).map_err(Reason::from)
     }
 
-    /// The same, never from the cache, and with where they come from.
+    /// Every address of `name`: trouble with one family is trouble, for the name may have more.
+    pub async fn every_address(&self, name: &str, trail: &Trail) -> Result<Vec<IpAddr>, Reason> {
+        if let Some(kept) = self.kept(name, Need::Both, trail) {
+            return Ok(kept);
+        }
+        match self.find(name, Need::Both, trail).await? {
+            Found { missing: Some(missing), .. } => Err(Reason::new(Code::ResolveTrouble, missing)),
+            found => Ok(found.addresses),
+        }
+    }
+
+    fn kept(&self, name: &str, need: Need, trail: &Trail) -> Option<Vec<IpAddr>> {
+        let kept = self.kept.borrow();
+        let kept = kept.get(name).filter(|kept| !trail.fresh() && kept.until > Instant::now())?;
+        (kept.complete || need == Need::First).then(|| kept.addresses.clone())
+    }
+
+    /// The addresses, never from the cache, and with where they come from.
     pub async fn find(&self, name: &str, need: Need, trail: &Trail) -> Result<Found, Unfound> {
         trail.enter(Stage::Resolve, name);
         let literal = |addresses| Ok(Found { addresses, source: Source::Literal, missing: None });
@@ -111,9 +124,15 @@ impl Resolver {
     }
 
     /// The addresses that `server` gives for exactly `name`.
-    pub async fn addresses_at(&self, servers: &[SocketAddr], name: &str, trail: &Trail) -> Result<Found, Unfound> {
+    pub async fn addresses_at(
+        &self,
+        servers: &[SocketAddr],
+        name: &str,
+        need: Need,
+        trail: &Trail,
+    ) -> Result<Found, Unfound> {
         let walk = Walk::new(at(servers), 0, trail);
-        let (found, _) = walk.addresses(&exactly(name), Need::Both).await?;
+        let (found, _) = walk.addresses(&exactly(name), need).await?;
         Ok(found)
     }
 

@@ -1,5 +1,7 @@
 //! DNS messages: one question out, one answer in, read with suspicion. Pure.
 
+use std::collections::HashSet;
+
 use hickory_resolver::proto::op::{Edns, Header, Message, MessageType, Query, ResponseCode};
 use hickory_resolver::proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use hickory_resolver::proto::serialize::binary::{BinDecodable as _, BinDecoder};
@@ -132,6 +134,8 @@ impl Answer {
         let mut passed = false;
         loop {
             let mut found = Vec::new();
+            // Thousands of long names fit into one answer: to compare each with all would take seconds.
+            let mut known = HashSet::new();
             let mut alias = None;
             for record in &self.records {
                 if record.dns_class != DNSClass::IN || record.name != owner {
@@ -139,7 +143,7 @@ impl Answer {
                 }
                 if record.data.record_type() == question.rtype {
                     ttl = ttl.min(record.ttl);
-                    if !found.contains(&record.data) {
+                    if known.insert(&record.data) {
                         found.push(record.data.clone());
                     }
                 } else if let RData::CNAME(target) = &record.data {

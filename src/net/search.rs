@@ -21,7 +21,7 @@ pub enum Then {
     GoOn,
     /// The search list ends here, and the name is still asked as it stands: no answer, or a refusal to give one.
     EndSearch,
-    /// No nameserver can be reached: there is nobody to ask.
+    /// There is nobody to ask, or the answer is the last word: an alias, whatever it leads to.
     End,
 }
 

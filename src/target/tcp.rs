@@ -82,7 +82,14 @@ impl Tcp {
 
     /// Enough addresses accept.
     async fn quorum(&self, min: usize, all: bool, net: &Net, trail: &Trail) -> Result<Ready, Reason> {
-        let addresses = connect::resolve_all(net, &self.host, self.port, Need::Both, trail).await?;
+        let addresses: Vec<SocketAddr> = match &self.host {
+            // One that did not come is listed, too.
+            Host::Name(name) if all => {
+                let ips = net.resolver().every_address(name, trail).await?;
+                ips.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect()
+            }
+            host => connect::resolve_all(net, host, self.port, Need::Both, trail).await?,
+        };
         trail.enter(Stage::Connect, listed(&addresses));
         let mut accepted: Vec<SocketAddr> = Vec::new();
         let mut failed = Vec::new();

@@ -26,6 +26,8 @@ long.ns.svc.c.test A 10.0.2.1
 long.ns.svc.c.test A 10.0.2.2
 host.example A 192.0.2.9
 a.b.c.d.e.f A 192.0.2.10
+a.b.c.d A 192.0.2.12
+v.w.x.y.z A 192.0.2.13
 solo A 192.0.2.11
 empty.svc.c.test A 10.9.9.9
 ";
@@ -60,7 +62,11 @@ const SAME: &[Case] = &[
             "_odd_name",
             "long",
             "host.example",
+            "a.b.c.d",
+            "v.w.x.y.z",
             "a.b.c.d.e.f",
+            "a.b.c.nothing",
+            "a.b.c.d.nothing",
             "solo",
             "solo.",
             "db.",
@@ -102,9 +108,22 @@ const SAME: &[Case] = &[
         servers: &[ZONE],
         names: &["a.b.c.d.e.f", "web.other.svc", "db"],
     },
-    // No search list, the root in it, one that is all commas, six domains.
+    // No search list, the root in it, one domain, four, five and six.
+    Case { conf: "options ndots:5\n", hosts: "", servers: &[ZONE], names: &["solo", "host.example", "db", "a.b.c.d"] },
     Case { conf: "search .\noptions ndots:5\n", hosts: "", servers: &[ZONE], names: &["solo", "db", "host.example"] },
     Case { conf: "domain ns.svc.c.test\n", hosts: "", servers: &[ZONE], names: &["db", "solo", "nothing"] },
+    Case {
+        conf: "search one.test two.test three.test ns.svc.c.test\noptions ndots:3\n",
+        hosts: "",
+        servers: &[ZONE],
+        names: &["db", "pg-0.pg", "a.b.c.d", "nothing"],
+    },
+    Case {
+        conf: "search one.test two.test three.test four.test ns.svc.c.test\noptions ndots:4\n",
+        hosts: "",
+        servers: &[ZONE],
+        names: &["db", "v.w.x.y.z", "a.b.c.nothing"],
+    },
     Case {
         conf: "search one.test two.test three.test four.test five.test ns.svc.c.test\noptions ndots:2\n",
         hosts: "",
@@ -207,6 +226,17 @@ const DIFFERENT: &[Difference] = &[
         ours: "refused",
     },
     Difference {
+        why: "a name that is not ASCII is refused, with its xn-- form asked for",
+        case: Case {
+            conf: "search c.test\noptions ndots:5\n",
+            hosts: "10.1.1.1 b\u{fc}cher\n",
+            servers: &[ZONE],
+            names: &["b\u{fc}cher"],
+        },
+        glibc: "found",
+        ours: "refused",
+    },
+    Difference {
         why: "IPv6 addresses are found although the nameserver is silent about IPv4",
         case: Case {
             conf: POD,
@@ -269,6 +299,12 @@ const DIFFERENT: &[Difference] = &[
             servers: &["x.ns.svc.c.test CNAME y.example.\nx.ns.svc.c.test PARTIAL\ny.example A 10.0.0.1"],
             names: &["x"],
         },
+        glibc: "not found",
+        ours: "10.0.0.1",
+    },
+    Difference {
+        why: "lines of resolv.conf may end in CR LF",
+        case: Case { conf: "options ndots:5\r\nsearch ns.svc.c.test\r\n", hosts: "", servers: &[ZONE], names: &["db"] },
         glibc: "not found",
         ours: "10.0.0.1",
     },
@@ -371,6 +407,41 @@ fn the_same_as_glibc() {
         case.names.iter().filter_map(check).collect()
     });
     assert!(wrong.is_empty(), "of {count}:\n{}", wrong.join("\n"));
+}
+
+/// What glibc takes from its environment and its other files changes nothing here.
+#[test]
+fn what_only_glibc_reads() {
+    let (pod, _servers) = set_up(&Case {
+        conf: "search ns.svc.c.test\n",
+        hosts: "10.1.1.1 twice\n10.1.1.2 twice\n10.1.1.3 listed\n",
+        servers: &[
+            "db.ns.svc.c.test A 10.0.0.1\ndb.env.test A 10.0.0.2\nx.y.ns.svc.c.test A 10.0.0.3\nx.y A 10.0.0.4\ntwo.ns.svc.c.test A 10.0.0.5\ntwo.ns.svc.c.test AAAA fd00::5",
+        ],
+        names: &[],
+    });
+    pod.etc("aliases", "db x.y\n");
+    let with = |(name, value): (&str, &str), target: &str| {
+        let theirs = Run::program(tool("getent"), ["ahosts", target]).env(name, value).inside(&pod).end();
+        let mine = Run::new(["--once", &format!("dns:{target}")]).env(name, value).inside(&pod).end();
+        let first = theirs.stdout.split_whitespace().next().unwrap_or_default().to_owned();
+        (first, mine.stderr.split(": ").nth(1).and_then(|it| it.split(" (").next()).unwrap_or_default().to_owned())
+    };
+    let got = |theirs: &str, mine: &str| (theirs.to_owned(), mine.to_owned());
+    assert_eq!(with(("LOCALDOMAIN", "env.test"), "db"), got("10.0.0.2", "10.0.0.1"));
+    assert_eq!(with(("RES_OPTIONS", "ndots:3"), "x.y"), got("10.0.0.3", "10.0.0.4"));
+    assert_eq!(with(("HOSTALIASES", "/etc/aliases"), "db"), got("10.0.0.4", "10.0.0.1"));
+    assert_eq!(with(("NONE", ""), "twice"), got("10.1.1.1", "10.1.1.1, 10.1.1.2"));
+    pod.etc("host.conf", "");
+    let one = Run::program(tool("getent"), ["ahosts", "twice"]).inside(&pod).end();
+    one.nowhere("10.1.1.2");
+    assert_eq!(with(("NONE", ""), "twice"), got("10.1.1.1", "10.1.1.1, 10.1.1.2"));
+    // Only an IPv4 address beside loopback: then glibc asks for no other (AI_ADDRCONFIG).
+    pod.sh("ip address add 10.9.9.9/32 dev lo");
+    Run::program(tool("getent"), ["ahosts", "two"]).inside(&pod).end().stdout_has("10.0.0.5").nowhere("fd00::5");
+    Run::new(["--once", "dns:two#min=1"]).inside(&pod).end().success().stderr_has("10.0.0.5, fd00::5");
+    pod.etc("nsswitch.conf", "hosts: dns\n");
+    assert_eq!(with(("NONE", ""), "listed"), got("", "10.1.1.3"));
 }
 
 #[test]

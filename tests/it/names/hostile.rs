@@ -67,6 +67,48 @@ fn answers_of_64_kib() {
     Run::new(["--once", "dns:db?type=A#min=3500"]).inside(&pod).end().success();
 }
 
+/// As many names as fit into one answer, each as long as a name can be: they share all but their first label.
+fn long_names(asked: &Asked) -> Vec<u8> {
+    let mut packet = asked.answer("");
+    let labels = b"\x01a".repeat(120);
+    let mut shared: Option<u16> = None;
+    let mut count: u16 = 0;
+    while packet.len() < 65_000 {
+        let mut name = format!("\x04{count:04x}").into_bytes();
+        // The owner is the question's name; type NS, class IN, 30 s.
+        packet.extend([0xc0, 12, 0, 2, 0, 1, 0, 0, 0, 30]);
+        if let Some(at) = shared {
+            name.extend((0xc000 | at).to_be_bytes());
+        } else {
+            shared = Some(u16::try_from(packet.len() + 2 + name.len()).unwrap());
+            name.extend(&labels);
+            name.push(0);
+        }
+        packet.extend(u16::try_from(name.len()).unwrap().to_be_bytes());
+        packet.extend(name);
+        count += 1;
+    }
+    packet[6..8].copy_from_slice(&count.to_be_bytes());
+    packet
+}
+
+/// What an answer costs to read stays in proportion to its length: nothing but the network holds up a deadline.
+#[test]
+fn thousands_of_long_names() {
+    let pod = Pod::new();
+    let script = |asked: &Asked| {
+        let mut message = asked.message(ResponseCode::NoError, "");
+        message.metadata.truncation = true;
+        vec![if asked.tcp { long_names(asked) } else { message.to_vec().unwrap() }]
+    };
+    let _server = pod.within(|| Server::at("127.0.0.1:53".parse().unwrap(), Arc::new(script))).unwrap();
+    let ended = Run::new(["--timeout=2s", "dns:db?type=NS#has=ns.example"]).inside(&pod).end();
+    ended
+        .failure()
+        .stderr_has("is not there, but 0000.a.a.a.")
+        .took(Duration::from_secs(2)..Duration::from_millis(2500));
+}
+
 /// An answer counts only from the address that was asked: the socket is connected.
 #[test]
 fn answers_from_another_address() {

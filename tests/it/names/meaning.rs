@@ -99,6 +99,17 @@ fn all_is_every_address() {
     drop(fakes);
 }
 
+/// Of a name whose IPv6 addresses did not come, nobody knows all.
+#[test]
+fn all_is_both_families() {
+    let pod = pod(POD);
+    let _server = zone::serve(&pod, "127.0.0.1", "db.ns.svc.c.test A 127.0.7.1\ndb.ns.svc.c.test SERVFAIL-AAAA");
+    let _fake = pod.within(|| Fake::on(([127, 0, 7, 1], 7000).into(), linger));
+    once(&pod, "tcp:db:7000#all").failure().stderr_has("SERVFAIL for the IPv6 addresses of db.ns.svc.c.test");
+    once(&pod, "tcp:db:7000#min=1").success();
+    once(&pod, "tcp:db:7000").success();
+}
+
 /// The addresses are tried beside each other: one that is silent does not use up the attempt.
 #[test]
 fn a_silent_address_does_not_hold_up_a_quorum() {
