@@ -138,7 +138,16 @@ impl<'a> Attempt<'a> {
             };
             match outcome {
                 Ok(ready) => return Ok(ready),
-                Err(reason) => failed.push((address, reason)),
+                Err(reason) => {
+                    // A name's addresses share their accounts: a refused password is an entry in a log, and to
+                    // some a step towards a lock. libpq asks no other after it either (manual: Specifying
+                    // Multiple Hosts); what pg_hba.conf refuses (28000) may differ by address, and goes on.
+                    let refused = reason.code() == Code::ProtocolPassword && self.password(place).is_some();
+                    failed.push((address, reason));
+                    if refused {
+                        break;
+                    }
+                }
             }
             addresses.retain(|other| *other != address);
         }

@@ -385,3 +385,34 @@ async fn a_password_file_is_read_anew() {
     let (outcome, _) = probe(&target, Duration::from_secs(1)).await;
     assert!(outcome.unwrap_err().text().contains("empty"));
 }
+
+/// A name's addresses share their accounts: a password that one refuses is not tried at the next.
+#[tokio::test]
+async fn a_refused_password_is_tried_once_an_attempt() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    for (code, expected) in [("28P01", 1), ("28000", 2), ("53300", 2)] {
+        let first = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = first.local_addr().unwrap().port();
+        let second = TcpListener::bind(("127.0.0.2", port)).unwrap();
+        let logins = Arc::new(AtomicUsize::new(0));
+        for listener in [first, second] {
+            let logins = Arc::clone(&logins);
+            std::thread::spawn(move || {
+                for stream in listener.incoming() {
+                    let mut stream = stream.unwrap();
+                    startup(&mut stream);
+                    logins.fetch_add(1, Ordering::SeqCst);
+                    error(&mut stream, code, "no");
+                }
+            });
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let hosts = dir.path().join("hosts");
+        std::fs::write(&hosts, "127.0.0.1 db.test\n127.0.0.2 db.test\n").unwrap();
+        let target = parse(&format!("postgres://app:pw@db.test:{port}?sslmode=disable"));
+        let (outcome, _) = probe_with(&hosts, &target, Duration::from_secs(2)).await;
+        assert!(outcome.unwrap_err().text().contains(code));
+        assert_eq!(logins.load(Ordering::SeqCst), expected, "{code}");
+    }
+}
