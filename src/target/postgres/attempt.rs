@@ -224,7 +224,12 @@ impl<'a> Attempt<'a> {
         let outcome = if self.target.login {
             let password = self.password(place);
             let outcome = login::login(self, opened.stream, password.as_ref()).await;
-            outcome.map(|ready| self.remark(ready))
+            let unfit = password.is_none() && matches!(self.passwords, Passwords::Lines(..));
+            outcome.map(|ready| self.remark(ready)).map_err(|Failed { reason, code }| {
+                let unfit = unfit && reason.code() == Code::ProtocolPassword;
+                let told = || reason.with_text(format!("{}: no line of the password file fits", reason.text()));
+                Failed { reason: if unfit { told() } else { reason }, code }
+            })
         } else {
             ping::ping(self, opened.stream).await
         };
