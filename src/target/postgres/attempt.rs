@@ -11,6 +11,8 @@ use std::sync::Arc;
 use tokio::net::UnixStream;
 use tokio::time::{self, Instant};
 
+#[cfg(feature = "tls")]
+use super::conninfo::Binding;
 use super::conninfo::{Conninfo, Place, Server};
 use super::negotiate::{self, Unopened, Way};
 use super::passfile::{self, Wanted};
@@ -286,13 +288,15 @@ impl<'a> Attempt<'a> {
         let verify = match info.ssl_mode {
             SslMode::VerifyFull => Verify::Full,
             SslMode::VerifyCa => Verify::Chain,
+            // A login that is bound to a certificate is bound to nobody unless its key is there too.
+            _ if info.binding == Binding::Require => Verify::Key,
             _ => Verify::Nothing,
         };
         let unusable = |what: &str, error: &anyhow::Error| {
             Reason::new(Code::LocalFile, format!("{what} cannot be used: {error}")).key("pem")
         };
         let roots = match &info.root_cert {
-            _ if verify == Verify::Nothing => Roots::Mozilla,
+            _ if matches!(verify, Verify::Nothing | Verify::Key) => Roots::Mozilla,
             RootCert::Unset => Roots::Run,
             RootCert::System => Roots::Mozilla,
             RootCert::File(path) => {

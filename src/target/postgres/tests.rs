@@ -416,3 +416,58 @@ async fn a_refused_password_is_tried_once_an_attempt() {
         assert_eq!(logins.load(Ordering::SeqCst), expected, "{code}");
     }
 }
+
+/// Anybody can show a server's certificate; a login that is bound to it needs the key to be there too.
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn a_bound_login_wants_the_certificates_key() {
+    use rustls::ServerConfig;
+    use rustls::crypto::ring;
+    use rustls::server::{ClientHello, ResolvesServerCert};
+    use rustls::sign::CertifiedKey;
+    use std::sync::Arc;
+
+    #[derive(Debug)]
+    struct Shown(Arc<CertifiedKey>);
+    impl ResolvesServerCert for Shown {
+        fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+            Some(Arc::clone(&self.0))
+        }
+    }
+
+    let own = rcgen::generate_simple_self_signed(["db.test".to_owned()]).unwrap();
+    let others = rcgen::generate_simple_self_signed(["db.test".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::Pkcs8(own.signing_key.serialize_der().into());
+    let key = ring::sign::any_supported_type(&key).unwrap();
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        for (certificate, more, let_in) in [
+            (&own.cert, "channel_binding=require", true),
+            (&others.cert, "channel_binding=require", false),
+            (&others.cert, "channel_binding=prefer", true),
+        ] {
+            let shown = Shown(Arc::new(CertifiedKey::new(vec![certificate.der().clone()], Arc::clone(&key))));
+            let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+                .with_protocol_versions(&[version])
+                .unwrap()
+                .with_no_client_auth()
+                .with_cert_resolver(Arc::new(shown));
+            let config = Arc::new(config);
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let server = std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                packet(&mut stream);
+                stream.write_all(b"S").unwrap();
+                let mut session = rustls::ServerConnection::new(config).unwrap();
+                let mut stream = rustls::Stream::new(&mut session, &mut stream);
+                // The startup packet comes where the handshake was to the client's liking.
+                stream.read_exact(&mut [0; 4]).is_ok()
+            });
+            let target = parse(&format!("postgres://app:pw@127.0.0.1:{port}?sslmode=require&{more}"));
+            let (outcome, _) = probe(&target, Duration::from_secs(2)).await;
+            let text = outcome.unwrap_err().text().to_owned();
+            assert_eq!(server.join().unwrap(), let_in, "{version:?} {more}: {text}");
+            assert_eq!(text.contains("whose key it does not hold"), !let_in, "{version:?} {more}: {text}");
+        }
+    }
+}
