@@ -31,6 +31,8 @@ pub struct Tls {
 pub enum Verify {
     /// Nothing: any certificate will do, as libpq's `prefer` and `require` have it.
     Nothing,
+    /// That the server holds its key, whosever it is: what a login that is bound to the certificate stands on.
+    Key,
     /// That it is valid now and comes from a trusted root: libpq's `verify-ca`.
     Chain,
     /// That, and that it is for the name that was asked for.
@@ -111,7 +113,7 @@ impl Tls {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .context("TLS 1.2 and 1.3 must be supported")?;
-        let verify = if self.insecure { Verify::Nothing } else { wants.verify };
+        let verify = if self.insecure && wants.verify != Verify::Key { Verify::Nothing } else { wants.verify };
         let verifier = Verifier::new(verify, wants.roots, &self.more_roots, provider);
         let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
         let mut config = match wants.identity {
@@ -213,6 +215,10 @@ pub fn reason(error: &Error, name: &str, peer: impl std::fmt::Display) -> Reason
             )
             .hint(Hint::CaFile)
             .key("signature"),
+            // What `unproven` makes of it.
+            CertificateError::ApplicationVerificationFailure => {
+                Reason::new(Code::TlsFailed, text("showed a certificate whose key it does not hold")).key("proof")
+            }
             CertificateError::UnknownIssuer => {
                 Reason::new(Code::TlsUnknownIssuer, text("has a certificate of an issuer that is not trusted"))
                     .hint(Hint::CaFile)
@@ -258,6 +264,16 @@ fn bare(name: &str) -> &str {
     inner.trim_matches('"')
 }
 
+/// The handshake's own signature, which rustls does not tell from the certificate's.
+fn unproven(error: Error) -> Error {
+    match error {
+        Error::InvalidCertificate(CertificateError::BadSignature) => {
+            CertificateError::ApplicationVerificationFailure.into()
+        }
+        other => other,
+    }
+}
+
 /// Decides about the server's certificate.
 #[derive(Debug)]
 struct Verifier {
@@ -277,7 +293,7 @@ impl Verifier {
     ) -> Self {
         let mozilla = || RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         let (mut roots, named) = match (verify, roots) {
-            (Verify::Nothing, _) => (RootCertStore::empty(), Vec::new()),
+            (Verify::Nothing | Verify::Key, _) => (RootCertStore::empty(), Vec::new()),
             (_, Roots::Run) => (mozilla(), more_roots.to_vec()),
             (_, Roots::Mozilla) => (mozilla(), Vec::new()),
             (_, Roots::Only(named)) => (RootCertStore::empty(), named),
@@ -304,7 +320,7 @@ impl ServerCertVerifier for Verifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if self.verify == Verify::Nothing {
+        if matches!(self.verify, Verify::Nothing | Verify::Key) {
             return Ok(ServerCertVerified::assertion());
         }
         let cert = ParsedCertificate::try_from(end_entity)?;
@@ -332,7 +348,8 @@ impl ServerCertVerifier for Verifier {
         if self.verify == Verify::Nothing {
             return Ok(HandshakeSignatureValid::assertion());
         }
-        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms).map_err(unproven)
     }
 
     fn verify_tls13_signature(
@@ -344,7 +361,8 @@ impl ServerCertVerifier for Verifier {
         if self.verify == Verify::Nothing {
             return Ok(HandshakeSignatureValid::assertion());
         }
-        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms).map_err(unproven)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -21,7 +21,7 @@ use crate::support::{
 struct Bouncer {
     addr: SocketAddr,
     _server: Ends,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Bouncer {
@@ -50,7 +50,7 @@ impl Bouncer {
         fs::write(path("users"), "\"postgres\" \"secret\"\n").unwrap();
         let mut command = unprivileged(&tool("pgbouncer"));
         let server = command.arg(path("ini")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let bouncer = Self { addr, _server: Ends(server.expect("must be able to start pgbouncer")), _folder: folder };
+        let bouncer = Self { addr, _server: Ends(server.expect("must be able to start pgbouncer")), folder };
         let limit = Instant::now() + PATIENCE;
         while std::net::TcpStream::connect(addr).is_err() {
             assert!(Instant::now() < limit, "pgbouncer does not listen");
@@ -79,6 +79,11 @@ fn with_its_server() {
     for _ in 0..3 {
         once(&format!("{}#query=SELECT 1#role=primary", bouncer.url("postgres:secret", "shop"))).success();
     }
+    // Nor is it thrown away where the query fails: a gate that waits for a table costs no new session each time.
+    let late = format!("{}#query=SELECT 1 FROM late", bouncer.url("postgres:secret", "shop"));
+    once(&late).failure().stderr_has("42P01");
+    let log = fs::read_to_string(bouncer.folder.path().join("log")).unwrap();
+    assert!(log.contains("client close request") && !log.contains("server was not ready"), "{log}");
     once(&bouncer.url("postgres:hunter2", "shop")).failure().stderr_says("refuses the").nowhere("hunter2");
     once(&bouncer.url("postgres:secret", "nowhere")).failure().stderr_has("no such database");
     once(&bouncer.url("nobody:secret", "shop")).failure().stderr_says("refuses the");

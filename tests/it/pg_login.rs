@@ -63,6 +63,8 @@ fn password_file_of_libpq() {
     assert_eq!(ended.lines_with("libpq would ignore it"), 1, "{ended}");
     let url = format!("{}?passfile={}", pg.url("scram", "postgres"), path.display());
     Run::new(["--once", &url]).end().success();
+    fs::write(&path, "elsewhere:*:*:*:pw\n").unwrap();
+    run("postgres").failure().stderr_has("no line of the password file fits");
     Run::new(["--once", &pg.url("scram", "postgres")])
         .env("PGPASSFILE", "/nowhere")
         .end()

@@ -63,3 +63,22 @@ fn ca_file_verifies() {
         run.arg("--ca-file").arg(authority.file()).end().success();
     }
 }
+
+/// Where we are the one to leave, the server hears so: a session that is cut off is a line in its log each time.
+#[test]
+fn a_login_that_we_give_up_leaves_no_noise() {
+    let hba = "local all all trust\nhost all clear 127.0.0.0/8 password\nhost all all 127.0.0.0/8 scram-sha-256\n";
+    let pg = served(&Authority::new(), &["other.test"], hba);
+    pg.sql("CREATE ROLE clear LOGIN PASSWORD 'secret'");
+    for _ in 0..3 {
+        unready(&pg.url("postgres", "postgres#login")).stderr_has("none is given");
+        unready(&pg.url("clear:secret", "postgres?channel_binding=require"))
+            .stderr_has("channel binding")
+            .nowhere("secret");
+    }
+    // A backend writes its last words after its client has gone.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    for noise in ["could not receive", "unexpected EOF", "reset by peer"] {
+        assert!(!pg.log().contains(noise), "{}", pg.log());
+    }
+}

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use tokio::net::UnixStream;
 use tokio::time::{self, Instant};
 
+#[cfg(feature = "tls")]
+use super::conninfo::Binding;
 use super::conninfo::{Conninfo, Place, Server};
 use super::negotiate::{self, Unopened, Way};
 use super::passfile::{self, Wanted};
@@ -138,7 +140,16 @@ impl<'a> Attempt<'a> {
             };
             match outcome {
                 Ok(ready) => return Ok(ready),
-                Err(reason) => failed.push((address, reason)),
+                Err(reason) => {
+                    // A name's addresses share their accounts: a refused password is an entry in a log, and to
+                    // some a step towards a lock. libpq asks no other after it either (manual: Specifying
+                    // Multiple Hosts); what pg_hba.conf refuses (28000) may differ by address, and goes on.
+                    let refused = reason.code() == Code::ProtocolPassword && self.password(place).is_some();
+                    failed.push((address, reason));
+                    if refused {
+                        break;
+                    }
+                }
             }
             addresses.retain(|other| *other != address);
         }
@@ -215,7 +226,12 @@ impl<'a> Attempt<'a> {
         let outcome = if self.target.login {
             let password = self.password(place);
             let outcome = login::login(self, opened.stream, password.as_ref()).await;
-            outcome.map(|ready| self.remark(ready))
+            let unfit = password.is_none() && matches!(self.passwords, Passwords::Lines(..));
+            outcome.map(|ready| self.remark(ready)).map_err(|Failed { reason, code }| {
+                let unfit = unfit && reason.code() == Code::ProtocolPassword;
+                let told = || reason.with_text(format!("{}: no line of the password file fits", reason.text()));
+                Failed { reason: if unfit { told() } else { reason }, code }
+            })
         } else {
             ping::ping(self, opened.stream).await
         };
@@ -272,13 +288,15 @@ impl<'a> Attempt<'a> {
         let verify = match info.ssl_mode {
             SslMode::VerifyFull => Verify::Full,
             SslMode::VerifyCa => Verify::Chain,
+            // A login that is bound to a certificate is bound to nobody unless its key is there too.
+            _ if info.binding == Binding::Require => Verify::Key,
             _ => Verify::Nothing,
         };
         let unusable = |what: &str, error: &anyhow::Error| {
             Reason::new(Code::LocalFile, format!("{what} cannot be used: {error}")).key("pem")
         };
         let roots = match &info.root_cert {
-            _ if verify == Verify::Nothing => Roots::Mozilla,
+            _ if matches!(verify, Verify::Nothing | Verify::Key) => Roots::Mozilla,
             RootCert::Unset => Roots::Run,
             RootCert::System => Roots::Mozilla,
             RootCert::File(path) => {

@@ -16,6 +16,9 @@ use crate::target::Parts;
 use crate::target::address::{self, Host};
 use crate::vars::{self, Fill};
 
+#[cfg(test)]
+pub(super) mod tests;
+
 /// The form that begins every message.
 pub(super) const FORM: &str = "expected postgres://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE] or postgres:HOST:PORT";
 

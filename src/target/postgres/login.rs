@@ -40,6 +40,8 @@ pub(super) async fn login(
     // The client is not needed beyond this point: it would name its statements, which a pooler does not
     // like, and ask for types of its own. The frame has kept what follows ReadyForQuery in the stream.
     if let Err(error) = config.connect_raw(session, Finished).await {
+        // Where it was not the server that ended it: a TLS session cut off leaves a line in its log.
+        farewell(stream, false).await;
         return Err(explain(&error, &peer, &seen, password.is_some()));
     }
     let asked = async {

@@ -36,7 +36,8 @@ pub(super) async fn role(wanted: Session, stream: &mut Stream, trail: &Trail) ->
     };
     let peer = stream.peer();
     trail.enter(Stage::Expect, format_args!("the question for the role of {peer}"));
-    let value = first_value(sql, stream).await?.and_then(|value| value.text);
+    let value = first_value(sql, stream).await?.map_err(|error| refusal::of_query(&peer, &error))?;
+    let value = value.and_then(|value| value.text);
     if value.as_deref() == Some(yes.as_bytes()) {
         return Ok(());
     }
@@ -58,8 +59,9 @@ pub(super) async fn query(sql: &str, stream: &mut Stream, trail: &Trail) -> Resu
     let begin = format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {}", left.as_millis().max(1));
     simple(&begin, stream).await?;
     let value = first_value(sql, stream).await?;
-    // A pooler throws away a server session that was left within a transaction.
+    // A pooler throws away a server session that was left within a transaction, failed or not.
     simple("ROLLBACK", stream).await?;
+    let value = value.map_err(|error| refusal::of_query(&peer, &error))?;
     let why = match &value {
         None => Some("has no row"),
         Some(value) => value.objection(),
@@ -102,8 +104,11 @@ impl Value {
     }
 }
 
+/// What a server made of a statement, once it is ready for the next one.
+type Answer<T> = Result<T, ServerError>;
+
 /// Runs one statement and returns the first column of its first row; `None` where it has no row.
-async fn first_value(sql: &str, stream: &mut Stream) -> Result<Option<Value>, Reason> {
+async fn first_value(sql: &str, stream: &mut Stream) -> Result<Answer<Option<Value>>, Reason> {
     let mut packet = BytesMut::new();
     let made = frontend::parse("", sql, [], &mut packet)
         .and_then(|()| {
@@ -119,7 +124,7 @@ async fn first_value(sql: &str, stream: &mut Stream) -> Result<Option<Value>, Re
     frontend::sync(&mut packet);
     let mut kind = 0;
     let mut first: Option<Value> = None;
-    converse(&packet, stream, |tag, body| {
+    let answer = converse(&packet, stream, |tag, body| {
         match tag {
             b'T' => kind = described(body)?,
             b'D' if first.is_none() => first = Some(column(kind, body)?),
@@ -130,7 +135,7 @@ async fn first_value(sql: &str, stream: &mut Stream) -> Result<Option<Value>, Re
         Some(())
     })
     .await?;
-    Ok(first)
+    Ok(answer.map(|()| first))
 }
 
 /// Runs statements that return nothing.
@@ -139,7 +144,8 @@ async fn simple(sql: &str, stream: &mut Stream) -> Result<(), Reason> {
     if frontend::query(sql, &mut packet).is_err() {
         return Err(Reason::new(Code::ExpectQuery, "the query is too long to be sent"));
     }
-    converse(&packet, stream, |_, _| Some(())).await
+    let peer = stream.peer();
+    converse(&packet, stream, |_, _| Some(())).await?.map_err(|error| refusal::of_query(&peer, &error))
 }
 
 /// Sends `packet` and reads as far as ReadyForQuery; `heed` gets each message that belongs to the answer,
@@ -148,7 +154,7 @@ async fn converse(
     packet: &[u8],
     stream: &mut Stream,
     mut heed: impl FnMut(u8, &[u8]) -> Option<()>,
-) -> Result<(), Reason> {
+) -> Result<Answer<()>, Reason> {
     let peer = stream.peer();
     if let Err(error) = stream.write_all(packet).await {
         let broken = if wire::hung_up(&error) { Broken::Closed } else { Broken::Failed(error) };
@@ -162,12 +168,7 @@ async fn converse(
             Err(broken) => break broken,
         };
         match message.tag {
-            b'Z' => {
-                return match failed {
-                    None => Ok(()),
-                    Some(error) => Err(refusal::of_query(&peer, &error)),
-                };
-            }
+            b'Z' => return Ok(failed.map_or(Ok(()), Err)),
             b'E' => match ServerError::parse(&message.body) {
                 Some(error) => failed = Some(error.or(failed)),
                 None => break Broken::Foreign,
