@@ -310,6 +310,7 @@ fn find(name: &OsStr, path: &OsStr) -> Result<PathBuf> {
         let Ok(about) = std::fs::metadata(&candidate) else { continue };
         found = true;
         if about.is_file() && rustix::fs::access(&candidate, Access::EXEC_OK).is_ok() {
+            runnable(&candidate).with_context(|| format!("the command {shown}"))?;
             return Ok(candidate);
         }
     }
@@ -318,6 +319,26 @@ fn find(name: &OsStr, path: &OsStr) -> Result<PathBuf> {
     }
     let place = if is_path { "there is no such file" } else { "it is in none of the folders of PATH" };
     bail!("the command {shown} is not found: {place}");
+}
+
+/// Whether the kernel can run the file: execvp of some C libraries would feed it to a shell where it cannot, and the
+/// rest would say so only after the wait. What cannot be read is left to the kernel.
+fn runnable(path: &Path) -> Result<()> {
+    use std::io::Read as _;
+    let mut start = Vec::new();
+    let Ok(file) = std::fs::File::open(path) else { return Ok(()) };
+    if file.take(256).read_to_end(&mut start).is_err() || start.starts_with(b"\x7fELF") {
+        return Ok(());
+    }
+    let Some(line) = start.strip_prefix(b"#!") else {
+        bail!("is neither a program for this system nor a script that begins with #!");
+    };
+    let line = String::from_utf8_lossy(line);
+    let interpreter = line.lines().next().and_then(|line| line.split_whitespace().next()).unwrap_or_default();
+    if interpreter.is_empty() || !Path::new(interpreter).exists() {
+        bail!("begins with #!{}, which is not in this image", crate::reason::printable(interpreter));
+    }
+    Ok(())
 }
 
 /// Why the kernel did not run a file that is there and executable.

@@ -25,7 +25,7 @@ STORE = ROOT / "target" / "podman"
 NAMES = pathlib.Path("/run/names")
 VERSION = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]
 IMAGE = f"waitgate:{VERSION}"
-BUDGET = 4_600_000
+BUDGET = 4_200_000
 NETWORK = "shop"
 # Service names are answered as a Pod finds them, by a server outside the containers.
 NAMESERVER = "10.96.0.10"

@@ -18,7 +18,7 @@ pub mod tls;
 pub mod unfound;
 pub mod walk;
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 
 use conf::SystemFiles;
 use lookup::Resolver;
@@ -28,6 +28,8 @@ pub struct Net {
     files: SystemFiles,
     kubernetes: bool,
     resolver: OnceCell<Resolver>,
+    /// What is odd, and whether it has been said.
+    notices: RefCell<Vec<(String, bool)>>,
     /// TLS as the command line has it.
     #[cfg(feature = "tls")]
     pub tls: tls::Tls,
@@ -40,6 +42,7 @@ impl Net {
         Self {
             files,
             kubernetes: false,
+            notices: RefCell::default(),
             resolver: OnceCell::new(),
             #[cfg(feature = "tls")]
             tls,
@@ -53,9 +56,22 @@ impl Net {
         self
     }
 
-    /// What was odd in resolv.conf, once, when an attempt has needed it.
+    /// Notes what is odd and not wrong, to be said once in a run.
+    pub fn notice(&self, text: &str) {
+        let mut notices = self.notices.borrow_mut();
+        if !notices.iter().any(|(noted, _)| noted == text) {
+            notices.push((text.to_owned(), false));
+        }
+    }
+
+    /// Something that an attempt has found to be odd and that has not been said yet: in resolv.conf, or noted by a kind.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
+        let mut notices = self.notices.borrow_mut();
+        if let Some((text, said)) = notices.iter_mut().find(|(_, said)| !said) {
+            *said = true;
+            return Some(text.clone());
+        }
         self.resolver.get().and_then(Resolver::warning)
     }
 

@@ -35,7 +35,7 @@ pub fn hint(hint: Hint) -> &'static str {
         Hint::UsePostgres => "use postgres: to wait for PostgreSQL",
         Hint::Credentials => "look at the user and the password, or wait until they are made",
         Hint::Database => "look at the database's name, or wait until it is made",
-        Hint::CaFile => "give its CA with --ca-file",
+        Hint::CaFile => "give its CA (--ca-file, or the target's own #ca= or sslrootcert=)",
         Hint::Limits => "raise the limit, or wait for fewer targets at once",
     }
 }

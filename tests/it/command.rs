@@ -183,5 +183,5 @@ fn a_missing_interpreter_is_named_as_the_cause() {
     let program = program(folder.path(), "#!/nonexistent/interpreter\n");
     let fake = Fake::silent();
     let ended = then(&fake, [program.as_str()]).end();
-    ended.failure().stderr_says("cannot run the command: the file is there, and the interpreter");
+    ended.failure().stderr_says("begins with #!/nonexistent/interpreter, which is not in this image");
 }

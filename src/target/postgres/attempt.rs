@@ -227,7 +227,7 @@ impl<'a> Attempt<'a> {
             let password = self.password(place);
             let outcome = login::login(self, opened.stream, password.as_ref()).await;
             let unfit = password.is_none() && matches!(self.passwords, Passwords::Lines(..));
-            outcome.map(|ready| self.remark(ready)).map_err(|Failed { reason, code }| {
+            outcome.map_err(|Failed { reason, code }| {
                 let unfit = unfit && reason.code() == Code::ProtocolPassword;
                 let told = || reason.with_text(format!("{}: no line of the password file fits", reason.text()));
                 Failed { reason: if unfit { told() } else { reason }, code }
@@ -250,23 +250,19 @@ impl<'a> Attempt<'a> {
         })
     }
 
-    /// Says of a login what is worth a word. libpq takes no password from a file that others may read; a Secret
-    /// that is mounted for a user other than root is group-readable (fsGroup), so here it counts.
-    fn remark(&self, ready: Ready) -> Ready {
-        match (&self.passwords, ready.note) {
-            (Passwords::Lines(_, true), Some(note)) => {
-                Ready::noted(format!("{note}; others can read the password file, and libpq would ignore it"))
-            }
-            (_, note) => Ready { note },
-        }
-    }
-
     /// The password for one server.
     fn password(&self, place: &Place) -> Option<Secret> {
         match &self.passwords {
             Passwords::None => None,
             Passwords::Given(password) => Some(password.clone()),
-            Passwords::Lines(text, _) => {
+            Passwords::Lines(text, open) => {
+                // libpq takes no password from a file that others may read; a Secret that is mounted for a user
+                // other than root is group-readable (fsGroup), so here it counts, with a word about it.
+                if let (true, Some(path)) = (open, &self.target.info.passfile) {
+                    let odd =
+                        format!("others can read the password file {path}: it is used, and libpq would ignore it");
+                    self.net.notice(&crate::reason::printable(&odd));
+                }
                 let Conninfo { user, database, .. } = &self.target.info;
                 let host = place.in_passfile();
                 let wanted =

@@ -143,6 +143,14 @@ impl Conninfo {
             format!("postgres://{user}{}{}", places.join(","), database.unwrap_or_default())
         };
         let (ssl_mode, root_cert) = sslmode::choose(&params, parts.given.ca_file)?;
+        let binding = params.choice(
+            "channel_binding",
+            &[("disable", Binding::Disable), ("prefer", Binding::Prefer), ("require", Binding::Require)],
+            Binding::Prefer,
+        )?;
+        if binding == Binding::Require && ssl_mode == SslMode::Disable {
+            bail!("{FORM}: channel_binding=require needs TLS, which sslmode=disable forbids");
+        }
         Ok(Self {
             places,
             user: user.unwrap_or_else(|| USER.to_owned()),
@@ -155,11 +163,7 @@ impl Conninfo {
             application_name: params.get("application_name")?,
             options: params.get("options")?,
             connect_timeout: connect_timeout(&params)?,
-            binding: params.choice(
-                "channel_binding",
-                &[("disable", Binding::Disable), ("prefer", Binding::Prefer), ("require", Binding::Require)],
-                Binding::Prefer,
-            )?,
+            binding,
             session: params.choice(
                 "target_session_attrs",
                 &[

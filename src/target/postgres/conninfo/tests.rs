@@ -207,6 +207,7 @@ fn what_is_wrong_is_refused_with_the_form_and_without_the_secret() {
         ("postgres:db:5432/shop", "the form with //"),
         ("postgres://db?hunter2", "has no '='"),
         ("postgres://db?password=%hunter2", "%25"),
+        ("postgres://db?sslmode=disable&channel_binding=require", "needs TLS"),
         ("postgres://db?sslmode=hunter2", "disable, allow, prefer, require, verify-ca, verify-full"),
         ("postgres://db?target_session_attrs=hunter2", "read-write"),
         ("postgres://db?channel_binding=hunter2", "prefer, require"),
