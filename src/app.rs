@@ -12,6 +12,7 @@ use futures_util::FutureExt as _;
 use rustix::fs::Access;
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
+use tokio::runtime::{self, Runtime};
 use tokio::time::{self, Instant};
 
 use crate::cli::{Cli, Usage};
@@ -50,10 +51,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, vars: impl IntoIterator<Ite
             return Verdict::Ready;
         }
         Err(Usage::Wrong(why)) => {
-            // An exec probe with a mistake in its options is one nonetheless, and the file is the application's.
-            let probes = args.iter().take_while(|arg| *arg != "--").any(|arg| arg == "--once" || arg == "--dry-run");
-            let cli = Cli::unread(probes);
-            return refuse(start, &cli, &env, &anyhow!(why));
+            return refuse(start, &Cli::unread(&args), &env, &anyhow!(why));
         }
     };
     if let Some(code) = &cli.explain {
@@ -76,15 +74,19 @@ pub fn run(args: impl IntoIterator<Item = OsString>, vars: impl IntoIterator<Ite
         tracing::subscriber::with_default(Lines::new(plan.verbosity), warn);
         return Verdict::Ready;
     }
-    let ready_to_run = command(&plan.command, &env).and_then(|command| Ok((command, net(&mut plan, &env)?)));
-    let (command, net) = match ready_to_run {
-        Ok(both) => both,
+    let mut prepare = || {
+        // First of all: a signal that comes while files are read is kept, where PID 1 would lose it.
+        let (runtime, signals) = runtime()?;
+        Ok((runtime, signals, command(&plan.command, &env)?, net(&mut plan, &env)?))
+    };
+    let (runtime, signals, command, net) = match prepare() {
+        Ok(all) => all,
         Err(error) => return refuse(start, &cli, &env, &error),
     };
     let report = Report::new(form(plan.format, plan.color, &env, start));
-    let verdict = tracing::subscriber::with_default(Lines::new(plan.verbosity), || {
-        wait(&plan, &net, &report, start, is_live(&plan, &env))
-    });
+    let live = is_live(&plan, &env);
+    let wait = Wait { plan: &plan, net: &net, report: &report, start, live };
+    let verdict = tracing::subscriber::with_default(Lines::new(plan.verbosity), || wait.run(runtime, signals));
     match (&verdict, command) {
         (Verdict::Ready, Some(mut command)) => {
             // Same pid, the arguments and the environment as found. std puts an ignored SIGPIPE back to its
@@ -97,70 +99,86 @@ pub fn run(args: impl IntoIterator<Item = OsString>, vars: impl IntoIterator<Ite
     }
 }
 
-/// Waits and reports, the termination message included.
-fn wait(plan: &Plan, net: &Net, report: &Report, start: Instant, live: bool) -> Verdict {
-    for warning in &plan.warnings {
-        report.tell(&Event::Warning(warning));
-    }
-    if plan.insecure {
-        report.tell(&Event::Warning("--insecure: certificates are not verified"));
-    }
-    let board = Board::new(plan);
-    let verdict = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => {
-            let verdict = runtime.block_on(race(plan, net, &board, report, start, live));
-            // Attempts are dropped, not awaited.
-            runtime.shutdown_background();
-            verdict
-        }
-        Err(error) => Verdict::Refused(format!("cannot start: {}", words(&error))),
-    };
-    let standings = board.standings(plan);
-    report.tell(&Event::Verdict { verdict: &verdict, standings: &standings });
-    leave(plan.termination_log.as_deref(), &verdict, &standings, start);
-    verdict
+/// The runtime, with the signals already caught.
+fn runtime() -> Result<(Runtime, Signals)> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| anyhow!("cannot start: {}", words(&error)))?;
+    let entered = runtime.enter();
+    let signals = Signals::install().map_err(|error| anyhow!("cannot handle signals: {}", words(&error)))?;
+    drop(entered);
+    Ok((runtime, signals))
 }
 
-/// Every way in which a run can end.
-async fn race(plan: &Plan, net: &Net, board: &Board, report: &Report, start: Instant, live: bool) -> Verdict {
-    let mut signals = match Signals::install() {
-        Ok(signals) => signals,
-        Err(error) => return Verdict::Refused(format!("cannot handle signals: {}", words(&error))),
-    };
-    report.tell(&Event::Start(plan));
-    let tell = |event: Event<'_>| report.tell(&event);
-    let probe = async |planned: &Planned, trail: &Trail| {
-        let outcome = planned.target.probe(net, trail).await;
-        if let Some(warning) = net.warning() {
-            report.tell(&Event::Warning(&warning));
+/// All that waiting needs.
+struct Wait<'a> {
+    plan: &'a Plan,
+    net: &'a Net,
+    report: &'a Report,
+    start: Instant,
+    /// Whether a live view takes the heartbeats' place.
+    live: bool,
+}
+
+impl Wait<'_> {
+    /// Waits and reports, the termination message included.
+    fn run(&self, runtime: Runtime, signals: Signals) -> Verdict {
+        for warning in &self.plan.warnings {
+            self.report.tell(&Event::Warning(warning));
         }
-        outcome
-    };
-    let gate = Gate::new(plan, board, &tell, in_flight(), probe).live(live);
-    let verdict = tokio::select! {
-        biased;
-        signal = signals.arrived() => Verdict::Interrupted(signal),
-        timeout = deadline(start, plan.timeout) => Verdict::TimedOut(timeout, None),
-        verdict = gate.run() => verdict,
-    };
-    if live {
-        report.tell(&Event::Live(&[]));
-    }
-    if verdict != Verdict::Ready {
-        return verdict;
-    }
-    // The deadline does not count any more; a signal still does, up to the last moment before exec.
-    let settle = async {
-        let pause = part(plan.settle);
-        if !pause.is_zero() {
-            report.tell(&Event::Settle(pause));
-            time::sleep(pause).await;
+        if self.plan.insecure {
+            self.report.tell(&Event::Warning("--insecure: certificates are not verified"));
         }
-    };
-    tokio::select! {
-        biased;
-        signal = signals.arrived() => Verdict::Interrupted(signal),
-        () = settle => signals.arrived().now_or_never().map_or(Verdict::Ready, Verdict::Interrupted),
+        let board = Board::new(self.plan);
+        let verdict = runtime.block_on(self.race(&board, signals));
+        // Attempts are dropped, not awaited.
+        runtime.shutdown_background();
+        let standings = board.standings(self.plan);
+        self.report.tell(&Event::Verdict { verdict: &verdict, standings: &standings });
+        leave(self.plan.termination_log.as_deref(), &verdict, &standings, self.start);
+        verdict
+    }
+
+    /// Every way in which a run can end.
+    async fn race(&self, board: &Board, mut signals: Signals) -> Verdict {
+        let Self { plan, net, report, .. } = self;
+        report.tell(&Event::Start(plan));
+        let tell = |event: Event<'_>| report.tell(&event);
+        let probe = async |planned: &Planned, trail: &Trail| {
+            let outcome = match planned.target.probe(net, trail).await {
+                Err(reason) => Err(net.second_look(reason, trail).await),
+                ready => ready,
+            };
+            if let Some(warning) = net.warning() {
+                report.tell(&Event::Warning(&warning));
+            }
+            outcome
+        };
+        let gate = Gate::new(plan, board, &tell, in_flight(), probe).live(self.live);
+        let verdict = tokio::select! {
+            biased;
+            signal = signals.arrived() => Verdict::Interrupted(signal),
+            timeout = deadline(self.start, plan.timeout) => Verdict::TimedOut(timeout, None),
+            verdict = gate.run() => verdict,
+        };
+        if self.live {
+            report.tell(&Event::Live(&[]));
+        }
+        if verdict != Verdict::Ready {
+            return verdict;
+        }
+        // The deadline does not count any more; a signal still does, up to the last moment before exec.
+        let settle = async {
+            let pause = part(plan.settle);
+            if !pause.is_zero() {
+                report.tell(&Event::Settle(pause));
+                time::sleep(pause).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            signal = signals.arrived() => Verdict::Interrupted(signal),
+            () = settle => signals.arrived().now_or_never().map_or(Verdict::Ready, Verdict::Interrupted),
+        }
     }
 }
 

@@ -140,10 +140,27 @@ impl Cli {
         Self::try_parse_from(args).map_err(|error| Usage::from(&error))
     }
 
-    /// What stands for a command line that could not be parsed: nothing is known but whether it probes once.
+    /// What stands for a command line that could not be parsed: where and how to say so. An exec probe with a mistake
+    /// in its options is one nonetheless, and the termination log is then the application's.
     #[must_use]
-    pub fn unread(once: bool) -> Self {
-        Self { once, ..Self::default() }
+    pub fn unread(args: &[OsString]) -> Self {
+        let mut cli = Self::default();
+        let mut args = args.iter().skip(1).take_while(|arg| *arg != "--").filter_map(|arg| arg.to_str());
+        while let Some(arg) = args.next() {
+            let (name, value) = arg.split_once('=').map_or((arg, None), |(name, value)| (name, Some(value)));
+            let known = match name {
+                "--log-format" => &mut cli.log_format,
+                "--termination-log" => &mut cli.termination_log,
+                "--color" => &mut cli.color,
+                _ => {
+                    cli.once |= arg == "--once";
+                    cli.dry_run |= arg == "--dry-run";
+                    continue;
+                }
+            };
+            *known = value.or_else(|| args.next()).map(OsString::from);
+        }
+        cli
     }
 }
 
@@ -227,6 +244,21 @@ mod tests {
         assert_eq!(cli.targets, ["tcp:a:1", "dns:b"]);
         assert_eq!(cli.command, ["sh", "-c", "x", "--parallel", "-t"]);
         assert!(cli.parallel && !cli.once);
+    }
+
+    #[test]
+    fn a_mistake_is_told_where_and_how_it_was_asked_for() {
+        let unread = |line: &str| {
+            let args: Vec<_> = std::iter::once("waitgate").chain(line.split_whitespace()).map(OsString::from).collect();
+            Cli::unread(&args)
+        };
+        let cli = unread("--timeuot=3s --log-format=text tcp:a:1 --log-format json --termination-log=/x --color never");
+        assert_eq!(cli.log_format.unwrap(), "json");
+        assert_eq!((cli.termination_log.unwrap(), cli.color.unwrap()), ("/x".into(), "never".into()));
+        assert!(unread("--wrong --once").once && unread("--dry-run --wrong").dry_run);
+        let cli = unread("--wrong -- --once --log-format=json");
+        assert!(!cli.once && cli.log_format.is_none() && cli.termination_log.is_none());
+        assert!(unread("--wrong --log-format").log_format.is_none());
     }
 
     #[test]

@@ -224,6 +224,7 @@ impl<'a, P: AsyncFn(&Planned, &Trail) -> Result<Ready, Reason>> Gate<'a, P> {
                 }
             };
             (self.report)(Event::Attempt {
+                at,
                 target: &planned.shown,
                 attempt: self.board.row(at).attempts,
                 outcome: outcome.as_ref(),
@@ -276,15 +277,7 @@ impl<'a, P: AsyncFn(&Planned, &Trail) -> Result<Ready, Reason>> Gate<'a, P> {
         }
         time::sleep(FIRST_BEAT).await;
         loop {
-            for (planned, row) in self.plan.targets.iter().zip(self.board.0.borrow().iter()) {
-                let (false, Some(begun)) = (row.ready, row.begun) else { continue };
-                (self.report)(Event::Heartbeat {
-                    target: &planned.shown,
-                    attempt: row.attempts,
-                    waited: begun.elapsed(),
-                    reason: row.reason().as_ref(),
-                });
-            }
+            (self.report)(Event::Heartbeat(&self.board.standings(self.plan)));
             time::sleep(BEAT).await;
         }
     }

@@ -190,25 +190,50 @@ impl fmt::Display for Code {
     }
 }
 
-/// What it means here and what to look at; set only where the evidence for it is at hand.
-///
-/// The words are in `report/words.rs`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Hint {
-    /// Refused by an address that a name stands for, inside a cluster.
+macro_rules! hints {
+    ($($(#[doc = $doc:literal])+ $name:ident,)*) => {
+        /// What it means here and what to look at; set only where the evidence for it is at hand.
+        ///
+        /// The words are in `report/words.rs`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Hint { $($(#[doc = $doc])+ $name,)* }
+
+        impl Hint {
+            /// Every hint.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+hints! {
+    /// Refused by the one address that a Service's name stands for, inside a cluster.
     NoReadyPod,
+    /// Refused by several addresses of one name, inside a cluster: a headless Service lists its Pods.
+    PodsRefuse,
     /// Refused on loopback.
     NothingListens,
+    /// Refused on loopback, or by this Pod's own address, inside a Pod.
+    InThisPod,
+    /// Refused by a Service, and by the nameserver too, which has just answered over UDP.
+    Mesh,
     /// SYNs vanish.
     Dropped,
     /// A front that accepts and closes at once.
     FrontClosed,
+    /// A status that a proxy gives for the server behind it.
+    Gateway,
+    /// The cluster's nameserver refuses.
+    NoDns,
+    /// The cluster's nameserver is silent.
+    DnsDropped,
     /// No `.svc.` search domain, inside a cluster: hostNetwork without `ClusterFirstWithHostNet`.
     NodeDns,
     /// A short name that does not exist in this Pod's namespace.
     OtherNamespace,
     /// A short name that the DNS has, but outside of the cluster's zones.
     OutsideCluster,
+    /// The name of the headless Service that this Pod itself belongs to.
+    OwnService,
     /// Use `tcp:` for what does not speak HTTP.
     UseTcp,
     /// Use `https:` for what speaks TLS.

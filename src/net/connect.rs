@@ -176,10 +176,12 @@ pub fn explain(net: &Net, host: &Host, failed: &[(SocketAddr, Reason)]) -> Reaso
         };
         (reason.stage(), telling)
     };
-    let Some((address, main)) = failed.iter().max_by_key(|(_, reason)| weight(reason)) else {
+    let Some((_, main)) = failed.iter().max_by_key(|(_, reason)| weight(reason)) else {
         return Reason::new(Code::ResolveNoAddresses, format!("{host} has no addresses"));
     };
-    let hint = main.hinted().or_else(|| hint(net, host, address.ip(), main.code()));
+    let name = if let Host::Name(name) = host { Some(name.as_str()) } else { None };
+    let addresses: Vec<IpAddr> = failed.iter().map(|(address, _)| address.ip()).collect();
+    let hint = main.hinted().or_else(|| net.resolver().unreached(main.code(), name, &addresses));
     if failed.len() == 1 {
         return main.clone().hint(hint);
     }
@@ -195,24 +197,6 @@ pub fn explain(net: &Net, host: &Host, failed: &[(SocketAddr, Reason)]) -> Reaso
         let _ = write!(text, " and {} more", failed.len() - LISTED);
     }
     main.with_text(text).hint(hint)
-}
-
-fn hint(net: &Net, host: &Host, ip: IpAddr, code: Code) -> Option<Hint> {
-    let (within, outside) = match host {
-        Host::Name(name) => {
-            let within = net.resolver().in_cluster_zones(name);
-            // Names with a dot are meant to lie outside more often than not.
-            (within, within == Some(false) && !name.contains('.'))
-        }
-        Host::Ip(_) => (None, false),
-    };
-    match code {
-        Code::ConnectRefused if ip.is_loopback() => Some(Hint::NothingListens),
-        Code::ConnectRefused | Code::ConnectTimeout | Code::ConnectUnreachable if outside => Some(Hint::OutsideCluster),
-        Code::ConnectRefused if within == Some(true) => Some(Hint::NoReadyPod),
-        Code::ConnectTimeout => Some(Hint::Dropped),
-        _ => None,
-    }
 }
 
 /// The addresses shuffled, then the families taken in turn (RFC 8305 section 4), so that neither a

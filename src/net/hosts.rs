@@ -35,9 +35,66 @@ fn entry(line: &[u8], name: &str, found: &mut Vec<IpAddr>) {
     }
 }
 
+/// What the hosts file says about the Pod itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Own {
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+    /// The name that it stands under: that of its headless Service, `SERVICE.NAMESPACE.svc.DOMAIN`.
+    pub service: Option<String>,
+}
+
+/// What the text of a hosts file says about the machine of this host name.
+///
+/// The kubelet writes `ADDRESS HOSTNAME.SUBDOMAIN.NAMESPACE.svc.DOMAIN HOSTNAME` for a Pod with a subdomain, as those
+/// of a StatefulSet have one, and `ADDRESS HOSTNAME` for others (pkg/kubelet/kubelet_pods.go: managedHostsFileContent).
+#[must_use]
+pub fn own(text: impl BufRead, hostname: &str) -> Own {
+    let short = hostname.split('.').next().unwrap_or_default();
+    let mut own = Own::default();
+    for line in text.split(b'\n').map_while(Result::ok) {
+        let Ok(line) = std::str::from_utf8(&line) else { continue };
+        let line = line.split('#').next().unwrap_or_default();
+        let mut words = line.split_ascii_whitespace();
+        let Some(address) = words.next() else { continue };
+        let is_own = |name: &str| name.eq_ignore_ascii_case(hostname) || name.eq_ignore_ascii_case(short);
+        if short.is_empty() || !words.clone().any(is_own) {
+            continue;
+        }
+        let Ok(ip) = address.parse::<IpAddr>() else { continue };
+        own.addresses.push(ip);
+        let below = |name: &str| {
+            let (head, domain) = name.split_once('.')?;
+            head.eq_ignore_ascii_case(short).then(|| domain.to_ascii_lowercase())
+        };
+        own.service = own.service.take().or_else(|| words.find_map(below));
+    }
+    own
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_kubelet_writes_about_the_pod_itself() {
+        let text = "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\nfe00::0\tip6-localnet\n\
+            10.244.0.7\tdb-0.db.shop.svc.cluster.local\tdb-0\nfd00::7\tdb-0.db.shop.svc.cluster.local\tdb-0\n\
+            10.9.9.9 db-1 db-01 x.db-0 # db-0\n";
+        let own_of = |hostname| own(text.as_bytes(), hostname);
+        let db = Own {
+            addresses: vec!["10.244.0.7".parse().unwrap(), "fd00::7".parse().unwrap()],
+            service: Some("db.shop.svc.cluster.local".into()),
+        };
+        assert_eq!(own_of("db-0"), db);
+        // setHostnameAsFQDN.
+        assert_eq!(own_of("db-0.db.shop.svc.cluster.local"), db);
+        assert_eq!(own_of("db-1"), Own { addresses: vec!["10.9.9.9".parse().unwrap()], service: None });
+        for other in ["web", "", "."] {
+            assert_eq!(own_of(other), Own::default(), "{other:?}");
+        }
+        assert_eq!(own(&b"\xff\xfe web\nnone web\n10.0.0.1\n"[..], "web"), Own::default());
+    }
 
     fn find(text: &str, name: &str) -> String {
         let found: Vec<String> = addresses(text.as_bytes(), name).iter().map(ToString::to_string).collect();

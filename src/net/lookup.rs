@@ -1,6 +1,6 @@
 //! Names to addresses and records, for every kind: literals, the hosts file, then the DNS.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -8,8 +8,9 @@ use std::time::Duration;
 use hickory_resolver::proto::rr::RecordType;
 use tokio::time::Instant;
 
+use super::advice::Here;
 use super::conf::{Origin, ResolvConf, SystemFiles};
-use super::hosts;
+use super::hosts::{self, Own};
 use super::search::{self, Step};
 use super::walk::Walk;
 pub use super::walk::{Found, Need, Records, Source, Unfound};
@@ -27,6 +28,8 @@ pub struct Resolver {
     kept: RefCell<HashMap<String, Kept>>,
     turn: Cell<usize>,
     odd: RefCell<Odd>,
+    /// What the hosts file says about this Pod; the kubelet writes that once.
+    own: OnceCell<Own>,
 }
 
 struct Kept {
@@ -34,8 +37,8 @@ struct Kept {
     addresses: Vec<IpAddr>,
     /// Whether both families have answered.
     complete: bool,
-    /// Whether it was found in the cluster's zones, where there is a cluster.
-    within: Option<bool>,
+    /// The full name that has them.
+    source: Source,
 }
 
 /// What was skipped in resolv.conf, for one warning.
@@ -52,7 +55,14 @@ impl Resolver {
     /// looks like.
     #[must_use]
     pub fn new(files: SystemFiles, kubernetes: bool) -> Self {
-        Self { files, kubernetes, kept: RefCell::default(), turn: Cell::new(0), odd: RefCell::default() }
+        Self {
+            files,
+            kubernetes,
+            kept: RefCell::default(),
+            turn: Cell::new(0),
+            odd: RefCell::default(),
+            own: OnceCell::new(),
+        }
     }
 
     /// Whether resolv.conf looks like a Pod's.
@@ -105,12 +115,12 @@ impl Resolver {
         let walk = Walk::new(self.conf(), self.turn(), trail);
         let steps = search::steps(name, &walk.conf);
         let found = walk.addresses(&steps, need).await;
-        let (found, ttl) = found.map_err(|unfound| self.advise(unfound, name, &walk.conf))?;
+        let (found, ttl) = found.map_err(|unfound| self.advise(unfound, name, &steps, &walk.conf))?;
         let kept = Kept {
             until: Instant::now() + KEPT.min(Duration::from_secs(ttl.into())),
             addresses: found.addresses.clone(),
             complete: found.missing.is_none() && need == Need::Both,
-            within: walk.conf.in_cluster_zones(&found.source),
+            source: found.source.clone(),
         };
         self.kept.borrow_mut().insert(name.to_owned(), kept);
         Ok(found)
@@ -120,7 +130,7 @@ impl Resolver {
     pub async fn records(&self, name: &str, rtype: RecordType, trail: &Trail) -> Result<Records, Unfound> {
         let walk = Walk::new(self.conf(), self.turn(), trail);
         let steps = search::steps(name, &walk.conf);
-        walk.records(&steps, rtype).await.map_err(|unfound| self.advise(unfound, name, &walk.conf))
+        walk.records(&steps, rtype).await.map_err(|unfound| self.advise(unfound, name, &steps, &walk.conf))
     }
 
     /// The addresses that `server` gives for exactly `name`.
@@ -147,26 +157,52 @@ impl Resolver {
         Walk::new(at(servers), 0, trail).records(&exactly(name), rtype).await
     }
 
-    /// Whether the DNS gave `name` out of the cluster's own zones when it was last found; `None` outside
-    /// of a cluster, and for what the DNS was not asked for.
+    /// What is worth looking at where nobody at `addresses`, those of `name`, accepted.
     #[must_use]
-    pub fn in_cluster_zones(&self, name: &str) -> Option<bool> {
-        self.kept.borrow().get(name).and_then(|kept| kept.within)
+    pub fn unreached(&self, code: Code, name: Option<&str>, addresses: &[IpAddr]) -> Option<Hint> {
+        // Only what the DNS was asked for, a moment ago, was found in a zone.
+        let conf = self.conf();
+        let found = name.and_then(|name| self.kept.borrow().get(name).map(|kept| kept.source.clone()));
+        let within = found.and_then(|source| conf.in_cluster_zones(&source));
+        let short = name.is_some_and(|name| !name.contains('.'));
+        self.here(&conf).unreached(code, addresses, within, short)
     }
 
-    /// What is worth looking at when `name` does not exist, seen from the search list.
-    fn advise(&self, mut unfound: Unfound, name: &str, conf: &ResolvConf) -> Unfound {
-        if unfound.reason.code() == Code::ResolveNoSuchName {
-            let hint = if self.kubernetes && !conf.in_cluster() {
-                Some(Hint::NodeDns)
-            } else if conf.in_cluster() && !name.contains('.') {
-                Some(Hint::OtherNamespace)
-            } else {
-                None
-            };
+    /// What is worth looking at where the DNS lists too few addresses under the full name `source`.
+    #[must_use]
+    pub fn too_few(&self, source: &Source) -> Option<Hint> {
+        let Source::Dns(full) = source else { return None };
+        self.here(&self.conf()).is_own_service(full).then_some(Hint::OwnService)
+    }
+
+    /// The same for `name`, which was found a moment ago.
+    #[must_use]
+    pub fn too_few_of(&self, name: &str) -> Option<Hint> {
+        let source = self.kept.borrow().get(name).map(|kept| kept.source.clone())?;
+        self.too_few(&source)
+    }
+
+    /// The nameserver that is asked first.
+    #[must_use]
+    pub fn nameserver(&self) -> Option<SocketAddr> {
+        self.conf().nameservers.first().copied()
+    }
+
+    /// The same with what is worth looking at, seen from the names that were asked.
+    fn advise(&self, mut unfound: Unfound, name: &str, steps: &[Step], conf: &ResolvConf) -> Unfound {
+        if let Some(hint) = self.here(conf).unfound(unfound.reason.code(), name, steps) {
             unfound.reason = unfound.reason.hint(hint);
         }
         unfound
+    }
+
+    fn here<'a>(&'a self, conf: &'a ResolvConf) -> Here<'a> {
+        let own = self.own.get_or_init(|| {
+            let hostname = rustix::system::uname();
+            let hosts = self.files.open_hosts();
+            hosts.map(|text| hosts::own(text, &hostname.nodename().to_string_lossy())).unwrap_or_default()
+        });
+        Here { kubernetes: self.kubernetes, conf, own }
     }
 
     fn conf(&self) -> ResolvConf {

@@ -1,10 +1,12 @@
 //! The network as every kind sees it: names, connections, TLS.
 
+pub mod advice;
 pub mod conf;
 pub mod connect;
 pub mod dns;
 pub mod hosts;
 pub mod lookup;
+pub mod mesh;
 pub mod message;
 #[cfg(feature = "tls")]
 pub mod roots;
@@ -22,12 +24,17 @@ use std::cell::{OnceCell, RefCell};
 
 use conf::SystemFiles;
 use lookup::Resolver;
+use mesh::Mesh;
+
+use crate::reason::Reason;
+use crate::trail::Trail;
 
 /// Everything that attempts share. Nothing in it is a socket: those end with their attempt.
 pub struct Net {
     files: SystemFiles,
     kubernetes: bool,
     resolver: OnceCell<Resolver>,
+    mesh: Mesh,
     /// What is odd, and whether it has been said.
     notices: RefCell<Vec<(String, bool)>>,
     /// TLS as the command line has it.
@@ -44,6 +51,7 @@ impl Net {
             kubernetes: false,
             notices: RefCell::default(),
             resolver: OnceCell::new(),
+            mesh: Mesh::default(),
             #[cfg(feature = "tls")]
             tls,
         }
@@ -73,6 +81,11 @@ impl Net {
             return Some(text.clone());
         }
         self.resolver.get().and_then(Resolver::warning)
+    }
+
+    /// The reason of an attempt, seen again where somebody else may have refused in the name of who was asked.
+    pub async fn second_look(&self, reason: Reason, trail: &Trail) -> Reason {
+        self.mesh.second_look(reason, self.resolver(), trail).await
     }
 
     /// The one resolver.

@@ -36,13 +36,10 @@ impl Json {
     /// `event` as one line, without its end. An attempt whose outcome is `news` is a `change`.
     #[must_use]
     pub fn line(&self, event: &Event<'_>, news: bool) -> String {
-        let mut object = Map::new();
+        let mut object = self.stamped();
         let mut set = |name: &str, value: Value| {
             object.insert(name.to_owned(), value);
         };
-        set("schema", json!(SCHEMA));
-        set("time", json!(humantime::format_rfc3339_millis(SystemTime::now()).to_string()));
-        set("elapsed", seconds(self.start.elapsed()));
         match event {
             Event::Start(plan) => {
                 set("event", json!("start"));
@@ -55,7 +52,7 @@ impl Json {
                 set("event", json!("warning"));
                 set("message", clipped(text));
             }
-            Event::Attempt { target, attempt, outcome, in_a_row, trail, pause } => {
+            Event::Attempt { target, attempt, outcome, in_a_row, trail, pause, .. } => {
                 set("event", json!(if news { "change" } else { "attempt" }));
                 set("target", clipped(target));
                 set("attempt", json!(attempt));
@@ -74,15 +71,6 @@ impl Json {
                 set("attempt", json!(attempt));
                 explain(reason, &mut set);
             }
-            Event::Heartbeat { target, attempt, waited, reason } => {
-                set("event", json!("heartbeat"));
-                set("target", clipped(target));
-                set("attempt", json!(attempt));
-                set("waited", seconds(*waited));
-                if let Some(reason) = reason {
-                    explain(reason, &mut set);
-                }
-            }
             Event::Ready { target, attempts, after, ready } => {
                 set("event", json!("ready"));
                 set("target", clipped(target));
@@ -92,8 +80,8 @@ impl Json {
                     set("note", clipped(note));
                 }
             }
-            // A machine has no screen.
-            Event::Live(_) => {}
+            // A machine has no screen, and a line for each target that is waited for.
+            Event::Live(_) | Event::Heartbeat(_) => {}
             Event::Settle(pause) => {
                 set("event", json!("settle"));
                 set("pause", seconds(*pause));
@@ -103,6 +91,36 @@ impl Json {
                 verdict_of(verdict, standings, &mut set);
                 return fitted(object);
             }
+        }
+        Value::Object(object).to_string()
+    }
+
+    /// What every line has.
+    fn stamped(&self) -> Map<String, Value> {
+        let mut object = Map::new();
+        object.insert("schema".to_owned(), json!(SCHEMA));
+        let now = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        object.insert("time".to_owned(), json!(now));
+        object.insert("elapsed".to_owned(), seconds(self.start.elapsed()));
+        object
+    }
+
+    /// The heartbeat of one target.
+    #[must_use]
+    pub fn heartbeat(&self, standing: &Standing) -> String {
+        let mut object = self.stamped();
+        let mut set = |name: &str, value: Value| {
+            object.insert(name.to_owned(), value);
+        };
+        set("event", json!("heartbeat"));
+        set("target", clipped(&standing.target));
+        set("attempt", json!(standing.attempts));
+        set("waited", seconds(standing.waited.unwrap_or_default()));
+        if standing.in_a_row > 0 {
+            set("in_a_row", json!(standing.in_a_row));
+        }
+        if let Some(reason) = &standing.reason {
+            explain(reason, &mut set);
         }
         Value::Object(object).to_string()
     }
@@ -187,7 +205,7 @@ fn explain(reason: &Reason, set: &mut impl FnMut(&str, Value)) {
 
 /// Seconds with a fraction, to the millisecond.
 fn seconds(duration: Duration) -> Value {
-    json!(f64::from(u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)) / 1000.0)
+    json!((duration.as_secs_f64() * 1000.0).round() / 1000.0)
 }
 
 fn clipped(text: &str) -> Value {

@@ -27,6 +27,8 @@ pub enum Event<'a> {
     Warning(&'a str),
     /// An attempt of a target that goes on being probed has ended.
     Attempt {
+        /// Which target of the plan, from 0: one that is given twice is two.
+        at: usize,
         /// The target as shown.
         target: &'a str,
         /// Its number, from 1.
@@ -49,17 +51,8 @@ pub enum Event<'a> {
         /// Why.
         reason: &'a Reason,
     },
-    /// It still waits.
-    Heartbeat {
-        /// The target as shown.
-        target: &'a str,
-        /// Attempts begun.
-        attempt: u32,
-        /// Since its first attempt.
-        waited: Duration,
-        /// Why, as of now.
-        reason: Option<&'a Reason>,
-    },
+    /// It still waits: where the targets stand.
+    Heartbeat(&'a [Standing]),
     /// A target is ready.
     Ready {
         /// The target as shown.
@@ -84,13 +77,15 @@ pub enum Event<'a> {
     },
 }
 
-/// A reason, or a first ready answer, that comes back is not news before this.
-const STALE: Duration = Duration::from_secs(30);
+/// A reason, or a first ready answer, that comes back is not news before this: the heartbeats say what holds now, and
+/// a target that flaps must not fill the log.
+const STALE: Duration = Duration::from_mins(5);
 
 /// The log of one run: which events are lines, and at which level.
 pub struct Report {
     form: Form,
-    told: RefCell<HashMap<String, Told>>,
+    /// By the target's place in the plan.
+    told: RefCell<HashMap<usize, Told>>,
 }
 
 /// What the lines look like.
@@ -132,12 +127,9 @@ impl Report {
     /// an attempt that ended as the one before only with -v.
     pub fn tell(&self, event: &Event<'_>) {
         let news = match event {
-            Event::Attempt { target, outcome: Err(reason), .. } => self.is_news(target, Some(reason)),
-            Event::Attempt { target, outcome: Ok(_), in_a_row, .. } => *in_a_row == 1 && self.is_news(target, None),
-            Event::Heartbeat { target, reason: Some(reason), .. } => {
-                self.is_news(target, Some(reason));
-                true
-            }
+            Event::Attempt { at, outcome: Err(reason), .. } => self.is_news(*at, Some(reason)),
+            Event::Attempt { at, outcome: Ok(_), in_a_row, .. } => *in_a_row == 1 && self.is_news(*at, None),
+            Event::Heartbeat(standings) => return self.beat(standings),
             // An exec probe runs every few seconds, and the kubelet shows what it printed: the verdict says it all.
             Event::Start(plan) => !plan.once,
             Event::NotReady { .. } => false,
@@ -154,11 +146,29 @@ impl Report {
         }
     }
 
+    /// Says of each target that is waited for what is missing; what a heartbeat has said is no news any more.
+    fn beat(&self, standings: &[Standing]) {
+        let waiting = || standings.iter().enumerate().filter(|(_, standing)| !standing.ready && standing.attempts > 0);
+        for (at, standing) in waiting() {
+            if let Some(reason) = &standing.reason {
+                self.is_news(at, Some(reason));
+            }
+        }
+        let waiting: Vec<&Standing> = waiting().map(|(_, standing)| standing).collect();
+        let lines = match &self.form {
+            Form::Text(text) => text.heartbeat(&waiting),
+            Form::Json(json) => waiting.iter().map(|standing| json.heartbeat(standing)).collect(),
+        };
+        for line in lines {
+            tracing::info!(target: lines::OURS, "{line}");
+        }
+    }
+
     /// Whether `reason` (`None`: a ready answer) is another than the one last told, and was not told a moment ago
     /// either: a target that flaps between two would else fill the log.
-    fn is_news(&self, target: &str, reason: Option<&Reason>) -> bool {
+    fn is_news(&self, at: usize, reason: Option<&Reason>) -> bool {
         let mut all = self.told.borrow_mut();
-        let told = all.entry(target.to_owned()).or_default();
+        let told = all.entry(at).or_default();
         let identity = reason.map(Reason::identity).map(|(code, key)| (code, key.to_owned()));
         let now = Instant::now();
         let recent = told.times.get(&identity).is_some_and(|at| now - *at < STALE);
@@ -175,18 +185,33 @@ impl Report {
 mod tests {
     use super::*;
 
+    fn standing(target: String, ready: bool, attempts: u32) -> Standing {
+        let reason = (!ready && attempts > 0).then(|| Reason::new(Code::ConnectRefused, "refused"));
+        Standing { target, attempts, waited: Some(Duration::from_secs(10)), ready, in_a_row: 0, reason }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_heartbeat_of_many_targets_is_a_page_and_no_more() {
+        let text = text::Text::new(Instant::now(), false);
+        let standings: Vec<_> = (0..50).map(|n| standing(format!("tcp:h{n}:1"), false, 7)).collect();
+        let lines = text.heartbeat(&standings.iter().collect::<Vec<_>>());
+        assert_eq!(lines.len(), 21);
+        assert_eq!(lines[0], "0s  tcp:h0:1  still waiting after 10s, attempt 7: refused");
+        assert!(lines[20].starts_with("0s  still waiting for 30 more: tcp:h20:1, tcp:h21:1, "), "{}", lines[20]);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_change_is_news_and_flapping_is_not() {
         let report = Report::new(Form::Text(text::Text::new(Instant::now(), false)));
-        let news = |code| report.is_news("tcp:a:1", Some(&Reason::new(code, "")));
+        let news = |code| report.is_news(0, Some(&Reason::new(code, "")));
         assert!(news(Code::ResolveNoSuchName));
         assert!(!news(Code::ResolveNoSuchName));
         assert!(news(Code::ConnectRefused));
         assert!(!news(Code::ResolveNoSuchName), "told a moment ago");
         let other = Reason::new(Code::ConnectRefused, "");
-        assert!(report.is_news("tcp:b:1", Some(&other)), "each target has its own");
-        assert!(report.is_news("tcp:a:1", None));
-        assert!(!news(Code::ConnectRefused) && !report.is_news("tcp:a:1", None), "a streak that breaks flaps too");
+        assert!(report.is_news(1, Some(&other)), "each target has its own");
+        assert!(report.is_news(0, None));
+        assert!(!news(Code::ConnectRefused) && !report.is_news(0, None), "a streak that breaks flaps too");
         tokio::time::advance(STALE).await;
         assert!(news(Code::ResolveNoSuchName));
         assert!(!news(Code::ResolveNoSuchName));

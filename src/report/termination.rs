@@ -11,7 +11,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-use super::text::{headline, missing};
+use super::text::{cut, headline, missing};
 use crate::verdict::{Standing, Verdict};
 
 /// With twelve containers in a Pod each has 1024 bytes.
@@ -20,16 +20,12 @@ const LONGEST: usize = 1000;
 /// The message of a run that is not ready; `None` for one that is.
 #[must_use]
 pub fn message(verdict: &Verdict, standings: &[Standing], at: &str) -> Option<String> {
-    let mut text = match verdict {
+    let text = match verdict {
         Verdict::Ready => return None,
         Verdict::Refused(why) => format!("waitgate: {why}"),
         _ => format!("waitgate: {}: {}", headline(verdict, at), missing(verdict, standings)),
     };
-    if text.len() > LONGEST {
-        text.truncate(text.floor_char_boundary(LONGEST - '…'.len_utf8()));
-        text.push('…');
-    }
-    Some(text)
+    Some(cut(text, LONGEST))
 }
 
 /// Leaves `message` at `path`, if a file is there to take it. Never made, never waited for, never an error: outside

@@ -15,6 +15,14 @@ use crate::verdict::{Standing, Verdict};
 /// How many missing targets the last line gives a reason for.
 const EXPLAINED: usize = 8;
 
+/// How many targets a heartbeat gives a line each.
+const BEATS: usize = 20;
+
+/// The longest last line, its end included. Where there is no termination message, the kubelet shows the last 2048
+/// bytes of the log of a container that failed (terminationMessagePolicy FallbackToLogsOnError; kubernetes:
+/// pkg/kubelet/container/runtime.go, MaxContainerTerminationMessageLogLength), and what is missing begins that line.
+const LAST: usize = 2048 - 1;
+
 /// How many targets the live view shows.
 const LIVE: usize = 8;
 
@@ -50,7 +58,7 @@ impl Text {
                 format!("waitgate {}: {verb} {targets},{how} {until}{delay}", env!("CARGO_PKG_VERSION"))
             }
             Event::Warning(text) => format!("{}: {text}", self.paint(YELLOW, "warning")),
-            Event::Attempt { target, attempt, outcome, in_a_row, trail, pause } => {
+            Event::Attempt { target, attempt, outcome, in_a_row, trail, pause, .. } => {
                 let mut line = match outcome {
                     Err(reason) => format!("{at}  {target}  {}", self.paint(YELLOW, &sentence(reason))),
                     Ok(_) => format!(
@@ -78,15 +86,7 @@ impl Text {
             Event::NotReady { target, reason, .. } => {
                 format!("{at}  {target}  {}", self.paint(YELLOW, &sentence(reason)))
             }
-            Event::Heartbeat { target, attempt, waited, reason } => {
-                let why: Cow<'_, str> =
-                    reason.map_or("no attempt has ended yet".into(), |reason| sentence(reason).into());
-                format!(
-                    "{at}  {target}  still waiting after {}, attempt {attempt}: {}",
-                    short(*waited),
-                    self.paint(YELLOW, &why)
-                )
-            }
+            Event::Heartbeat(standings) => self.heartbeat(&standings.iter().collect::<Vec<_>>()).join("\n"),
             Event::Ready { target, attempts, after, ready } => {
                 let note = ready.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
                 let what = self.paint(GREEN, "ready");
@@ -98,8 +98,28 @@ impl Text {
             }
             Event::Live(standings) => live(standings),
             Event::Settle(pause) => format!("{at}  all is ready; settling for {}", short(*pause)),
-            Event::Verdict { verdict, standings } => format!("waitgate: {}", self.verdict(verdict, standings, &at)),
+            Event::Verdict { verdict, standings } => {
+                cut(format!("waitgate: {}", self.verdict(verdict, standings, &at)), LAST)
+            }
         }
+    }
+
+    /// A line for each of the first targets that are waited for, and one for the others.
+    #[must_use]
+    pub fn heartbeat(&self, waiting: &[&Standing]) -> Vec<String> {
+        let at = short(self.start.elapsed());
+        let line = |standing: &&Standing| {
+            let why = self.paint(YELLOW, &why(standing)).into_owned();
+            let waited = short(standing.waited.unwrap_or_default());
+            format!("{at}  {}  still waiting after {waited}, attempt {}: {why}", standing.target, standing.attempts)
+        };
+        let (told, rest) = waiting.split_at(waiting.len().min(BEATS));
+        let mut lines: Vec<String> = told.iter().map(line).collect();
+        if !rest.is_empty() {
+            let names: Vec<&str> = rest.iter().map(|standing| standing.target.as_str()).collect();
+            lines.push(format!("{at}  still waiting for {} more: {}", rest.len(), names.join(", ")));
+        }
+        lines
     }
 
     fn verdict(&self, verdict: &Verdict, standings: &[Standing], at: &str) -> String {
@@ -139,6 +159,16 @@ fn live(standings: &[Standing]) -> String {
         rows.push(format!("and {} more", missing.len() - LIVE));
     }
     rows.join("\n")
+}
+
+/// `text`, its end marked where it had to be cut to `longest` bytes.
+#[must_use]
+pub fn cut(mut text: String, longest: usize) -> String {
+    if text.len() > longest {
+        text.truncate(text.floor_char_boundary(longest - '…'.len_utf8()));
+        text.push('…');
+    }
+    text
 }
 
 /// How a run that is not ready ended.

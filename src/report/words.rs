@@ -16,11 +16,27 @@ pub fn sentence(reason: &Reason) -> String {
 #[must_use]
 pub fn hint(hint: Hint) -> &'static str {
     match hint {
-        Hint::NoReadyPod => "the Service exists, no ready Pod is behind it yet (or another port is meant)",
+        Hint::NoReadyPod => "the Service exists, most likely no ready Pod is behind it yet (or another port is meant)",
+        Hint::PodsRefuse => {
+            "the Pods of that name are listed and nothing listens on that port there (yet, or another one is meant)"
+        }
         Hint::NothingListens => "nothing listens on that port here yet",
+        Hint::InThisPod => {
+            "nothing listens on that port in this Pod yet; beside an init container only a sidecar listed before it can (restartPolicy: Always)"
+        }
+        Hint::Mesh => {
+            "the nameserver refuses TCP too, so most likely a service mesh takes over every connection of this Pod and its sidecar is not up yet: make it a native sidecar, or exclude this container from the mesh"
+        }
         Hint::Dropped => "packets seem to be dropped: look for a NetworkPolicy or a firewall, or the host is gone",
         Hint::FrontClosed => {
             "a front such as docker-proxy or a sidecar, with nobody behind it yet; or a server that refuses us"
+        }
+        Hint::Gateway => "a proxy answered, for a server behind it that is not there yet or does not answer it",
+        Hint::NoDns => {
+            "no DNS Pod is ready behind that address, or a service mesh takes DNS over and its sidecar is not up yet"
+        }
+        Hint::DnsDropped => {
+            "look for a NetworkPolicy that keeps this Pod from port 53 (UDP and TCP), and at the DNS Pods"
         }
         Hint::NodeDns => {
             "resolv.conf has no cluster search domain: a Pod with hostNetwork needs dnsPolicy ClusterFirstWithHostNet"
@@ -28,6 +44,9 @@ pub fn hint(hint: Hint) -> &'static str {
         Hint::OtherNamespace => "a Service of another namespace is asked for as NAME.NAMESPACE",
         Hint::OutsideCluster => {
             "the name was found outside of the cluster: no Service of that name exists in this namespace"
+        }
+        Hint::OwnService => {
+            "that is the headless Service of this Pod itself, which lists Pods once they are ready, and this one waits: set publishNotReadyAddresses, or wait for something else"
         }
         Hint::UseTcp => "use tcp: to wait for a server that does not speak HTTP",
         Hint::UseHttps => "use https: to speak TLS",

@@ -108,15 +108,29 @@ pub(crate) fn loose_ipv4(text: &str) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::from(if bits == 32 { tail } else { value << bits | tail }))
 }
 
+/// What to do about a port such as `tcp://10.0.0.1:6379`.
+const SERVICE_LINK: &str = "found a URL for a port: a Kubernetes service link NAME_PORT holds tcp://ADDRESS:PORT; the number alone is in NAME_SERVICE_PORT";
+
+/// Refuses `HOST:tcp://ADDRESS:PORT`, which the kubelet makes of `HOST:$(REDIS_PORT)` before waitgate sees it. `raw` is
+/// an address without its kind and slashes.
+pub fn refuse_service_link(raw: &str) -> Result<()> {
+    let link = ["tcp", "udp", "sctp"].iter().any(|protocol| {
+        let before = raw.split_once(&format!(":{protocol}://")).map(|(before, _)| before);
+        before.is_some_and(|before| !before.contains(['/', '?']))
+    });
+    if link {
+        bail!("{SERVICE_LINK}");
+    }
+    Ok(())
+}
+
 /// Parses a port that has been filled.
 pub fn port(text: &str) -> Result<u16> {
     if text.contains('$') {
         bail!("found '$' in the port: no shell runs here; write $(NAME) to fill in an environment variable");
     }
     if text.contains("://") {
-        bail!(
-            "found a URL for a port: a Kubernetes service link NAME_PORT holds tcp://ADDRESS:PORT; the number alone is in NAME_SERVICE_PORT"
-        );
+        bail!("{SERVICE_LINK}");
     }
     if text.is_empty() {
         bail!("the port is missing");
@@ -144,16 +158,21 @@ pub fn split(raw: &str) -> (&str, Option<&str>) {
 
 /// Parses raw `HOST:PORT`; `form` is the expected form, which begins every message.
 pub fn host_port(raw: &str, form: &str, fill: Fill<'_>) -> Result<(Host, u16)> {
-    // What the kubelet makes of tcp:redis:$(REDIS_PORT), before waitgate sees it.
-    let link = raw.split_once(':').filter(|(_, port)| port.contains("://"));
-    let (host, number) = link.map_or_else(|| split(raw), |(host, port)| (host, Some(port)));
+    let expected = || format!("expected {form}");
+    refuse_service_link(raw).with_context(expected)?;
+    if raw.contains("://") {
+        bail!("expected {form}, found a URL behind the kind: give it as the target itself, or its host and port alone");
+    }
+    if raw.contains(',') {
+        bail!("expected {form}, found a ',': a target has one host and one port; give each its own target");
+    }
+    let (host, number) = split(raw);
     let Some(number) = number else {
         if raw.contains(':') && !raw.starts_with('[') {
             bail!("expected {form}: an IPv6 address stands in brackets, [::1]:5432");
         }
         bail!("expected {form}: the port is missing");
     };
-    let expected = || format!("expected {form}");
     let host = filled(host, fill).and_then(|text| from(host, Host::parse(&text))).with_context(expected)?;
     let port = filled(number, fill).and_then(|text| from(number, port(&text))).with_context(expected)?;
     Ok((host, port))
@@ -230,6 +249,16 @@ mod tests {
     }
 
     #[test]
+    fn a_service_link_stands_for_a_port_and_nothing_else() {
+        for link in ["redis:tcp://10.0.0.1:6379", "u:p@db:tcp://10.0.0.1:5432/x", "[::1]:udp://10.0.0.1:53"] {
+            assert!(refuse_service_link(link).is_err(), "{link}");
+        }
+        for other in ["redis:6379", "api/a:tcp://b", "api?next=x:tcp://b", "tcp://10.0.0.1:6379", "x:http://y"] {
+            assert!(refuse_service_link(other).is_ok(), "{other}");
+        }
+    }
+
+    #[test]
     fn host_and_port() {
         let env: Env = [("E", ""), ("H", "db"), ("P", "5432"), ("REDIS_PORT", "tcp://10.0.0.1:6379"), ("HP", "db:1")]
             .into_iter()
@@ -244,6 +273,8 @@ mod tests {
         assert!(refused("redis:tcp://10.0.0.1:6379").contains("NAME_SERVICE_PORT"), "the kubelet has filled it");
         assert!(refused("$(REDIS_PORT):6379").contains("NAME_SERVICE_HOST"));
         assert!(refused("redis").contains("the port is missing"));
+        assert!(refused("tcp://10.0.0.1:6379").contains("a URL behind the kind"));
+        assert!(refused("a:1,b:2").contains("one host and one port"));
         assert!(refused("::1:80").contains("brackets"));
         for bad in ["db:", "db:0", "db:65536", "db:http", ":80", "db:-1", "$(HP):1", "db:8 0"] {
             assert!(refused(bad).starts_with("expected tcp:HOST:PORT"), "{bad}");

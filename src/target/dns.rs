@@ -128,7 +128,10 @@ impl Dns {
             Ok(it) if self.gone => {
                 Err(Reason::new(Code::ExpectGone, format!("still there: {} ({})", listed(&it.records), it.at)))
             }
-            Ok(it) => self.judge(&it.records, &it.at, it.missing.as_deref()),
+            Ok(it) => self.judge(&it.records, &it.at, it.missing.as_deref()).map_err(|reason| match reason.code() {
+                Code::ExpectRecords => reason.hint(resolver.too_few(&Source::Dns(it.at))),
+                _ => reason,
+            }),
             Err(unfound) if self.gone => unfound.absent().map(Ready::noted),
             Err(unfound) => Err(unfound.into()),
         }

@@ -120,16 +120,17 @@ impl Tcp {
             format!("{count} of {min} addresses of one family accept")
         };
         let _ = write!(text, ": {}", listed(&accepted));
-        let cost = if failed.is_empty() {
+        let (cost, hint) = if failed.is_empty() {
             text.push_str("; no other is listed");
             // Only the DNS can bring more.
-            Class::Work
+            let hint = if let Host::Name(name) = &self.host { net.resolver().too_few_of(name) } else { None };
+            (Class::Work, hint)
         } else {
             let main = connect::explain(net, &self.host, &failed);
             let _ = write!(text, "; {}", main.text());
-            main.cost()
+            (main.cost(), None)
         };
-        Err(Reason::new(Code::ExpectQuorum, text).class(cost).key(accepted.len()))
+        Err(Reason::new(Code::ExpectQuorum, text).class(cost).key(accepted.len()).hint(hint))
     }
 
     async fn accepts(&self, address: SocketAddr, trail: &Trail) -> Result<SocketAddr, Reason> {

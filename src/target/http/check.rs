@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use anyhow::{Result, bail};
-use reqwest::header::LOCATION;
+use reqwest::header::{HeaderMap, LOCATION, SERVER};
 use reqwest::{StatusCode, Url};
 
 use super::body::Body;
@@ -124,9 +124,25 @@ async fn unexpected(answer: Answer, said: String, trail: &Trail) -> Reason {
                 return Reason::new(Code::TlsClientCertificate, text);
             }
         },
+        // By their definition a gateway's own (RFC 9110 sections 15.6.3 and 15.6.5).
+        StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => {
+            Reason::new(Code::ExpectStatus, said).hint(Hint::Gateway)
+        }
+        // What a sidecar answers for a Service without ready Pods; the name is Envoy's own, or Istio's for it.
+        StatusCode::SERVICE_UNAVAILABLE if is_envoy(answer.response.headers()) => {
+            Reason::new(Code::ExpectStatus, said).hint(Hint::Gateway)
+        }
         _ => Reason::new(Code::ExpectStatus, said),
     };
     reason.key(status.as_u16())
+}
+
+/// Whether Envoy itself answered: it puts its name, or Istio's for it, on whatever passes, and the time that the server
+/// behind it took only on what came from there (envoy: http_connection_manager `server_name`, router
+/// `x-envoy-upstream-service-time`).
+fn is_envoy(headers: &HeaderMap) -> bool {
+    let named = headers.get(SERVER).is_some_and(|server| matches!(server.as_bytes(), b"envoy" | b"istio-envoy"));
+    named && !headers.contains_key("x-envoy-upstream-service-time")
 }
 
 /// "503 Service Unavailable"; never the server's own words.

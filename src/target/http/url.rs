@@ -36,6 +36,7 @@ impl Location {
         let Some(rest) = parts.address.strip_prefix("//") else {
             bail!("expected {form}: the two slashes behind {kind}: are missing");
         };
+        address::refuse_service_link(rest).map_err(in_form)?;
         let path_at = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path_and_query) = rest.split_at(path_at);
         let (userinfo, server) = match authority.split_once('@') {

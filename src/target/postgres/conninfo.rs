@@ -231,6 +231,7 @@ impl<'a> Raw<'a> {
         if address.contains(char::is_whitespace) {
             bail!("{FORM}, found a blank: in a URL a blank is written %20");
         }
+        address::refuse_service_link(url.unwrap_or(address)).context(FORM)?;
         let Some(url) = url else {
             if address.contains(['@', '/', '?', ',']) {
                 bail!("{FORM}: more than a host and a port needs the form with //");

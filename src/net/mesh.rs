@@ -1,0 +1,56 @@
+//! Whether a refusal came from the Service that was asked, or from a mesh that takes over every connection of this
+//! Pod while its sidecar is not there to serve them.
+//!
+//! The rules of Istio's CNI plugin stand before any init container runs, and send whatever leaves the Pod to a port
+//! that only the sidecar opens; a sidecar that is an ordinary container starts after the init containers (istio.io:
+//! setup/additional-setup/cni). The refusal looks like the Service's own. The nameserver tells them apart: DNS servers
+//! serve both UDP and TCP (RFC 7766 section 5), so one that has just answered over UDP and refuses TCP was not asked.
+
+use std::cell::Cell;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::{self, Instant};
+
+use super::lookup::Resolver;
+use crate::reason::{Hint, Reason};
+use crate::trail::Trail;
+
+/// A rule on this node refuses at once. Who has to be waited for is no such rule, and an attempt must not be held up.
+const AT_ONCE: Duration = Duration::from_millis(50);
+
+/// How long what was found out is taken to hold: one connection in a while, not one an attempt.
+const HOLDS: Duration = Duration::from_secs(10);
+
+/// What was found out last, and when.
+#[derive(Default)]
+pub struct Mesh(Cell<Option<(Instant, bool)>>);
+
+impl Mesh {
+    /// `reason` with the mesh's hint, where connections to the nameserver, which has answered over UDP, are refused too.
+    pub async fn second_look(&self, reason: Reason, resolver: &Resolver, trail: &Trail) -> Reason {
+        if !matches!(reason.hinted(), Some(Hint::NoReadyPod | Hint::PodsRefuse)) {
+            return reason;
+        }
+        let refused = match self.0.get() {
+            Some((at, refused)) if at.elapsed() < HOLDS => refused,
+            // What is left of the attempt is for its own reason.
+            _ if Instant::now() + 2 * AT_ONCE > trail.until() => return reason,
+            _ => {
+                let Some(nameserver) = resolver.nameserver() else { return reason };
+                let refused = refuses(nameserver).await;
+                self.0.set(Some((Instant::now(), refused)));
+                refused
+            }
+        };
+        if refused { reason.hint(Hint::Mesh) } else { reason }
+    }
+}
+
+/// Whether a connection to `address` is refused at once.
+async fn refuses(address: SocketAddr) -> bool {
+    let connected = time::timeout(AT_ONCE, TcpStream::connect(address)).await;
+    matches!(connected, Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused)
+}
