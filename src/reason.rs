@@ -201,54 +201,60 @@ macro_rules! hints {
         impl Hint {
             /// Every hint.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// What has to be at hand for it, in a sentence.
+            #[must_use]
+            pub fn evidence(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),+).trim_ascii(),)* }
+            }
         }
     };
 }
 
 hints! {
-    /// Refused by the one address that a Service's name stands for, inside a cluster.
+    /// Refused by the one address of its family that a name of the cluster's zones has.
     NoReadyPod,
-    /// Refused by several addresses of one name, inside a cluster: a headless Service lists its Pods.
+    /// Refused by several addresses of a name of the cluster's zones: a headless Service lists its Pods.
     PodsRefuse,
-    /// Refused on loopback.
+    /// Refused by loopback, or by this machine's own address.
     NothingListens,
-    /// Refused on loopback, or by this Pod's own address, inside a Pod.
+    /// Refused by loopback, or by this Pod's own address, inside a Pod.
     InThisPod,
-    /// Refused by a Service, and by the nameserver too, which has just answered over UDP.
+    /// Refused by a Service, while the nameserver, which has just answered over UDP, refuses a connection.
     Mesh,
-    /// SYNs vanish.
+    /// Nothing came back to the connection attempts.
     Dropped,
-    /// A front that accepts and closes at once.
+    /// Accepted, and closed before anything was said.
     FrontClosed,
-    /// A status that a proxy gives for the server behind it.
+    /// 502 or 504, or a 503 that Envoy did not get from a server behind it.
     Gateway,
-    /// The cluster's nameserver refuses.
+    /// Refused by the nameservers of a resolv.conf with the cluster's search domains.
     NoDns,
-    /// The cluster's nameserver is silent.
+    /// Nothing came back from the nameservers of a resolv.conf with the cluster's search domains.
     DnsDropped,
-    /// No `.svc.` search domain, inside a cluster: hostNetwork without `ClusterFirstWithHostNet`.
+    /// No such name, inside a Pod whose resolv.conf has no search domain of the cluster.
     NodeDns,
-    /// A short name that does not exist in this Pod's namespace.
+    /// No such name, where a name without a dot was looked for in this Pod's namespace.
     OtherNamespace,
-    /// A short name that the DNS has, but outside of the cluster's zones.
+    /// Refused or silent, where a name without a dot was found outside of the cluster's zones.
     OutsideCluster,
-    /// The name of the headless Service that this Pod itself belongs to.
+    /// Not found, or too few, under the name that the hosts file has this Pod stand under.
     OwnService,
-    /// Use `tcp:` for what does not speak HTTP.
+    /// What answered is known not to be HTTP.
     UseTcp,
-    /// Use `https:` for what speaks TLS.
+    /// What answered in plain text wants TLS.
     UseHttps,
-    /// Use `http:` for what speaks plain HTTP on this port.
+    /// What answered is HTTP in plain text.
     UseHttp,
-    /// Use `postgres:` for what speaks PostgreSQL's protocol.
+    /// What answered is PostgreSQL.
     UsePostgres,
-    /// The server is there; the credentials are not accepted.
+    /// The server is there and refuses the credentials.
     Credentials,
-    /// The server is there; the database is not.
+    /// The server is there and does not have the database.
     Database,
-    /// A private CA is at work.
+    /// The certificate's issuer is not among the roots.
     CaFile,
-    /// Ephemeral ports or descriptors ran out.
+    /// The system has no descriptor, port or thread left.
     Limits,
 }
 

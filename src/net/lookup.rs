@@ -160,9 +160,9 @@ impl Resolver {
     /// What is worth looking at where nobody at `addresses`, those of `name`, accepted.
     #[must_use]
     pub fn unreached(&self, code: Code, name: Option<&str>, addresses: &[IpAddr]) -> Option<Hint> {
-        // Only what the DNS was asked for, a moment ago, was found in a zone.
-        let conf = self.conf();
+        // Only what the DNS was asked for, a moment ago, was found in a zone; for an address it is not looked at.
         let found = name.and_then(|name| self.kept.borrow().get(name).map(|kept| kept.source.clone()));
+        let conf = if found.is_some() { self.conf() } else { ResolvConf::parse(None, |_| None) };
         let within = found.and_then(|source| conf.in_cluster_zones(&source));
         let short = name.is_some_and(|name| !name.contains('.'));
         self.here(&conf).unreached(code, addresses, within, short)

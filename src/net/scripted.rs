@@ -28,11 +28,16 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
     over: Arc<AtomicBool>,
+    threads: Vec<thread::JoinHandle<()>>,
 }
 
+/// What comes after is refused.
 impl Drop for Server {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -75,7 +80,7 @@ impl Server {
         let over = Arc::new(AtomicBool::new(false));
         let (log, rules, end) = (Arc::clone(&asked), Arc::clone(&script), Arc::clone(&over));
         udp.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-        thread::spawn(move || {
+        let for_udp = thread::spawn(move || {
             let mut buffer = [0; 4096];
             while !end.load(Ordering::Relaxed) {
                 let Ok((length, peer)) = udp.recv_from(&mut buffer) else { continue };
@@ -88,7 +93,7 @@ impl Server {
         });
         let (log, end) = (Arc::clone(&asked), Arc::clone(&over));
         tcp.set_nonblocking(true).unwrap();
-        thread::spawn(move || {
+        let for_tcp = thread::spawn(move || {
             while !end.load(Ordering::Relaxed) {
                 if let Ok((stream, _)) = tcp.accept() {
                     let (log, script) = (Arc::clone(&log), Arc::clone(&script));
@@ -98,7 +103,7 @@ impl Server {
                 }
             }
         });
-        Ok(Self { address, asked, over })
+        Ok(Self { address, asked, over, threads: vec![for_udp, for_tcp] })
     }
 
     /// One that never answers.

@@ -1,7 +1,8 @@
 //! `--explain CODE`: what a reason says, and what to look at. docs/reasons.md holds the same for all of them.
 
+use super::words;
 use crate::backoff::cap;
-use crate::reason::Code;
+use crate::reason::{Code, Hint};
 use crate::target::expect::distance;
 use crate::trail::short;
 
@@ -35,6 +36,14 @@ pub fn reasons_md() -> String {
     );
     for code in Code::ALL {
         let row = format!("| `{code}` | {} | {} | {} |\n", code.summary(), advice(*code), short(cap(code.class())));
+        out.push_str(&row);
+    }
+    out.push_str(
+        "\n## Hints\n\nWhat a reason means here and what to look at, behind its colon. Each is given only where its evidence is at hand.\n\n\
+         | evidence | hint |\n|---|---|\n",
+    );
+    for hint in Hint::ALL {
+        let row = format!("| {} | {} |\n", hint.evidence(), words::hint(*hint));
         out.push_str(&row);
     }
     out

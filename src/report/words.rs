@@ -22,7 +22,7 @@ pub fn hint(hint: Hint) -> &'static str {
         }
         Hint::NothingListens => "nothing listens on that port here yet",
         Hint::InThisPod => {
-            "nothing listens on that port in this Pod yet; beside an init container only a sidecar listed before it can (restartPolicy: Always)"
+            "nothing listens on that port in this Pod yet (while init containers run, only a sidecar listed before this one can: restartPolicy Always)"
         }
         Hint::Mesh => {
             "the nameserver refuses TCP too, so most likely a service mesh takes over every connection of this Pod and its sidecar is not up yet: make it a native sidecar, or exclude this container from the mesh"
@@ -33,7 +33,7 @@ pub fn hint(hint: Hint) -> &'static str {
         }
         Hint::Gateway => "a proxy answered, for a server behind it that is not there yet or does not answer it",
         Hint::NoDns => {
-            "no DNS Pod is ready behind that address, or a service mesh takes DNS over and its sidecar is not up yet"
+            "most likely no DNS Pod is ready behind it, or a service mesh takes DNS over and its sidecar is not up yet"
         }
         Hint::DnsDropped => {
             "look for a NetworkPolicy that keeps this Pod from port 53 (UDP and TCP), and at the DNS Pods"
@@ -46,7 +46,7 @@ pub fn hint(hint: Hint) -> &'static str {
             "the name was found outside of the cluster: no Service of that name exists in this namespace"
         }
         Hint::OwnService => {
-            "that is the headless Service of this Pod itself, which lists Pods once they are ready, and this one waits: set publishNotReadyAddresses, or wait for something else"
+            "that name is of this Pod's own headless Service, which lists Pods only once they are ready, and this one is not while it waits: set publishNotReadyAddresses, or do not wait for it"
         }
         Hint::UseTcp => "use tcp: to wait for a server that does not speak HTTP",
         Hint::UseHttps => "use https: to speak TLS",

@@ -54,6 +54,9 @@ mod dns;
 mod finer;
 /// `gone`, for every kind.
 mod gone;
+/// Each hint with its evidence, and without.
+#[cfg(all(feature = "dns", feature = "http", feature = "postgres", feature = "tls"))]
+mod hints;
 /// `http:`.
 #[cfg(feature = "http")]
 mod http;

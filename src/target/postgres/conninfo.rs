@@ -140,7 +140,12 @@ impl Conninfo {
             let user = user.as_deref().map(|user| show(raw.user, Some(user)) + "@").unwrap_or_default();
             let database = database.as_deref().map(|name| format!("/{}", show(raw.database, Some(name))));
             let places: Vec<String> = places.iter().map(ToString::to_string).collect();
-            format!("postgres://{user}{}{}", places.join(","), database.unwrap_or_default())
+            let server = places.join(",");
+            match (user, database) {
+                // As it was written, where the environment adds nothing to it.
+                (user, None) if user.is_empty() && !parts.address.starts_with("//") => format!("postgres:{server}"),
+                (user, database) => format!("postgres://{user}{server}{}", database.unwrap_or_default()),
+            }
         };
         let (ssl_mode, root_cert) = sslmode::choose(&params, parts.given.ca_file)?;
         let binding = params.choice(

@@ -16,34 +16,6 @@ fn once(pod: &Pod, target: &str) -> Ended {
 }
 
 #[test]
-fn hints_only_with_evidence() {
-    let node = "nameserver 127.0.0.1\nsearch corp.test\n";
-    let in_cluster = pod(POD);
-    let _server = zone::serve(&in_cluster, "127.0.0.1", "api.corp.test A 127.0.8.8\ndb.ns.svc.c.test A 127.0.8.9");
-    once(&in_cluster, "dns:web").failure().stderr_has("NAME.NAMESPACE");
-    once(&in_cluster, "dns:web.other").failure().nowhere("NAME.NAMESPACE");
-    let ready = "the Service exists, no ready Pod";
-    once(&in_cluster, "tcp:db:9").failure().nowhere("outside of the cluster");
-    once(&in_cluster, "tcp:api.corp.test:9").failure().nowhere(ready).nowhere("outside of the cluster");
-
-    let on_node = pod(node);
-    let _server = zone::serve(&on_node, "127.0.0.1", "");
-    once(&on_node, "dns:db").failure().nowhere("ClusterFirstWithHostNet");
-    let in_a_pod = Run::new(["--once", "dns:db"]).env("KUBERNETES_SERVICE_HOST", "10.96.0.1").inside(&on_node).end();
-    in_a_pod.failure().stderr_has("ClusterFirstWithHostNet");
-}
-
-/// Loopback has a hint of its own, so the address is another one of the machine.
-#[test]
-fn a_name_outside_of_the_cluster_is_no_service() {
-    let pod = pod(POD);
-    pod.sh("ip address add 10.0.0.1/32 dev lo");
-    let _server = zone::serve(&pod, "127.0.0.1", "api.corp.test A 10.0.0.1\ndb.ns.svc.c.test A 10.0.0.1");
-    once(&pod, "tcp:api:9").failure().stderr_has("outside of the cluster").nowhere("the Service exists");
-    once(&pod, "tcp:db:9").failure().stderr_has("the Service exists").nowhere("outside of the cluster");
-}
-
-#[test]
 fn gone_is_a_denial_by_everybody_three_times() {
     let pod = pod(POD);
     pod.etc("hosts", "10.0.0.9 listed\n");

@@ -6,12 +6,12 @@ mod conform;
 mod cost;
 /// Bytes from a server that means harm.
 mod hostile;
-/// Hints, `gone`, `min=` and `all`.
+/// `gone`, `min=` and `all`.
 mod meaning;
 /// Knot and Unbound: every record type, and zones that change while waitgate waits.
 mod servers;
 /// A zone in lines, with servers that misbehave by name.
-mod zone;
+pub(crate) mod zone;
 
 #[expect(dead_code, reason = "shared with the unit tests, which use all of it")]
 #[path = "../../../src/net/scripted.rs"]

@@ -16,7 +16,7 @@ use crate::support::Pod;
 ///
 /// A name that no line begins with does not exist, unless `*` has a line.
 #[track_caller]
-pub(super) fn serve(pod: &Pod, address: &str, lines: &'static str) -> Server {
+pub(crate) fn serve(pod: &Pod, address: &str, lines: &'static str) -> Server {
     let address = format!("{address}:53").parse().unwrap();
     pod.within(|| Server::at(address, Arc::new(move |asked: &Asked| answer(asked, lines))))
         .expect("the Pod's ports are free")

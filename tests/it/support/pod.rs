@@ -1,4 +1,4 @@
-//! A stand-in for a Pod: its own network, its own `/etc` and its own `/dev/termination-log`.
+//! A stand-in for a Pod: its own network, host name, `/etc` and `/dev/termination-log`.
 
 use std::{
     fs,
@@ -32,6 +32,7 @@ done
 mount --bind etc /etc
 mount --rbind dev /dev
 ip link set lo up
+hostname pod
 echo up
 exec cat
 "#;
@@ -50,7 +51,7 @@ impl Pod {
             fs::create_dir(folder.path().join(name)).expect("a new folder is writable");
         }
         let holder = Command::new(tool("unshare"))
-            .args(["--net", "--mount", "--propagation", "private", "sh", "-c", SET_UP, "sh"])
+            .args(["--net", "--uts", "--mount", "--propagation", "private", "sh", "-c", SET_UP, "sh"])
             .arg(folder.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -76,6 +77,13 @@ impl Pod {
         fs::remove_file(self.folder.path().join("etc").join(name)).expect("the file was there");
     }
 
+    /// Gives it a host name.
+    pub(crate) fn hostname(&self, name: &str) {
+        let pid = self.holder.id().to_string();
+        let status = Command::new(tool("nsenter")).args(["--target", &pid, "--uts", "--", "hostname", name]).status();
+        assert!(status.is_ok_and(|status| status.success()), "must be able to set a host name");
+    }
+
     /// The Pod's `/dev/termination-log`, seen from outside; it does not exist until a test writes it.
     pub(crate) fn termination_log(&self) -> PathBuf {
         self.folder.path().join("dev/termination-log")
@@ -84,7 +92,7 @@ impl Pod {
     /// The words before a command that put it into the network and the mounts.
     pub(crate) fn enter_all(&self) -> Vec<String> {
         let pid = self.holder.id().to_string();
-        ["nsenter", "--target", &pid, "--net", "--mount", "--"].map(str::to_owned).into()
+        ["nsenter", "--target", &pid, "--net", "--uts", "--mount", "--"].map(str::to_owned).into()
     }
 
     /// The same for its network alone: servers keep the files of the host.

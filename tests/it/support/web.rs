@@ -51,6 +51,11 @@ impl Reply {
         Self { status, headers: Vec::new(), body: body.into() }
     }
 
+    pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
     pub(crate) fn to(status: u16, location: impl Into<String>) -> Self {
         let headers = vec![("location", location.into())];
         Self { status, headers, body: String::new() }

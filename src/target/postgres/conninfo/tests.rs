@@ -37,9 +37,9 @@ fn urls_as_people_write_them() {
     // The text, how it is shown, the user, the password, the database.
     type Row = (&'static str, &'static str, &'static str, Option<&'static str>, Option<&'static str>);
     let rows: &[Row] = &[
-        ("postgres:db:5433", "postgres://db:5433", "postgres", None, None),
+        ("postgres:db:5433", "postgres:db:5433", "postgres", None, None),
         ("postgres://db", "postgres://db:5432", "postgres", None, None),
-        ("postgres:[::1]:5433", "postgres://[::1]:5433", "postgres", None, None),
+        ("postgres:[::1]:5433", "postgres:[::1]:5433", "postgres", None, None),
         ("postgres://db", "postgres://db:5432", "postgres", None, None),
         ("postgresql://db/", "postgres://db:5432", "postgres", None, None),
         ("POSTGRES://db/shop", "postgres://db:5432/shop", "postgres", None, Some("shop")),
