@@ -53,6 +53,23 @@ fn a_refused_run() {
     assert!(lines[0]["message"].as_str().unwrap().contains("tcp:HOST:PORT"), "{ended}");
 }
 
+/// Where and how it is said is known even where another option is not.
+#[test]
+fn a_mistake_among_the_options() {
+    for mistake in ["--log-fromat=text", "--once=yes", "--successes"] {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let ended = Run::new(["--log-format=json", "--termination-log"]).arg(log.path()).arg(mistake).end();
+        let lines = objects(ended.failure());
+        let message = lines[0]["message"].as_str().unwrap();
+        assert_eq!((lines.len(), &lines[0]["event"]), (1, &"verdict".into()), "{ended}");
+        assert_eq!(std::fs::read_to_string(log.path()).unwrap(), format!("waitgate: {message}"), "{ended}");
+        let ended = Run::new([mistake, "--log-format", "json", "tcp:h:1"]).end();
+        if mistake != "--successes" {
+            objects(ended.failure());
+        }
+    }
+}
+
 /// A hundred targets do not fit into one write; a cut object would be none.
 #[test]
 fn a_long_verdict_is_still_an_object() {

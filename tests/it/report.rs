@@ -189,9 +189,10 @@ fn an_initial_delay_is_announced() {
     ended.success().stderr_says("waiting for 1 target, for up to 15m, the first attempt after 200ms");
 }
 
-/// More is missing than a line can name.
+/// More is missing than a line can name. Of a log the kubelet shows the last 2048 bytes, where there is no termination
+/// message: what begins the last line must be among them.
 #[test]
-fn a_line_that_was_cut_says_so() {
+fn the_last_line_fits_into_what_the_kubelet_keeps_of_a_log() {
     let targets = (0..400).map(|n| format!("tcp:127.0.0.1:{}", n + 1));
     let options = ["-q", "--initial-delay=1h", "-t", "0"].map(str::to_owned);
     let running = Run::new(options.into_iter().chain(targets)).start();
@@ -199,7 +200,18 @@ fn a_line_that_was_cut_says_so() {
     running.signal(Signal::TERM);
     let ended = running.end();
     let line = ended.failure().stderr.trim_end();
-    ended.expect("one line of at most 4096 bytes, its end marked", line.ends_with('…') && line.len() < 4096);
+    ended.expect("one line of at most 2048 bytes, its end marked", line.ends_with('…') && line.len() < 2048);
+    assert!(line.starts_with("waitgate: interrupted by SIGTERM after ") && line.len() > 2000, "{ended}");
+}
+
+/// A target that is given twice is two.
+#[test]
+fn each_target_has_its_own_line() {
+    let target = format!("tcp:{}", free_port());
+    let ended = Run::new(["--parallel", "-t", "300ms", &target, &target]).end();
+    ended.failure();
+    let changes = ended.stderr.lines().filter(|line| line.contains(&format!("  {target}  refused"))).count();
+    ended.expect("a line for each", changes == 2);
 }
 
 /// Two runs that write to one file do not mix their lines.

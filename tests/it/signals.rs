@@ -61,6 +61,30 @@ fn promptly() {
     assert!(quickest < Duration::from_millis(50), "{quickest:?}");
 }
 
+/// Before anything is probed: while the files are read that the options name.
+#[cfg(feature = "tls")]
+#[test]
+fn before_the_start() {
+    let authority = crate::support::web::Authority::new();
+    let path = authority.file().to_string_lossy().into_owned();
+    // The kernel takes three seconds to open that file.
+    let slowly = ["-e", "trace=openat", "-e", "inject=openat:delay_enter=3000000", "-P", &path];
+    let strace = ["strace", "-f", "-qq", "-o", "/dev/null"].into_iter().chain(slowly);
+    let running = Run::new(["--ca-file", &path, &format!("tcp:{}", free_port())]).through(strace).start();
+    let binary = || fs::read_to_string(format!("/proc/{0}/task/{0}/children", running.pid().as_raw_nonzero()));
+    let catches_sigterm = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", binary().unwrap_or_default().trim()));
+        let status = status.unwrap_or_default();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0");
+        u64::from_str_radix(caught.trim(), 16).is_ok_and(|caught| caught >> (15 - 1) & 1 == 1)
+    };
+    wait_for(catches_sigterm);
+    kill_process(running.child_pid(), Signal::TERM).unwrap();
+    let ended = running.end();
+    ended.failure().took(Duration::from_secs(2)..crate::support::PATIENCE);
+    assert!(ended.last_line().contains("interrupted by SIGTERM"), "{ended}");
+}
+
 #[test]
 fn in_the_middle_of_an_attempt() {
     let fake = Fake::silent();
