@@ -96,6 +96,9 @@ mod postgres;
 /// `postgres:` over TLS.
 #[cfg(all(feature = "postgres", feature = "tls"))]
 mod postgres_tls;
+/// What the README shows.
+#[cfg(all(feature = "dns", feature = "http", feature = "postgres"))]
+mod readme;
 /// `tcp:`.
 mod tcp;
 /// `unix:`.

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use anyhow::{Result, bail};
 use reqwest::header::CONTENT_ENCODING;
 
+use super::failure;
 use super::json::Value;
 use super::send::Answer;
 use crate::reason::{Code, Reason, Stage};
@@ -62,8 +63,12 @@ impl Body {
             if !searching && (!keeps || kept.len() > KEPT) {
                 break;
             }
-            let Ok(chunk) = response.chunk().await else {
-                return Err(not(&"was cut short").key("short"));
+            let chunk = match response.chunk().await {
+                Ok(chunk) => chunk,
+                Err(error) if failure::is_garbled(&error) => {
+                    return Err(not(&"does not come in the chunks of HTTP/1.1").key("garbled"));
+                }
+                Err(_) => return Err(not(&"was cut short").key("short")),
             };
             let Some(chunk) = chunk else {
                 ended = true;

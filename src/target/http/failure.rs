@@ -136,6 +136,11 @@ fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
     chain(error).find_map(|error| error.downcast_ref())
 }
 
+/// Whether a body's chunks are none, where a connection that ended would have been another error.
+pub(super) fn is_garbled(error: &reqwest::Error) -> bool {
+    find_io(error).is_some_and(|error| matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData))
+}
+
 /// The operating system's or TLS's error: hyper-rustls wraps one `io::Error` in another, and the `source` of
 /// an `io::Error` passes over the error that it wraps.
 fn find_io<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {

@@ -109,7 +109,12 @@ impl Outgoing {
         sending.as_mut().await;
         match sending.as_mut().take_output() {
             Some(Ok(response)) => Ok(Answer { response, address }),
-            Some(Err(error)) => Err(failure::answering(&error, &self.wire_url(), address, trail).await),
+            Some(Err(error)) => {
+                let reason = failure::answering(&error, &self.wire_url(), address, trail).await;
+                // What to do about the server is no advice about the proxy.
+                let proxy = self.is_proxied() && self.url.scheme() == "http";
+                Err(if proxy { reason.with_text(format!("the proxy {}", reason.text())).hint(None) } else { reason })
+            }
             None => Err(Reason::new(Code::ProtocolClosed, format!("{address} was asked twice"))),
         }
     }
