@@ -17,15 +17,19 @@ const LONGEST: u64 = 1024 * 1024;
 /// As many files of a folder are looked at: the Mozilla roots one by one are 150, with their hashed names 300.
 const FILES: usize = 1024;
 
+/// As much is read in all, in bytes: memory is 16 MiB.
+const TOTAL: u64 = 4 * LONGEST;
+
 /// Certificates that are trusted besides the Mozilla roots, and what could not be used, for a warning: images and
 /// base manifests set these variables without a thought for waitgate, so a mistake in them stops nothing.
 #[must_use]
 pub fn inherited(env: &Env) -> (Vec<CertificateDer<'static>>, Vec<String>) {
     let mut roots = Vec::new();
     let mut warnings = Vec::new();
+    let mut left = TOTAL;
     let set = |name| env.get(name).filter(|value: &&OsStr| !value.is_empty());
     if let Some(path) = set("SSL_CERT_FILE") {
-        match read(Path::new(path)) {
+        match read(Path::new(path), &mut left) {
             Some(found) => roots.extend(found),
             None => warnings.push(unused("SSL_CERT_FILE", Path::new(path))),
         }
@@ -34,7 +38,7 @@ pub fn inherited(env: &Env) -> (Vec<CertificateDer<'static>>, Vec<String>) {
         for folder in std::env::split_paths(folders) {
             let before = roots.len();
             let entries = fs::read_dir(&folder).into_iter().flatten().flatten().take(FILES);
-            entries.filter_map(|entry| read(&entry.path())).for_each(|found| roots.extend(found));
+            entries.filter_map(|entry| read(&entry.path(), &mut left)).for_each(|found| roots.extend(found));
             if roots.len() == before {
                 warnings.push(unused("SSL_CERT_DIR", &folder));
             }
@@ -51,9 +55,11 @@ fn unused(name: &str, path: &Path) -> String {
     format!("{name}={path} holds no certificates in PEM that can be read: it is not used")
 }
 
-fn read(path: &Path) -> Option<Vec<CertificateDer<'static>>> {
+/// The certificates of one file, if it has no more than is `left` to be read.
+fn read(path: &Path, left: &mut u64) -> Option<Vec<CertificateDer<'static>>> {
     // Neither a FIFO nor a device may hold up the start.
-    let about = fs::metadata(path).ok().filter(|about| about.is_file() && about.len() <= LONGEST)?;
+    let about = fs::metadata(path).ok().filter(|about| about.is_file() && about.len() <= LONGEST.min(*left))?;
+    *left -= about.len();
     let mut pem = Vec::with_capacity(usize::try_from(about.len()).unwrap_or_default());
     fs::File::open(path).ok()?.take(LONGEST).read_to_end(&mut pem).ok()?;
     tls::certificates(&pem).ok()
@@ -85,5 +91,14 @@ mod tests {
         assert_eq!((roots.len(), warnings.len()), (1, 3), "{warnings:?}");
         assert!(warnings[0].starts_with("SSL_CERT_FILE="));
         assert_eq!(of("", ""), (vec![], vec![]));
+        // Folders that would fill the memory: what came first counts, the rest is left.
+        fs::create_dir(path("large")).unwrap();
+        for n in 0..8 {
+            fs::write(path(&format!("large/{n}")), pem.clone() + &"#".repeat(1_000_000)).unwrap();
+        }
+        let (_, warnings) = of("", &format!("{}:{}", path("large"), path("full")));
+        assert_eq!(warnings.len(), 0, "a file of a kilobyte still fits");
+        let mut left = 1000;
+        assert!(read(Path::new(&path("large/0")), &mut left).is_none() && left == 1000);
     }
 }

@@ -11,6 +11,10 @@ use super::conf::{DNS_PORT, Origin};
 use super::dns::Trouble;
 use super::search::Then;
 use crate::reason::{Code, Hint, Reason};
+use crate::trail::short;
+
+/// As long as a cache should keep a denial at most, whatever the zone says (RFC 2308 section 5).
+const DENIED: Duration = Duration::from_hours(3);
 
 /// What a full name got instead of what was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,8 +193,10 @@ pub fn reason(got: &[(String, Miss)], what: &str, origin: Origin, bound: Duratio
             (Code::ResolveNoSuchName, format!("no such name: {missing}"))
         };
         if let Some(ttl) = ttl {
-            let ttl = humantime::format_duration(Duration::from_secs(ttl.into()));
-            let _ = write!(text, "; a denial may be cached for up to {ttl}");
+            let ttl = Duration::from_secs(ttl.into());
+            let most =
+                if ttl > DENIED { format!("more than {}", short(DENIED)) } else { format!("up to {}", short(ttl)) };
+            let _ = write!(text, "; a denial may be cached for {most}");
         }
         return Reason::new(code, text);
     }
@@ -342,6 +348,8 @@ mod tests {
             "no such name: db.a, db.b and db do not exist (NXDOMAIN); a denial may be cached for up to 30s"
         );
         assert_eq!(it.code(), Code::ResolveNoSuchName);
+        let long = explain(&[("db", Miss::NoName { ttl: Some(u32::MAX), alias: None, doubt: vec![] })]);
+        assert!(long.text().ends_with("; a denial may be cached for more than 3h"), "{}", long.text());
         let uncached = explain(&[("db", Miss::NoName { ttl: None, alias: None, doubt: vec![] })]);
         assert_eq!(uncached.text(), "no such name: db does not exist (NXDOMAIN)");
     }

@@ -72,7 +72,7 @@ fn the_log_is_as_shown() {
     // It timed out there, and was interrupted here.
     let of_targets =
         |text: &str| text.split_once(": ").and_then(|(_, rest)| rest.split_once(": ")).expect("both").1.to_owned();
-    shows(&[mask(&of_targets(&message))], &of_targets(shown).split('…').next().expect("a start"));
+    shows(&[mask(&of_targets(&message))], of_targets(shown).split('…').next().expect("a start"));
     let (_, untried) = shown.split_once("; not tried: ").expect("what was not tried");
     assert!(message.ends_with(&format!("; not tried: {untried}")), "{message}");
 }
