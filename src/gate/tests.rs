@@ -211,7 +211,7 @@ impl tracing::Subscriber for Counting {
 async fn fifteen_minutes_write_few_lines_even_where_the_reason_flaps() {
     use crate::report::{Form, Report, text::Text};
     // Two reasons in turn are still one target's: each is news once in a while, and the heartbeats go on.
-    for codes in [&[Code::ConnectRefused][..], &[Code::ConnectRefused, Code::ProtocolClosed]] {
+    for codes in [&[Code::ConnectRefused][..], &[Code::ConnectRefused, Code::ProtocolClosed], Code::ALL] {
         let counting = Counting::default();
         let lines = std::sync::Arc::clone(&counting.0);
         let _guard = tracing::subscriber::set_default(counting);
@@ -227,6 +227,6 @@ async fn fifteen_minutes_write_few_lines_even_where_the_reason_flaps() {
         // The first and the last line are the application's.
         Gate::new(&plan, &board, &tell, 1, probe).run().await;
         let lines = lines.load(std::sync::atomic::Ordering::Relaxed);
-        assert!(n.get() > 1000 && lines > 30 && lines <= 40 - 2, "{} attempts, {lines} lines", n.get());
+        assert!(n.get() > 500 && lines > 30 && lines <= 40 - 2, "{} attempts, {lines} lines", n.get());
     }
 }

@@ -8,7 +8,7 @@ pub mod text;
 pub mod words;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -106,11 +106,18 @@ impl Form {
     }
 }
 
+/// As many changes of one target are told within as long: with the heartbeats, and the first and the last line, a
+/// quarter of an hour of waiting for it is at most 40 lines. What changes after that, the heartbeats have.
+const CHANGES: usize = 7;
+const WINDOW: Duration = Duration::from_mins(15);
+
 /// What a target's lines have said so far.
 #[derive(Default)]
 struct Told {
     last: Option<Identity>,
     times: HashMap<Identity, Instant>,
+    /// When the last changes were told.
+    changes: VecDeque<Instant>,
 }
 
 /// A reason's code and key; `None`: the first of several ready answers.
@@ -151,7 +158,7 @@ impl Report {
         let waiting = || standings.iter().enumerate().filter(|(_, standing)| !standing.ready && standing.attempts > 0);
         for (at, standing) in waiting() {
             if let Some(reason) = &standing.reason {
-                self.is_news(at, Some(reason));
+                self.told.borrow_mut().entry(at).or_default().say(identity(Some(reason)));
             }
         }
         let waiting: Vec<&Standing> = waiting().map(|(_, standing)| standing).collect();
@@ -169,16 +176,31 @@ impl Report {
     fn is_news(&self, at: usize, reason: Option<&Reason>) -> bool {
         let mut all = self.told.borrow_mut();
         let told = all.entry(at).or_default();
-        let identity = reason.map(Reason::identity).map(|(code, key)| (code, key.to_owned()));
+        let identity = identity(reason);
         let now = Instant::now();
         let recent = told.times.get(&identity).is_some_and(|at| now - *at < STALE);
-        if told.last.as_ref() == Some(&identity) || recent {
+        while told.changes.front().is_some_and(|at| now - *at >= WINDOW) {
+            told.changes.pop_front();
+        }
+        if told.last.as_ref() == Some(&identity) || recent || told.changes.len() >= CHANGES {
             return false;
         }
-        told.times.insert(identity.clone(), now);
-        told.last = Some(identity);
+        told.changes.push_back(now);
+        told.say(identity);
         true
     }
+}
+
+impl Told {
+    /// A line has said this.
+    fn say(&mut self, identity: Identity) {
+        self.times.insert(identity.clone(), Instant::now());
+        self.last = Some(identity);
+    }
+}
+
+fn identity(reason: Option<&Reason>) -> Identity {
+    reason.map(Reason::identity).map(|(code, key)| (code, key.to_owned()))
 }
 
 #[cfg(test)]
@@ -215,5 +237,14 @@ mod tests {
         tokio::time::advance(STALE).await;
         assert!(news(Code::ResolveNoSuchName));
         assert!(!news(Code::ResolveNoSuchName));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_changes_are_left_to_the_heartbeats() {
+        let report = Report::new(Form::Text(text::Text::new(Instant::now(), false)));
+        let told = || Code::ALL.iter().filter(|code| report.is_news(0, Some(&Reason::new(**code, "")))).count();
+        assert_eq!(told(), CHANGES);
+        tokio::time::advance(WINDOW).await;
+        assert_eq!(told(), CHANGES);
     }
 }
