@@ -50,7 +50,7 @@ pub fn hint(hint: Hint) -> &'static str {
         }
         Hint::UseTcp => "use tcp: to wait for a server that does not speak HTTP",
         Hint::UseHttps => "use https: to speak TLS",
-        Hint::UseHttp => "use http: for plain HTTP, or the port that speaks TLS",
+        Hint::UseHttp => "use http: for this port, or give the port that is meant",
         Hint::UsePostgres => "use postgres: to wait for PostgreSQL",
         Hint::Credentials => "look at the user and the password, or wait until they are made",
         Hint::Database => "look at the database's name, or wait until it is made",

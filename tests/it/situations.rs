@@ -220,22 +220,33 @@ fn http(table: &mut Table) {
     table.row("https: the port speaks plain HTTP", None, Some(web.fake.addr), &web.url("/").replace("http:", "https:"));
     table.fake("https: silence", &Fake::silent(), "https://SERVER/");
     let authority = Authority::new();
-    let secure = |names: &[&str]| {
+    let secure = |config| {
         let pod = Pod::new();
         pod.etc("hosts", "127.0.0.1 api localhost\n");
-        let config = authority.server(names);
         let web = pod.within(|| Web::on(([127, 0, 0, 1], 8443).into(), Some(config), |_, _| Reply::status(200)));
         (pod, web)
     };
-    let (pod, _web) = secure(&["api"]);
+    let (pod, _web) = secure(authority.server(&["api"]));
     table.row("https: an unknown issuer", Some(&pod), None, "https://api:8443/");
     table.row("http: the port speaks TLS", Some(&pod), None, "http://api:8443/");
-    let (pod, _web) = secure(&["other.test"]);
-    let target = format!("https://api:8443/#ca={}", authority.file().display());
-    let before = table.0.len();
-    table.row("https: another name", Some(&pod), None, &target);
-    let row = table.0.split_off(before).replace(&authority.file().display().to_string(), "/ca.pem");
-    table.0.push_str(&row);
+    let aged = |from, until| {
+        authority.server_with(&["api"], |params| {
+            params.not_before = rcgen::date_time_ymd(from, 1, 1);
+            params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        })
+    };
+    for (name, config) in [
+        ("https: another name", authority.server(&["other.test"])),
+        ("https: it has expired", aged(2019, 2020)),
+        ("https: it is not valid yet", aged(2090, 2091)),
+        ("https: a client certificate is wanted", authority.server_for_members(&["api"])),
+    ] {
+        let (pod, _web) = secure(config);
+        let before = table.0.len();
+        table.row(name, Some(&pod), None, &format!("https://api:8443/#ca={}", authority.file().display()));
+        let row = table.0.split_off(before).replace(&authority.file().display().to_string(), "/ca.pem");
+        table.0.push_str(&row);
+    }
 }
 
 fn postgres(table: &mut Table) {
