@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::io;
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -186,11 +187,18 @@ pub fn reason(error: &Error, name: &str, peer: impl std::fmt::Display) -> Reason
     let text = |what: &str| format!("{peer} {what}");
     match error {
         Error::InvalidCertificate(certificate) => match certificate {
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                Reason::new(Code::TlsExpired, text("has a certificate that has expired"))
+            CertificateError::Expired => Reason::new(Code::TlsExpired, text("has a certificate that has expired")),
+            // Whether it is the certificate or this node's clock that is wrong shows in the dates.
+            CertificateError::ExpiredContext { not_after, .. } => {
+                let said = format!("has a certificate that has expired on {}", day(*not_after));
+                Reason::new(Code::TlsExpired, text(&said))
             }
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            CertificateError::NotValidYet => {
                 Reason::new(Code::TlsNotYetValid, text("has a certificate that is not valid yet"))
+            }
+            CertificateError::NotValidYetContext { not_before, .. } => {
+                let said = format!("has a certificate that is not valid yet, before {}", day(*not_before));
+                Reason::new(Code::TlsNotYetValid, text(&said))
             }
             CertificateError::NotValidForName => {
                 Reason::new(Code::TlsWrongName, text(&format!("has a certificate that is not for {name}")))
@@ -368,4 +376,10 @@ impl ServerCertVerifier for Verifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
+}
+/// The day in UTC, `2020-01-31`; a year beyond 9999 is none that anybody meant.
+fn day(time: UnixTime) -> String {
+    const LAST: u64 = 253_402_300_799;
+    let time = UNIX_EPOCH + Duration::from_secs(time.as_secs().min(LAST));
+    humantime::format_rfc3339_seconds(time).to_string().chars().take(10).collect()
 }
