@@ -8,6 +8,7 @@ pub mod hosts;
 pub mod lookup;
 pub mod mesh;
 pub mod message;
+pub mod miss;
 #[cfg(feature = "tls")]
 pub mod roots;
 #[cfg(test)]

@@ -12,9 +12,10 @@ use tokio::time::{self, Instant};
 use super::conf::ResolvConf;
 use super::dns::{self, Trouble};
 use super::message::{Answer, Content, Question};
+use super::miss::Miss;
 use super::search::{self, Step, Then};
 use super::stagger::staggered;
-use super::unfound::{self, Miss};
+use super::unfound;
 use crate::reason::{Reason, Stage};
 use crate::trail::Trail;
 
