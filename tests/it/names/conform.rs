@@ -4,10 +4,10 @@ use super::{scripted::Server, zone};
 use crate::support::{Pod, Run, tool};
 
 /// What a Pod of the namespace `ns` has.
-const POD: &str = "search ns.svc.c.test svc.c.test c.test\noptions ndots:5 timeout:1 attempts:1\n";
+pub(super) const POD: &str = "search ns.svc.c.test svc.c.test c.test\noptions ndots:5 timeout:1 attempts:1\n";
 
 /// A Service in its own namespace, one in another, a headless one of both families, an alias, an outside host.
-const ZONE: &str = "db.ns.svc.c.test A 10.0.0.1
+pub(super) const ZONE: &str = "db.ns.svc.c.test A 10.0.0.1
 web.other.svc.c.test A 10.0.0.2
 web.other.svc.c.test AAAA fd00::2
 pg.ns.svc.c.test A 10.0.1.1
@@ -33,13 +33,13 @@ empty.svc.c.test A 10.9.9.9
 ";
 
 /// One configuration and the names that are looked up in it.
-struct Case {
+pub(super) struct Case {
     /// resolv.conf without its nameservers.
-    conf: &'static str,
-    hosts: &'static str,
+    pub(super) conf: &'static str,
+    pub(super) hosts: &'static str,
     /// One nameserver each, at 127.0.0.1 and up; `CLOSED` is a port that nothing listens on.
-    servers: &'static [&'static str],
-    names: &'static [&'static str],
+    pub(super) servers: &'static [&'static str],
+    pub(super) names: &'static [&'static str],
 }
 
 /// Where both have to come to the same.
@@ -204,125 +204,8 @@ const SAME: &[Case] = &[
     },
 ];
 
-/// A difference that is meant, and what each comes to. docs/names.md has the same list.
-struct Difference {
-    why: &'static str,
-    case: Case,
-    glibc: &'static str,
-    ours: &'static str,
-}
-
-const DIFFERENT: &[Difference] = &[
-    Difference {
-        why: "localhost needs no query (RFC 6761)",
-        case: Case { conf: POD, hosts: "", servers: &[ZONE], names: &["localhost"] },
-        glibc: "not found",
-        ours: "127.0.0.1 ::1",
-    },
-    Difference {
-        why: "forms of IPv4 that C libraries disagree about are refused",
-        case: Case { conf: POD, hosts: "", servers: &[ZONE], names: &["127.1"] },
-        glibc: "127.0.0.1",
-        ours: "refused",
-    },
-    Difference {
-        why: "a name that is not ASCII is refused, with its xn-- form asked for",
-        case: Case {
-            conf: "search c.test\noptions ndots:5\n",
-            hosts: "10.1.1.1 b\u{fc}cher\n",
-            servers: &[ZONE],
-            names: &["b\u{fc}cher"],
-        },
-        glibc: "found",
-        ours: "refused",
-    },
-    Difference {
-        why: "IPv6 addresses are found although the nameserver is silent about IPv4",
-        case: Case {
-            conf: POD,
-            hosts: "",
-            servers: &["d.ns.svc.c.test AAAA fd00::4\nd.ns.svc.c.test SILENT-A"],
-            names: &["d"],
-        },
-        glibc: "not found",
-        ours: "fd00::4",
-    },
-    Difference {
-        why: "a name below a search domain is asked as it stands first",
-        case: Case {
-            conf: POD,
-            hosts: "",
-            servers: &["db.ns.svc.c.test A 10.0.0.1\ndb.ns.svc.c.test.c.test A 10.0.0.2"],
-            names: &["db.ns.svc.c.test"],
-        },
-        glibc: "10.0.0.2",
-        ours: "10.0.0.1",
-    },
-    Difference {
-        why: "trouble on the way is not forgotten over a later denial: SERVFAIL",
-        case: Case {
-            conf: POD,
-            hosts: "",
-            servers: &["db.ns.svc.c.test SERVFAIL\ndb.svc.c.test EMPTY"],
-            names: &["db"],
-        },
-        glibc: "not found",
-        ours: "trouble",
-    },
-    Difference {
-        why: "trouble on the way is not forgotten over a later denial: REFUSED",
-        case: Case {
-            conf: POD,
-            hosts: "",
-            servers: &["db.ns.svc.c.test REFUSED\ndb.svc.c.test A 10.0.0.1"],
-            names: &["db"],
-        },
-        glibc: "not found",
-        ours: "trouble",
-    },
-    Difference {
-        why: "trouble on the way is not forgotten over a later denial: silence",
-        case: Case {
-            conf: POD,
-            hosts: "",
-            servers: &["db.ns.svc.c.test SILENT\ndb.svc.c.test A 10.0.0.1"],
-            names: &["db"],
-        },
-        glibc: "not found",
-        ours: "trouble",
-    },
-    Difference {
-        why: "an alias that the nameserver does not follow is followed here",
-        case: Case {
-            conf: POD,
-            hosts: "",
-            servers: &["x.ns.svc.c.test CNAME y.example.\nx.ns.svc.c.test PARTIAL\ny.example A 10.0.0.1"],
-            names: &["x"],
-        },
-        glibc: "not found",
-        ours: "10.0.0.1",
-    },
-    Difference {
-        why: "lines of resolv.conf may end in CR LF",
-        case: Case { conf: "options ndots:5\r\nsearch ns.svc.c.test\r\n", hosts: "", servers: &[ZONE], names: &["db"] },
-        glibc: "not found",
-        ours: "10.0.0.1",
-    },
-    Difference {
-        why: "a search domain that cannot be asked is skipped, and does not end the list",
-        case: Case {
-            conf: "search bad..label ns.svc.c.test\noptions ndots:5\n",
-            hosts: "",
-            servers: &[ZONE],
-            names: &["db"],
-        },
-        glibc: "not found",
-        ours: "10.0.0.1",
-    },
-];
-
 /// The Pod and the servers of a case.
-fn set_up(case: &Case) -> (Pod, Vec<Server>) {
+pub(super) fn set_up(case: &Case) -> (Pod, Vec<Server>) {
     let pod = Pod::new();
     let addresses: Vec<String> = (1..=case.servers.len()).map(|last| format!("127.0.0.{last}")).collect();
     let nameservers: Vec<String> = addresses.iter().map(|address| format!("nameserver {address}")).collect();
@@ -337,7 +220,7 @@ fn set_up(case: &Case) -> (Pod, Vec<Server>) {
 }
 
 /// What glibc finds: `getent ahosts` gives the addresses, `getaddrinfo` by perl the error.
-fn glibc(pod: &Pod, name: &str) -> String {
+pub(super) fn glibc(pod: &Pod, name: &str) -> String {
     let out = Run::program(tool("getent"), ["ahosts", name]).inside(pod).end();
     let addresses = out.stdout.lines().filter(|line| line.contains("STREAM")).filter_map(|line| line.split(' ').next());
     let addresses = sorted(addresses);
@@ -350,7 +233,7 @@ fn glibc(pod: &Pod, name: &str) -> String {
 }
 
 /// What waitgate finds, waiting for both families.
-fn ours(pod: &Pod, name: &str) -> String {
+pub(super) fn ours(pod: &Pod, name: &str) -> String {
     let target = format!("dns:{name}#min=1");
     let out = Run::new(["--once", "--attempt-timeout=9s", "--log-format=json", &target]).inside(pod).end();
     let has = |text: &str| out.stderr.contains(text);
@@ -377,7 +260,7 @@ fn sorted<'a>(addresses: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// As many cases at once as the machine bears; most of their time is glibc's, waiting for silent servers.
-fn each<T: Sync>(cases: &[T], check: impl Fn(&T) -> Vec<String> + Sync) -> Vec<String> {
+pub(super) fn each<T: Sync>(cases: &[T], check: impl Fn(&T) -> Vec<String> + Sync) -> Vec<String> {
     const AT_ONCE: usize = 8;
     let next = std::sync::atomic::AtomicUsize::new(0);
     let work = || {
@@ -442,15 +325,4 @@ fn what_only_glibc_reads() {
     Run::new(["--once", "dns:two#min=1"]).inside(&pod).end().success().stderr_has("10.0.0.5, fd00::5");
     pod.etc("nsswitch.conf", "hosts: dns\n");
     assert_eq!(with(("NONE", ""), "listed"), got("", "10.1.1.3"));
-}
-
-#[test]
-fn different_where_it_is_meant() {
-    let wrong = each(DIFFERENT, |Difference { why, case, glibc: theirs, ours: mine }| {
-        let (pod, _servers) = set_up(case);
-        let got = (glibc(&pod, case.names[0]), ours(&pod, case.names[0]));
-        let expected = ((*theirs).to_owned(), (*mine).to_owned());
-        (got != expected).then(|| format!("{why}: {got:?}, expected {expected:?}")).into_iter().collect()
-    });
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -4,6 +4,8 @@
 mod conform;
 /// Questions, counted at the server; time lost to a nameserver that is dead.
 mod cost;
+/// Where waitgate means to differ from glibc.
+mod differences;
 /// Bytes from a server that means harm.
 mod hostile;
 /// `gone`, `min=` and `all`.
