@@ -25,6 +25,9 @@ impl fmt::Display for Signal {
 
 /// Handlers for both, from the moment they are made. The kernel gives PID 1 no default action for
 /// either, so that without a handler a container would sit out its whole grace period.
+///
+/// SIGHUP is left as it was found: a terminal that goes away ends what runs on it, and nobody is left to read a last
+/// line; under nohup, where it is ignored, and as PID 1, where its default does nothing, the wait goes on.
 pub struct Signals {
     terminate: Stream,
     interrupt: Stream,

@@ -2,15 +2,18 @@
 //! when that write will not block. A pipe that nobody reads must not keep a Pod from starting or from ending.
 
 use std::fmt::{self, Write as _};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
 use rustix::stdio::stderr;
+use rustix::termios::isatty;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
+use super::live::View;
 use crate::plan::Verbosity;
 
 /// The tracing target of our lines. Other crates' events (reqwest's, rustls's) are never printed.
@@ -25,18 +28,17 @@ const LONGEST: usize = 4096;
 /// Prints to stderr what its level lets through.
 pub struct Lines {
     level: Level,
-    /// Lines that could not be written; said with the next one that can.
-    lost: AtomicU64,
-    /// The live view as it stands on the screen.
-    view: Mutex<View>,
+    out: Mutex<Out>,
 }
 
-#[derive(Default)]
-struct View {
-    /// Its rows, not cut to any width.
-    rows: String,
-    /// How wide the rows were drawn.
-    drawn: Vec<usize>,
+/// stderr, and what is on its way there.
+struct Out {
+    terminal: Option<OwnedFd>,
+    /// What a terminal has not taken yet of a write.
+    rest: Vec<u8>,
+    /// Lines that could not be written; said with the next one that can.
+    lost: u64,
+    view: View,
 }
 
 impl Lines {
@@ -48,16 +50,16 @@ impl Lines {
             Verbosity::Normal => Level::INFO,
             Verbosity::Verbose => Level::DEBUG,
         };
-        Self { level, lost: AtomicU64::new(0), view: Mutex::default() }
+        let out = Out { terminal: terminal(), rest: Vec::new(), lost: 0, view: View::default() };
+        Self { level, out: Mutex::new(out) }
     }
 
     /// Writes `text` as one line, if stderr takes it now; else it is counted and not awaited.
     pub fn print(&self, text: &str) {
-        let lost = self.lost.load(Ordering::Relaxed);
-        let Ok(mut view) = self.view.lock() else { return };
-        let mut line = view.erase();
-        if lost > 0 {
-            let _ = write!(line, "(lines lost while stderr was full: {lost})  ");
+        let Ok(mut out) = self.out.lock() else { return };
+        let mut line = out.view.erase().to_owned();
+        if out.lost > 0 {
+            let _ = write!(line, "(lines lost while stderr was full: {})  ", out.lost);
         }
         line.push_str(text);
         if line.len() >= LONGEST {
@@ -65,57 +67,66 @@ impl Lines {
             line.push('…');
         }
         line.push('\n');
-        // The view goes below the line again, if there is room in this write.
-        let rows = view.draw(LONGEST.saturating_sub(line.len()));
-        line.push_str(&rows);
-        let lost = if write_now(line.as_bytes()) { 0 } else { lost + 1 };
-        self.lost.store(lost, Ordering::Relaxed);
+        out.lost = if out.put(line) { 0 } else { out.lost + 1 };
     }
 
     /// Puts `rows` in the place of the live view; no rows take it away.
     fn show(&self, rows: String) {
-        let Ok(mut view) = self.view.lock() else { return };
-        let mut text = view.erase();
-        view.rows = rows;
-        let rows = view.draw(LONGEST.saturating_sub(text.len()));
+        let Ok(mut out) = self.out.lock() else { return };
+        out.view.rows = rows;
+        let erase = out.view.erase().to_owned();
+        out.put(erase);
+    }
+}
+
+impl Out {
+    /// Writes `text` and, if there is room in this write, the view below it. Only what was written is on the screen.
+    fn put(&mut self, mut text: String) -> bool {
+        let rows = self.view.draw(LONGEST.saturating_sub(text.len()));
         text.push_str(&rows);
-        if !text.is_empty() {
-            write_now(text.as_bytes());
+        let written = text.is_empty() || self.write(text.as_bytes());
+        if written {
+            self.view.drawn = !rows.is_empty();
         }
+        written
+    }
+
+    /// Whether stderr took `bytes`, or the beginning of them, now; the rest goes before whatever comes next.
+    fn write(&mut self, bytes: &[u8]) -> bool {
+        let stderr = stderr();
+        let fd = self.terminal.as_ref().map_or(stderr, AsFd::as_fd);
+        let taken = write_now(fd, &self.rest);
+        self.rest.drain(..taken);
+        if !self.rest.is_empty() {
+            return false;
+        }
+        let taken = write_now(fd, bytes);
+        if taken > 0 {
+            self.rest.extend_from_slice(&bytes[taken..]);
+        }
+        taken > 0
     }
 }
 
-impl View {
-    /// What takes the drawn rows off the screen. A terminal that became narrower has wrapped them.
-    fn erase(&mut self) -> String {
-        let (width, _) = size();
-        let lines: usize = self.drawn.drain(..).map(|row| row.div_ceil(width).max(1)).sum();
-        if lines == 0 { String::new() } else { format!("\r\x1b[{lines}A\x1b[J") }
-    }
-
-    /// The rows, each cut to the terminal's width, or nothing where they do not fit into `room` bytes.
-    fn draw(&mut self, room: usize) -> String {
-        let (width, height) = size();
-        let mut text = String::new();
-        // What scrolls off the screen cannot be taken off it again. A row stays free above the view too: tmux keeps
-        // what is erased from the first row on in its history.
-        for row in self.rows.lines().take(height.saturating_sub(2)) {
-            let cut: String = row.chars().take(width.saturating_sub(1)).collect();
-            if text.len() + cut.len() + 1 > room {
-                break;
-            }
-            self.drawn.push(cut.chars().count());
-            text.push_str(&cut);
-            text.push('\n');
-        }
-        text
-    }
+/// stderr opened anew where it is a terminal, for writes that do not block. A terminal that has room for one byte is
+/// writable, says poll; a longer write then waits for whoever reads the other end, past any deadline. Never
+/// O_NONBLOCK on stderr itself: the file description is shared with whoever gave it to us, and with the command.
+/// Where it cannot be opened (no /proc, another user's terminal), stderr has to do.
+fn terminal() -> Option<OwnedFd> {
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let opened = || rustix::fs::open("/proc/self/fd/2", flags, Mode::empty()).ok();
+    isatty(stderr()).then(opened).flatten()
 }
 
-/// The terminal's columns and rows.
-fn size() -> (usize, usize) {
-    let (columns, rows) = rustix::termios::tcgetwinsize(stderr()).map_or((0, 0), |size| (size.ws_col, size.ws_row));
-    (if columns == 0 { 80 } else { columns.into() }, if rows == 0 { 24 } else { rows.into() })
+/// How many of the bytes `fd` takes now.
+fn write_now(fd: BorrowedFd<'_>, bytes: &[u8]) -> usize {
+    if bytes.is_empty() {
+        return 0;
+    }
+    let mut fds = [PollFd::new(&fd, PollFlags::OUT)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let writable = poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0) && fds[0].revents().contains(PollFlags::OUT);
+    if writable { rustix::io::write(fd, bytes).unwrap_or_default() } else { 0 }
 }
 
 impl Subscriber for Lines {
@@ -151,13 +162,4 @@ impl Visit for Message {
             let _ = write!(self.0, "{value:?}");
         }
     }
-}
-
-/// Never O_NONBLOCK: the file description is shared with whoever gave it to us, and with the command.
-fn write_now(bytes: &[u8]) -> bool {
-    let stderr = stderr();
-    let mut fds = [PollFd::new(&stderr, PollFlags::OUT)];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    let writable = poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0) && fds[0].revents().contains(PollFlags::OUT);
-    writable && rustix::io::write(stderr, bytes).is_ok()
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Event;
 use super::words::sentence;
+use super::{Event, live};
 use crate::plan::count;
 use crate::trail::short;
 use crate::verdict::{Standing, Verdict};
@@ -22,9 +22,6 @@ const BEATS: usize = 20;
 /// bytes of the log of a container that failed (terminationMessagePolicy FallbackToLogsOnError; kubernetes:
 /// pkg/kubelet/container/runtime.go, MaxContainerTerminationMessageLogLength), and what is missing begins that line.
 const LAST: usize = 2048 - 1;
-
-/// How many targets the live view shows.
-const LIVE: usize = 8;
 
 /// Makes lines; times count from the process's start.
 pub struct Text {
@@ -96,7 +93,7 @@ impl Text {
                     count(*attempts as usize, "attempt")
                 )
             }
-            Event::Live(standings) => live(standings),
+            Event::Live(standings) => live::rows(standings, self.color, live::size()),
             Event::Settle(pause) => format!("{at}  all is ready; settling for {}", short(*pause)),
             Event::Verdict { verdict, standings } => {
                 cut(format!("waitgate: {}", self.verdict(verdict, standings, &at)), LAST)
@@ -141,26 +138,6 @@ const RED: &str = "31";
 const GREEN: &str = "32";
 const YELLOW: &str = "33";
 
-/// A line for each target that is not ready; what does not fit on the screen is counted.
-fn live(standings: &[Standing]) -> String {
-    let missing: Vec<&Standing> = standings.iter().filter(|standing| !standing.ready).collect();
-    let mut rows = Vec::new();
-    for standing in missing.iter().take(LIVE) {
-        let row = match standing.waited {
-            None => format!("{}  not tried yet", standing.target),
-            Some(waited) => {
-                let attempts = count(standing.attempts as usize, "attempt");
-                format!("{}  {}, {attempts}: {}", standing.target, short(waited), why(standing))
-            }
-        };
-        rows.push(row);
-    }
-    if missing.len() > LIVE {
-        rows.push(format!("and {} more", missing.len() - LIVE));
-    }
-    rows.join("\n")
-}
-
 /// `text`, its end marked where it had to be cut to `longest` bytes.
 #[must_use]
 pub fn cut(mut text: String, longest: usize) -> String {
@@ -185,7 +162,7 @@ pub fn headline(verdict: &Verdict, at: &str) -> String {
 }
 
 /// Why a target that was tried is not ready.
-fn why(standing: &Standing) -> Cow<'static, str> {
+pub(super) fn why(standing: &Standing) -> Cow<'static, str> {
     match &standing.reason {
         Some(reason) => sentence(reason).into(),
         None if standing.in_a_row > 0 => {

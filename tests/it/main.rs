@@ -44,6 +44,8 @@ mod shipped;
 mod signals;
 /// What is said in each of some fifty situations.
 mod situations;
+/// A terminal: the live view, and one that is not read or goes away.
+mod terminal;
 /// The termination message.
 mod termination;
 

@@ -10,6 +10,7 @@ pub(crate) mod pgtools;
 pub(crate) mod pod;
 pub(crate) mod run;
 mod stream;
+pub(crate) mod tty;
 pub(crate) mod web;
 
 use std::path::PathBuf;
