@@ -13,9 +13,6 @@ use crate::verdict::Standing;
 /// How many targets it shows.
 const TARGETS: usize = 8;
 
-/// What stands beside a target: `waiting   12.3s  ` and `  123 attempts`.
-const BESIDE: usize = 17 + 14;
-
 /// A terminal's columns and rows.
 pub type Size = (usize, usize);
 
@@ -24,10 +21,10 @@ pub type Size = (usize, usize);
 #[must_use]
 pub fn rows(standings: &[Standing], color: bool, (width, height): Size) -> String {
     let missing: Vec<&Standing> = standings.iter().filter(|standing| !standing.ready).collect();
+    // One below the other, save for long ones, which would leave the others no room for their reasons.
     let tried = missing.iter().take(TARGETS).filter(|standing| standing.waited.is_some());
-    // In columns, but never so that the attempts are pushed off the row.
-    let wide = tried.map(|standing| columns(&standing.target)).max().unwrap_or_default();
-    let wide = wide.min(width.saturating_sub(BESIDE + 1));
+    let fitting = tried.map(|standing| columns(&standing.target)).filter(|columns| *columns <= width / 3);
+    let wide = fitting.max().unwrap_or_default();
     let mut rows = Vec::new();
     for (at, standing) in missing.iter().enumerate() {
         let own = target(standing, wide, color, width);
@@ -41,7 +38,7 @@ pub fn rows(standings: &[Standing], color: bool, (width, height): Size) -> Strin
     rows.join("\n")
 }
 
-/// The one or two rows of a target, which itself takes `wide` columns.
+/// The one or two rows of a target, which itself takes at least `wide` columns.
 fn target(standing: &Standing, wide: usize, color: bool, width: usize) -> Vec<String> {
     let paint = |code: &str, text: &str| if color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() };
     let Standing { target, attempts, .. } = standing;

@@ -55,8 +55,8 @@ fn expected(addr: SocketAddr, columns: u16) -> Vec<String> {
         60 => rows.push(format!("{}…", &reason[..58])),
         _ => rows.push(reason),
     }
-    // As wide as the other.
-    let target = format!("{NONE:<25}");
+    // As wide as the other, if both are at most a third of the screen.
+    let target = if columns > 60 { format!("{NONE:<25}") } else { NONE.to_owned() };
     if columns < 120 {
         rows.push(format!("waiting TIME  {target}  N attempts"));
         rows.push("    there is no /run/none/app.sock".into());
