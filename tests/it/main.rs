@@ -1,7 +1,7 @@
 //! The binary as a user sees it: one integration binary, a module for each subject.
 //!
-//! They need root (for network namespaces), `PostgreSQL`, Knot DNS, strace, nftables, iproute2 and
-//! util-linux, and say so when one is missing; `tests/run` installs them.
+//! They need root (for network namespaces), `PostgreSQL`, Knot DNS, strace, nftables, iproute2, tmux
+//! and util-linux, and say so when one is missing; `tests/run` installs them.
 
 #![expect(clippy::unwrap_used, reason = "a test's own setup has nobody to return an error to")]
 #![cfg_attr(

@@ -39,7 +39,7 @@ fn install(name: &str) -> String {
         "nft" => "nftables",
         "ip" => "iproute2",
         "knotd" => "knot",
-        "unshare" | "nsenter" | "setpriv" | "prlimit" => "util-linux",
+        "unshare" | "nsenter" | "setpriv" | "setsid" | "prlimit" => "util-linux",
         other => other,
     };
     format!("apt-get install {package}")
