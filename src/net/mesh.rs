@@ -21,8 +21,8 @@ use crate::trail::Trail;
 /// A rule on this node refuses at once. Who has to be waited for is no such rule, and an attempt must not be held up.
 const AT_ONCE: Duration = Duration::from_millis(50);
 
-/// How long what was found out is taken to hold: one connection in a while, not one an attempt.
-const HOLDS: Duration = Duration::from_secs(10);
+/// How long what was found out is taken to hold: a fleet must not cost the DNS a connection an attempt.
+const HOLDS: Duration = Duration::from_mins(1);
 
 /// What was found out last, and when.
 #[derive(Default)]
