@@ -19,7 +19,7 @@ use crate::target::Ready;
 use crate::trail::Trail;
 use crate::verdict::{Standing, Verdict};
 
-/// An attempt that has hung for this long says more about now than the one before it.
+/// An attempt that hangs for this long beyond the one before it says more about now than that one.
 const TELLING: Duration = Duration::from_millis(500);
 
 /// After how long the first heartbeat comes, and how far apart the next ones are.
@@ -37,6 +37,8 @@ pub struct Board(RefCell<Vec<Row>>);
 struct Row {
     attempts: u32,
     last: Option<Reason>,
+    /// How long the last attempt took.
+    took: Duration,
     running: Option<Rc<Trail>>,
     ready: bool,
     /// Ready answers in a row.
@@ -45,12 +47,17 @@ struct Row {
 }
 
 impl Row {
-    /// Why it is not ready, seen from now: the attempt under way, if it has hung for long enough to be
-    /// the better witness, else the last one that ended.
+    /// Why it is not ready, seen from now: the last attempt that ended, unless the one under way has come further or
+    /// hung for longer than that, and so is the better witness. One that is slow each time is not.
     fn reason(&self) -> Option<Reason> {
-        let hangs =
-            |trail: &&Rc<Trail>| (self.last.is_none() && self.streak == 0) || trail.started().elapsed() >= TELLING;
-        match self.running.as_ref().filter(hangs) {
+        let tells = |trail: &&Rc<Trail>| {
+            let hung = trail.started().elapsed();
+            match &self.last {
+                None => self.streak == 0 || hung >= TELLING + self.took,
+                Some(last) => hung >= TELLING && (trail.stage() > last.stage() || hung >= TELLING + self.took),
+            }
+        };
+        match self.running.as_ref().filter(tells) {
             Some(trail) => Some(trail.cut_off()),
             None => self.last.clone(),
         }
@@ -252,6 +259,7 @@ impl<'a, P: AsyncFn(&Planned, &Trail) -> Result<Ready, Reason>> Gate<'a, P> {
         };
         self.board.update(at, |row| {
             row.running = None;
+            row.took = trail.started().elapsed();
             row.last = outcome.as_ref().err().cloned();
             row.streak = if outcome.is_ok() { row.streak + 1 } else { 0 };
         });

@@ -212,34 +212,38 @@ macro_rules! hints {
 }
 
 hints! {
-    /// Refused by the one address of its family that a name of the cluster's zones has.
+    /// Refused by the one address of its family that a Service's name has, in a Pod with the cluster's search domains.
     NoReadyPod,
-    /// Refused by several addresses of a name of the cluster's zones: a headless Service lists its Pods.
+    /// Refused by all of several addresses of a Service's name (a headless one lists its Pods), or by a Pod's own name.
     PodsRefuse,
     /// Refused by loopback, or by this machine's own address.
     NothingListens,
-    /// Refused by loopback, or by this Pod's own address, inside a Pod.
+    /// Refused by loopback, or by this Pod's own address, in a Pod without hostNetwork.
     InThisPod,
     /// Refused by a Service, while the nameserver, which has just answered over UDP, refuses a connection.
     Mesh,
     /// Nothing came back to the connection attempts.
     Dropped,
+    /// Nothing came back from loopback, or from this Pod's own address.
+    Overloaded,
     /// Accepted, and closed before anything was said.
     FrontClosed,
     /// 502 or 504, or a 503 that Envoy did not get from a server behind it.
     Gateway,
-    /// Refused by the nameservers of a resolv.conf with the cluster's search domains.
+    /// Refused by all the nameservers, in a Pod with the cluster's search domains.
     NoDns,
-    /// Nothing came back from the nameservers of a resolv.conf with the cluster's search domains.
+    /// Nothing came back from the nameservers, in a Pod with the cluster's search domains.
     DnsDropped,
-    /// No such name, inside a Pod whose resolv.conf has no search domain of the cluster.
+    /// No such name, where a name without a dot, or a Service's, was looked for in a Pod without the cluster's search domains.
     NodeDns,
-    /// No such name, where a name without a dot was looked for in this Pod's namespace.
+    /// No such name, where a name without a dot was looked for in a Pod with the cluster's search domains.
     OtherNamespace,
-    /// Refused or silent, where a name without a dot was found outside of the cluster's zones.
+    /// Refused or silent, where a name without a dot was found outside of the cluster's zones, and denied within.
     OutsideCluster,
-    /// Not found, or too few, under the name that the hosts file has this Pod stand under.
+    /// Not found, or too few, under the name of this Pod or of its Service, as the hosts file has them.
     OwnService,
+    /// Not found under the name of another Pod of this Pod's Service, as the hosts file has that.
+    OwnPeer,
     /// What answered is known not to be HTTP.
     UseTcp,
     /// What answered in plain text wants TLS.
@@ -248,8 +252,12 @@ hints! {
     UseHttp,
     /// What answered is PostgreSQL.
     UsePostgres,
-    /// The server is there and refuses the credentials.
+    /// The server is there and refuses the credentials, or wants some (401, 407, 28P01).
     Credentials,
+    /// 403.
+    Forbidden,
+    /// The server is there and has no place for this login (28000).
+    PgHba,
     /// The server is there and does not have the database.
     Database,
     /// The certificate's issuer is not among the roots.
@@ -336,10 +344,10 @@ impl Reason {
         self.hint
     }
 
-    /// What a person would call the same reason: its code and its key.
+    /// What a person would call the same reason: its code, its key, and what to look at.
     #[must_use]
-    pub fn identity(&self) -> (Code, &str) {
-        (self.code, &self.key)
+    pub fn identity(&self) -> (Code, &str, Option<Hint>) {
+        (self.code, &self.key, self.hint)
     }
 
     /// Whether a person would call the two the same.

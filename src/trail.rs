@@ -27,6 +27,7 @@ pub struct Trail {
     stage: Cell<Stage>,
     accepted: Cell<bool>,
     awaited: RefCell<String>,
+    silent: Cell<Option<Hint>>,
     entered: RefCell<Vec<(Stage, Instant)>>,
 }
 
@@ -41,6 +42,7 @@ impl Trail {
             stage: Cell::new(Stage::Local),
             accepted: Cell::new(false),
             awaited: RefCell::default(),
+            silent: Cell::new(None),
             entered: RefCell::default(),
         }
     }
@@ -58,6 +60,11 @@ impl Trail {
             self.entered.borrow_mut().push((stage, Instant::now()));
         }
         *self.awaited.borrow_mut() = awaited.to_string();
+    }
+
+    /// What it means where the addresses that were found stay silent to the end.
+    pub fn if_silent(&self, hint: Option<Hint>) {
+        self.silent.set(hint);
     }
 
     /// A server accepted the connection: from here on the attempt costs it something.
@@ -124,7 +131,7 @@ impl Trail {
                 Code::ConnectTimeout,
                 format!("no answer to the connection attempt from {awaited} within {after}"),
             )
-            .hint(Hint::Dropped),
+            .hint(self.silent.get()),
             Stage::Tls => Reason::new(
                 Code::TlsTimeout,
                 format!("{awaited} accepted the connection and did not finish the TLS handshake within {after}"),

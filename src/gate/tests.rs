@@ -162,6 +162,37 @@ async fn a_targets_own_timeout_starts_with_its_first_attempt() {
     }
 }
 
+/// A server that takes its time over each answer is not one that is silent.
+#[tokio::test(start_paused = true)]
+async fn the_better_witness_is_believed() {
+    for (first, second, code) in [
+        // The first attempt, and how it ends; how the one under way hangs when the run ends.
+        ((1500, Stage::Expect, Code::ExpectStatus), Stage::Protocol, Code::ExpectStatus),
+        ((1, Stage::Connect, Code::ConnectRefused), Stage::Connect, Code::ConnectTimeout),
+        ((1500, Stage::Connect, Code::ConnectUnreachable), Stage::Protocol, Code::ProtocolTimeout),
+        ((2000, Stage::Resolve, Code::ResolveTimeout), Stage::Resolve, Code::ResolveTimeout),
+    ] {
+        let (took, stage, ended) = first;
+        let hangs = 1200;
+        let plan = plan(&format!("tcp:a:1#timeout={}ms#max-pause=10ms", took + 10 + hangs));
+        let board = Board::new(&plan);
+        let n = Cell::new(0);
+        let probe = async |_: &Planned, trail: &Trail| {
+            if n.replace(n.get() + 1) > 0 {
+                trail.enter(second, "x");
+                return std::future::pending().await;
+            }
+            trail.enter(stage, "x");
+            time::sleep(Duration::from_millis(took)).await;
+            Err(Reason::new(ended, "in its own words"))
+        };
+        Gate::new(&plan, &board, &|_| {}, 1, probe).run().await;
+        let reason = board.standings(&plan)[0].reason.clone().unwrap();
+        assert_eq!(reason.code(), code, "{first:?}: {}", reason.text());
+        assert_eq!(reason.text() == "in its own words", ended == code, "{first:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_initial_delay_comes_first() {
     let (_, _, log) = run("--initial-delay=60s tcp:a:1", async |_, _| Ok(Ready::default())).await;

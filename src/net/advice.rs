@@ -4,15 +4,15 @@
 
 use std::net::IpAddr;
 
-use super::conf::ResolvConf;
+use super::conf::{Place, ResolvConf};
 use super::hosts::Own;
 use super::search::Step;
-use super::walk::Source;
+use super::walk::Via;
 use crate::reason::{Code, Hint};
 
 /// What is known of the place that this process runs in.
 pub struct Here<'a> {
-    /// Whether the environment says that this is a Pod.
+    /// Whether the environment says that this is a Pod. A container in a container may have its resolv.conf all the same.
     pub kubernetes: bool,
     /// resolv.conf.
     pub conf: &'a ResolvConf,
@@ -20,72 +20,107 @@ pub struct Here<'a> {
     pub own: &'a Own,
 }
 
+/// A name that was found.
+pub struct Known<'a> {
+    /// As it was given.
+    pub name: &'a str,
+    /// The full name that was found.
+    pub full: &'a str,
+    /// How.
+    pub via: &'a Via,
+}
+
 impl Here<'_> {
-    /// Whether `full` is the name of the headless Service that this Pod belongs to, or of a Pod behind it.
-    #[must_use]
-    pub fn is_own_service(&self, full: &str) -> bool {
-        let Some(service) = self.own.service.as_deref() else { return false };
-        let full = full.strip_suffix('.').unwrap_or(full).to_ascii_lowercase();
-        let below = full.strip_suffix(service).is_some_and(|head| head.is_empty() || head.ends_with('.'));
-        // Another machine's hosts file may hold its full name, too.
-        below && self.conf.in_cluster_zones(&Source::Dns(full)) == Some(true)
+    /// Whether this is a Pod, with the cluster's nameservers.
+    fn in_cluster(&self) -> bool {
+        self.kubernetes && self.conf.in_cluster()
     }
 
-    /// What is worth looking at where the names in `asked` gave no address for `name`.
+    /// The hint for a full name that is this Pod's own, or its headless Service's, or that of another Pod behind that.
     #[must_use]
-    pub fn unfound(&self, code: Code, name: &str, asked: &[Step]) -> Option<Hint> {
-        let in_cluster = self.conf.in_cluster();
+    pub fn own_service(&self, full: &str) -> Option<Hint> {
+        let own = self.own.name.as_deref()?;
+        let (_, service) = own.split_once('.')?;
+        // Another machine's hosts file may hold its full name, too.
+        if !self.in_cluster() || self.conf.place(service) != Some(Place::Service) {
+            return None;
+        }
+        let full = full.strip_suffix('.').unwrap_or(full).to_ascii_lowercase();
+        if full == service || full == own {
+            return Some(Hint::OwnService);
+        }
+        full.strip_suffix(service).is_some_and(|head| head.ends_with('.')).then_some(Hint::OwnPeer)
+    }
+
+    /// What is worth looking at where the names in `asked` gave no address for `name`; `refused`: every nameserver did.
+    #[must_use]
+    pub fn unfound(&self, code: Code, name: &str, asked: &[Step], refused: bool) -> Option<Hint> {
+        let short = !name.contains('.');
         match code {
             Code::ResolveNoSuchName | Code::ResolveNoAddresses
-                if asked.iter().any(|step| self.is_own_service(&step.name)) =>
+                if let Some(own) = asked.iter().find_map(|step| self.own_service(&step.name)) =>
             {
-                Some(Hint::OwnService)
+                Some(own)
             }
-            Code::ResolveNoSuchName if self.kubernetes && !in_cluster => Some(Hint::NodeDns),
-            Code::ResolveNoSuchName if in_cluster && !name.contains('.') => Some(Hint::OtherNamespace),
-            Code::ResolveUnreachable if in_cluster => Some(Hint::NoDns),
-            Code::ResolveTimeout if in_cluster => Some(Hint::DnsDropped),
+            // Names of the outside are found, or not, without a search list.
+            Code::ResolveNoSuchName if self.kubernetes && !self.conf.in_cluster() => {
+                let of_a_service = name.split('.').any(|label| label.eq_ignore_ascii_case("svc"));
+                (short || of_a_service).then_some(Hint::NodeDns)
+            }
+            Code::ResolveNoSuchName if self.in_cluster() && short => Some(Hint::OtherNamespace),
+            Code::ResolveUnreachable if self.in_cluster() && refused => Some(Hint::NoDns),
+            Code::ResolveTimeout if self.in_cluster() => Some(Hint::DnsDropped),
             _ => None,
         }
     }
 
-    /// What is worth looking at where nobody at `addresses` accepted. `within`: whether the DNS gave them out of the
-    /// cluster's zones; `short`: the name has no dot.
+    /// What is worth looking at where nobody at `addresses`, found as `known` says, accepted, and all failed so.
     #[must_use]
-    pub fn unreached(&self, code: Code, addresses: &[IpAddr], within: Option<bool>, short: bool) -> Option<Hint> {
+    pub fn unreached(&self, code: Code, addresses: &[IpAddr], known: Option<&Known<'_>>) -> Option<Hint> {
         let here = |ip: &IpAddr| ip.is_loopback() || self.own.addresses.contains(ip);
-        let v6 = addresses.iter().filter(|ip| ip.is_ipv6()).count();
-        let several = v6.max(addresses.len() - v6) > 1;
-        match code {
-            Code::ConnectRefused if !addresses.is_empty() && addresses.iter().all(here) => {
-                Some(if self.kubernetes { Hint::InThisPod } else { Hint::NothingListens })
-            }
-            // Names with a dot are meant to lie outside more often than not.
-            Code::ConnectRefused | Code::ConnectTimeout | Code::ConnectUnreachable
-                if within == Some(false) && short =>
-            {
-                Some(Hint::OutsideCluster)
-            }
-            // A Service with an address of its own has one a family; a headless one lists its Pods.
-            Code::ConnectRefused if within == Some(true) => {
-                Some(if several { Hint::PodsRefuse } else { Hint::NoReadyPod })
-            }
-            Code::ConnectTimeout => Some(Hint::Dropped),
-            _ => None,
+        if !addresses.is_empty() && addresses.iter().all(here) {
+            return match code {
+                // On the node anything may come to listen.
+                Code::ConnectRefused if self.kubernetes && !self.own.host_network => Some(Hint::InThisPod),
+                Code::ConnectRefused => Some(Hint::NothingListens),
+                Code::ConnectTimeout => Some(Hint::Overloaded),
+                _ => None,
+            };
         }
+        let place = |name| if self.in_cluster() { self.conf.place(name) } else { None };
+        if let Some(Known { name, full, via }) = known {
+            match (code, place(full), place(&via.owner)) {
+                // Names with a dot are meant to lie outside more often than not; after trouble it may not have to.
+                (Code::ConnectRefused | Code::ConnectTimeout | Code::ConnectUnreachable, Some(Place::Outside), _)
+                    if !name.contains('.') && !via.doubt =>
+                {
+                    return Some(Hint::OutsideCluster);
+                }
+                // A Service with an address of its own has one a family; a headless one lists its Pods.
+                (Code::ConnectRefused, Some(Place::Service), Some(Place::Service)) => {
+                    return Some(if several(addresses) { Hint::PodsRefuse } else { Hint::NoReadyPod });
+                }
+                (Code::ConnectRefused, _, Some(Place::Pod)) => return Some(Hint::PodsRefuse),
+                _ => {}
+            }
+        }
+        (code == Code::ConnectTimeout).then_some(Hint::Dropped)
     }
+}
+
+/// Whether one of the families has more than one address.
+fn several(addresses: &[IpAddr]) -> bool {
+    let v6 = addresses.iter().filter(|ip| ip.is_ipv6()).count();
+    v6.max(addresses.len() - v6) > 1
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const POD: &str = "search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\n";
+    const POD: &str =
+        "search shop.svc.cluster.local svc.cluster.local cluster.local corp.test\nnameserver 10.96.0.10\n";
     const NODE: &str = "search corp.test\nnameserver 192.0.2.53\n";
-
-    fn own() -> Own {
-        Own { addresses: vec![ip("10.244.0.7")], service: Some("db.shop.svc.cluster.local".into()) }
-    }
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -93,7 +128,12 @@ mod tests {
 
     fn here<T>(conf: &str, kubernetes: bool, judge: impl FnOnce(&Here<'_>) -> T) -> T {
         let conf = ResolvConf::parse(Some(conf.as_bytes()), |_| None);
-        judge(&Here { kubernetes, conf: &conf, own: &own() })
+        let own = Own {
+            addresses: vec![ip("10.244.0.7")],
+            name: Some("db-1.db.shop.svc.cluster.local".into()),
+            host_network: false,
+        };
+        judge(&Here { kubernetes, conf: &conf, own: &own })
     }
 
     #[test]
@@ -101,14 +141,17 @@ mod tests {
         let absent = Code::ResolveNoSuchName;
         for (conf, kubernetes, code, name, asked, hint) in [
             (POD, true, absent, "db", "db.shop.svc.cluster.local", Some(Hint::OwnService)),
-            (POD, true, absent, "db-1.DB", "db-1.DB.shop.svc.cluster.local", Some(Hint::OwnService)),
+            (POD, true, absent, "db-1.db", "db-1.db.shop.svc.cluster.local", Some(Hint::OwnService)),
+            (POD, true, absent, "db-0.DB", "db-0.DB.shop.svc.cluster.local", Some(Hint::OwnPeer)),
             (POD, true, Code::ResolveNoAddresses, "db", "db.shop.svc.cluster.local", Some(Hint::OwnService)),
             (POD, true, Code::ResolveTrouble, "db", "db.shop.svc.cluster.local", None),
+            (POD, false, absent, "db", "db.shop.svc.cluster.local", None),
             (POD, true, absent, "mydb", "mydb.shop.svc.cluster.local", Some(Hint::OtherNamespace)),
-            (POD, false, absent, "web", "web.shop.svc.cluster.local", Some(Hint::OtherNamespace)),
+            (POD, false, absent, "web", "web.shop.svc.cluster.local", None),
             (POD, true, absent, "web.other", "web.other.svc.cluster.local", None),
             (NODE, true, absent, "web", "web.corp.test", Some(Hint::NodeDns)),
-            (NODE, true, absent, "db", "db.shop.svc.cluster.local", Some(Hint::NodeDns)),
+            (NODE, true, absent, "db.shop.svc", "db.shop.svc", Some(Hint::NodeDns)),
+            (NODE, true, absent, "api.example", "api.example", None),
             (NODE, false, absent, "web", "web.corp.test", None),
             (POD, true, Code::ResolveUnreachable, "web", "web", Some(Hint::NoDns)),
             (NODE, true, Code::ResolveUnreachable, "web", "web", None),
@@ -116,32 +159,71 @@ mod tests {
             (NODE, true, Code::ResolveTimeout, "web", "web", None),
         ] {
             let steps = [Step { name: asked.to_owned(), searched: true }];
-            assert_eq!(here(conf, kubernetes, |here| here.unfound(code, name, &steps)), hint, "{name} {code} {conf}");
+            let it = here(conf, kubernetes, |here| here.unfound(code, name, &steps, true));
+            assert_eq!(it, hint, "{name} {code} {conf}");
+        }
+        let no_route = here(POD, true, |here| here.unfound(Code::ResolveUnreachable, "web", &[], false));
+        assert_eq!(no_route, None);
+    }
+
+    #[test]
+    fn addresses_that_need_no_name() {
+        let (refused, silent) = (Code::ConnectRefused, Code::ConnectTimeout);
+        for (kubernetes, code, addresses, hint) in [
+            (true, refused, "127.0.0.1", Some(Hint::InThisPod)),
+            (true, refused, "10.244.0.7", Some(Hint::InThisPod)),
+            (false, refused, "127.0.0.1 ::1", Some(Hint::NothingListens)),
+            (true, silent, "127.0.0.1", Some(Hint::Overloaded)),
+            (true, refused, "192.0.2.1", None),
+            (true, silent, "192.0.2.1", Some(Hint::Dropped)),
+            (false, silent, "192.0.2.1", Some(Hint::Dropped)),
+            (true, Code::ConnectDenied, "127.0.0.1", None),
+        ] {
+            let addresses: Vec<IpAddr> = addresses.split(' ').map(ip).collect();
+            let it = here(POD, kubernetes, |here| here.unreached(code, &addresses, None));
+            assert_eq!(it, hint, "{addresses:?} {code}");
         }
     }
 
     #[test]
-    fn addresses_that_do_not_accept() {
-        let (refused, silent) = (Code::ConnectRefused, Code::ConnectTimeout);
-        for (kubernetes, code, addresses, within, short, hint) in [
-            (true, refused, "127.0.0.1", None, true, Some(Hint::InThisPod)),
-            (true, refused, "10.244.0.7", Some(true), true, Some(Hint::InThisPod)),
-            (false, refused, "127.0.0.1 ::1", None, true, Some(Hint::NothingListens)),
-            (true, refused, "10.96.0.9", Some(true), true, Some(Hint::NoReadyPod)),
-            (true, refused, "10.96.0.9 fd00::9", Some(true), true, Some(Hint::NoReadyPod)),
-            (true, refused, "10.244.0.8 10.244.0.9", Some(true), true, Some(Hint::PodsRefuse)),
-            (true, refused, "10.244.0.7 10.244.0.9", Some(true), true, Some(Hint::PodsRefuse)),
-            (true, refused, "192.0.2.1", Some(false), true, Some(Hint::OutsideCluster)),
-            (true, refused, "192.0.2.1", Some(false), false, None),
-            (true, refused, "192.0.2.1", None, false, None),
-            (true, silent, "192.0.2.1", None, false, Some(Hint::Dropped)),
-            (true, silent, "127.0.0.1", None, false, Some(Hint::Dropped)),
-            (true, Code::ConnectUnreachable, "10.96.0.9", Some(true), true, None),
-            (true, Code::ConnectDenied, "127.0.0.1", None, true, None),
+    fn names_whose_addresses_do_not_accept() {
+        let (service, pod, other) = ("db.shop.svc.cluster.local", "a.db.shop.svc.cluster.local", "db.corp.test");
+        let refused = Code::ConnectRefused;
+        for (code, addresses, name, full, owner, hint) in [
+            (refused, "10.96.0.9", "db", service, service, Some(Hint::NoReadyPod)),
+            (refused, "10.96.0.9", "db.shop", service, service, Some(Hint::NoReadyPod)),
+            (refused, "10.96.0.9 fd00::9", "db", service, service, Some(Hint::NoReadyPod)),
+            (refused, "10.244.0.8 10.244.0.9", "db", service, service, Some(Hint::PodsRefuse)),
+            (refused, "10.244.0.7 10.244.0.9", "db", service, service, Some(Hint::PodsRefuse)),
+            (refused, "10.244.0.9", "a.db", pod, pod, Some(Hint::PodsRefuse)),
+            (
+                refused,
+                "10.244.0.9",
+                "x",
+                "10-244-0-9.shop.pod.cluster.local",
+                "10-244-0-9.shop.pod.cluster.local",
+                Some(Hint::PodsRefuse),
+            ),
+            // An ExternalName, and one to another Service.
+            (refused, "192.0.2.1", "db", service, "db.example", None),
+            (refused, "10.96.0.9", "alias", "alias.shop.svc.cluster.local", service, Some(Hint::NoReadyPod)),
+            (refused, "192.0.2.1", "db", other, other, Some(Hint::OutsideCluster)),
+            (Code::ConnectTimeout, "192.0.2.1", "db", other, other, Some(Hint::OutsideCluster)),
+            (refused, "192.0.2.1", "db.corp.test", other, other, None),
+            (Code::ConnectTimeout, "10.96.0.9", "db", service, service, Some(Hint::Dropped)),
+            (Code::ConnectUnreachable, "10.96.0.9", "db", service, service, None),
         ] {
             let addresses: Vec<IpAddr> = addresses.split(' ').map(ip).collect();
-            let it = here(POD, kubernetes, |here| here.unreached(code, &addresses, within, short));
-            assert_eq!(it, hint, "{addresses:?} {code}");
+            let judge = |kubernetes, doubt| {
+                let via = Via { owner: owner.to_owned(), server: "10.96.0.10:53".parse().unwrap(), doubt };
+                here(POD, kubernetes, |here| here.unreached(code, &addresses, Some(&Known { name, full, via: &via })))
+            };
+            assert_eq!(judge(true, false), hint, "{name} {full} {code}");
+            let plain = (code == Code::ConnectTimeout).then_some(Hint::Dropped);
+            assert_eq!(judge(false, false), plain, "in a container of a Pod's container: {name} {full} {code}");
+            if hint == Some(Hint::OutsideCluster) {
+                assert_eq!(judge(true, true), plain, "a name of the cluster may be there: {full}");
+            }
         }
     }
 }

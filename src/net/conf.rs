@@ -5,7 +5,6 @@ use std::io::{BufRead, BufReader, Read as _, Take};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::path::{Path, PathBuf};
 
-use super::walk::Source;
 use crate::target::address::loose_ipv4;
 
 /// Where the system's own files are.
@@ -93,6 +92,17 @@ pub struct ResolvConf {
     pub oddities: Vec<String>,
 }
 
+/// What a full name stands for in a cluster's DNS (the DNS specification of Kubernetes: dns.md of kubernetes/dns).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// `NAME.NAMESPACE.svc.DOMAIN`.
+    Service,
+    /// `POD.SERVICE.NAMESPACE.svc.DOMAIN` or `ADDRESS.NAMESPACE.pod.DOMAIN`.
+    Pod,
+    /// Another zone than the cluster's.
+    Outside,
+}
+
 /// Where the nameservers come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -146,14 +156,18 @@ impl ResolvConf {
         self.cluster_domain().is_some()
     }
 
-    /// Whether a name that the DNS gave lies in the zones of the cluster's Services and Pods; `None` outside of
-    /// a cluster.
+    /// Where in the cluster a full name lies; `None` outside of a cluster.
     #[must_use]
-    pub fn in_cluster_zones(&self, source: &Source) -> Option<bool> {
-        let (Source::Dns(full), domain) = (source, self.cluster_domain()?) else { return None };
-        let (full, domain) = (full.to_ascii_lowercase(), domain.to_ascii_lowercase());
-        let below = full.strip_suffix(&domain);
-        Some(below.is_some_and(|below| below.ends_with(".svc.") || below.ends_with(".pod.")))
+    pub fn place(&self, full: &str) -> Option<Place> {
+        let domain = self.cluster_domain()?.to_ascii_lowercase();
+        let full = full.strip_suffix('.').unwrap_or(full).to_ascii_lowercase();
+        let below = full.strip_suffix(&domain).and_then(|below| below.strip_suffix('.'));
+        let labels: Vec<&str> = below.unwrap_or_default().split('.').collect();
+        Some(match labels[..] {
+            [_, _, "svc"] => Place::Service,
+            [_, _, .., "svc"] | [_, .., "pod"] => Place::Pod,
+            _ => Place::Outside,
+        })
     }
 
     fn line(&mut self, line: &str, zone: &impl Fn(&str) -> Option<u32>) {
@@ -283,12 +297,18 @@ mod tests {
         assert_eq!((conf.ndots, conf.origin), (5, Origin::Stated));
         assert!(conf.in_cluster() && conf.oddities.is_empty());
         assert!(!parse("search example.com svcs.example").in_cluster());
-        let zones = |full: &str| conf.in_cluster_zones(&Source::Dns(full.into()));
-        assert_eq!(zones("db.other.SVC.cluster.local"), Some(true));
-        assert_eq!(zones("db.corp.example"), Some(false));
-        assert_eq!(zones("svc.cluster.local.example"), Some(false));
-        assert_eq!(conf.in_cluster_zones(&Source::Hosts), None);
-        assert_eq!(parse("search example").in_cluster_zones(&Source::Dns("a.svc.x".into())), None);
+        for (full, place) in [
+            ("db.other.SVC.cluster.local", Place::Service),
+            ("db-0.db.other.svc.cluster.local", Place::Pod),
+            ("10-0-0-1.other.pod.cluster.local.", Place::Pod),
+            ("db.corp.example", Place::Outside),
+            ("svc.cluster.local", Place::Outside),
+            ("svc.cluster.local.example", Place::Outside),
+            ("dbsvc.cluster.local", Place::Outside),
+        ] {
+            assert_eq!(conf.place(full), Some(place), "{full}");
+        }
+        assert_eq!(parse("search example").place("a.b.svc.x"), None);
     }
 
     #[test]

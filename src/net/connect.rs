@@ -32,13 +32,12 @@ pub async fn resolve_all(
     need: Need,
     trail: &Trail,
 ) -> Result<Vec<SocketAddr>, Reason> {
-    match host {
-        Host::Ip(ip) => Ok(vec![SocketAddr::new(*ip, port)]),
-        Host::Name(name) => {
-            let ips = net.resolver().addresses(name, need, trail).await?;
-            Ok(in_new_order(ips).into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
-        }
-    }
+    let (name, ips) = match host {
+        Host::Ip(ip) => (None, vec![*ip]),
+        Host::Name(name) => (Some(name.as_str()), in_new_order(net.resolver().addresses(name, need, trail).await?)),
+    };
+    trail.if_silent(net.resolver().unreached(Code::ConnectTimeout, name, &ips));
+    Ok(ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
 }
 
 /// Connects to any address behind `host`.
@@ -123,6 +122,10 @@ pub fn failure(address: SocketAddr, error: &io::Error) -> Reason {
         Some(Errno::MFILE | Errno::NFILE) => {
             Reason::new(Code::LocalDescriptors, "no file descriptor left for a socket").hint(Hint::Limits)
         }
+        // With IPv6 turned off no address of this machine can be the near end.
+        Some(Errno::ADDRNOTAVAIL) if address.is_ipv6() => {
+            Reason::new(Code::ConnectUnreachable, format!("no IPv6 address here to reach {address} from"))
+        }
         Some(Errno::ADDRNOTAVAIL) => {
             Reason::new(Code::LocalSocket, format!("no local address or port left for a connection to {address}"))
                 .hint(Hint::Limits)
@@ -181,7 +184,11 @@ pub fn explain(net: &Net, host: &Host, failed: &[(SocketAddr, Reason)]) -> Reaso
     };
     let name = if let Host::Name(name) = host { Some(name.as_str()) } else { None };
     let addresses: Vec<IpAddr> = failed.iter().map(|(address, _)| address.ip()).collect();
-    let hint = main.hinted().or_else(|| net.resolver().unreached(main.code(), name, &addresses));
+    // Where one refuses and another is silent, no one thing is to be said about all of them.
+    let mixed =
+        main.code() == Code::ConnectRefused && failed.iter().any(|(_, reason)| reason.code() == Code::ConnectTimeout);
+    let judged = || if mixed { None } else { net.resolver().unreached(main.code(), name, &addresses) };
+    let hint = main.hinted().or_else(judged);
     if failed.len() == 1 {
         return main.clone().hint(hint);
     }
@@ -190,8 +197,10 @@ pub fn explain(net: &Net, host: &Host, failed: &[(SocketAddr, Reason)]) -> Reaso
         let peers: Vec<String> = failed.iter().take(LISTED).map(|(address, _)| address.to_string()).collect();
         format!("refused by {}", peers.join(", "))
     } else {
-        let each: Vec<&str> = failed.iter().take(LISTED).map(|(_, reason)| reason.text()).collect();
-        each.join("; ")
+        // What was told of the whole comes first.
+        let mut each: Vec<&Reason> = failed.iter().map(|(_, reason)| reason).collect();
+        each.sort_by_key(|reason| std::cmp::Reverse(weight(reason)));
+        each.into_iter().take(LISTED).map(Reason::text).collect::<Vec<_>>().join("; ")
     };
     if failed.len() > LISTED {
         let _ = write!(text, " and {} more", failed.len() - LISTED);

@@ -204,7 +204,7 @@ mod tests {
     async fn asked(server: SocketAddr, tcp: bool, bound: Duration) -> Result<usize, Trouble> {
         let answer = ask(server, &question(), tcp, Instant::now() + bound).await?;
         match answer.content(&question(), &mut Vec::new()) {
-            Content::Records(records, _) => Ok(records.len()),
+            Content::Records(records, ..) => Ok(records.len()),
             other => panic!("{other:?}"),
         }
     }

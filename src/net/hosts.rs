@@ -40,22 +40,25 @@ fn entry(line: &[u8], name: &str, found: &mut Vec<IpAddr>) {
 pub struct Own {
     /// Its addresses.
     pub addresses: Vec<IpAddr>,
-    /// The name that it stands under: that of its headless Service, `SERVICE.NAMESPACE.svc.DOMAIN`.
-    pub service: Option<String>,
+    /// Its full name, in lower case, where it has a subdomain: `HOSTNAME.SUBDOMAIN.NAMESPACE.svc.DOMAIN`.
+    pub name: Option<String>,
+    /// Whether it shares the node's network.
+    pub host_network: bool,
 }
 
 /// What the text of a hosts file says about the machine of this host name.
 ///
 /// The kubelet writes `ADDRESS HOSTNAME.SUBDOMAIN.NAMESPACE.svc.DOMAIN HOSTNAME` for a Pod with a subdomain, as those
-/// of a StatefulSet have one, and `ADDRESS HOSTNAME` for others (pkg/kubelet/kubelet_pods.go: managedHostsFileContent).
+/// of a StatefulSet have one, and `ADDRESS HOSTNAME` for others; with hostNetwork it passes the node's file on, under a
+/// heading of its own (pkg/kubelet/kubelet_pods.go: managedHostsFileContent, nodeHostsFileContent).
 #[must_use]
 pub fn own(text: impl BufRead, hostname: &str) -> Own {
     let short = hostname.split('.').next().unwrap_or_default();
     let mut own = Own::default();
     for line in text.split(b'\n').map_while(Result::ok) {
         let Ok(line) = std::str::from_utf8(&line) else { continue };
-        let line = line.split('#').next().unwrap_or_default();
-        let mut words = line.split_ascii_whitespace();
+        own.host_network |= line.starts_with("# Kubernetes-managed hosts file (host network)");
+        let mut words = line.split('#').next().unwrap_or_default().split_ascii_whitespace();
         let Some(address) = words.next() else { continue };
         let is_own = |name: &str| name.eq_ignore_ascii_case(hostname) || name.eq_ignore_ascii_case(short);
         if short.is_empty() || !words.clone().any(is_own) {
@@ -63,11 +66,8 @@ pub fn own(text: impl BufRead, hostname: &str) -> Own {
         }
         let Ok(ip) = address.parse::<IpAddr>() else { continue };
         own.addresses.push(ip);
-        let below = |name: &str| {
-            let (head, domain) = name.split_once('.')?;
-            head.eq_ignore_ascii_case(short).then(|| domain.to_ascii_lowercase())
-        };
-        own.service = own.service.take().or_else(|| words.find_map(below));
+        let full = |name: &&str| name.split_once('.').is_some_and(|(head, _)| head.eq_ignore_ascii_case(short));
+        own.name = own.name.take().or_else(|| words.find(full).map(str::to_ascii_lowercase));
     }
     own
 }
@@ -84,15 +84,17 @@ mod tests {
         let own_of = |hostname| own(text.as_bytes(), hostname);
         let db = Own {
             addresses: vec!["10.244.0.7".parse().unwrap(), "fd00::7".parse().unwrap()],
-            service: Some("db.shop.svc.cluster.local".into()),
+            name: Some("db-0.db.shop.svc.cluster.local".into()),
+            host_network: false,
         };
         assert_eq!(own_of("db-0"), db);
         // setHostnameAsFQDN.
         assert_eq!(own_of("db-0.db.shop.svc.cluster.local"), db);
-        assert_eq!(own_of("db-1"), Own { addresses: vec!["10.9.9.9".parse().unwrap()], service: None });
+        assert_eq!(own_of("db-1"), Own { addresses: vec!["10.9.9.9".parse().unwrap()], ..Own::default() });
         for other in ["web", "", "."] {
             assert_eq!(own_of(other), Own::default(), "{other:?}");
         }
+        assert!(own(&b"# Kubernetes-managed hosts file (host network).\n127.0.0.1 localhost\n"[..], "n1").host_network);
         assert_eq!(own(&b"\xff\xfe web\nnone web\n10.0.0.1\n"[..], "web"), Own::default());
     }
 

@@ -8,12 +8,12 @@ use std::time::Duration;
 use hickory_resolver::proto::rr::RecordType;
 use tokio::time::Instant;
 
-use super::advice::Here;
+use super::advice::{Here, Known};
 use super::conf::{Origin, ResolvConf, SystemFiles};
 use super::hosts::{self, Own};
 use super::search::{self, Step};
 use super::walk::Walk;
-pub use super::walk::{Found, Need, Records, Source, Unfound};
+pub use super::walk::{Found, Need, Records, Source, Unfound, Via};
 use crate::reason::{Code, Hint, Reason, Stage};
 use crate::trail::Trail;
 
@@ -28,6 +28,8 @@ pub struct Resolver {
     kept: RefCell<HashMap<String, Kept>>,
     turn: Cell<usize>,
     odd: RefCell<Odd>,
+    /// Who gave the last answer over UDP.
+    answered: Cell<Option<SocketAddr>>,
     /// What the hosts file says about this Pod; the kubelet writes that once.
     own: OnceCell<Own>,
 }
@@ -37,8 +39,9 @@ struct Kept {
     addresses: Vec<IpAddr>,
     /// Whether both families have answered.
     complete: bool,
-    /// The full name that has them.
+    /// Where they come from.
     source: Source,
+    via: Option<Via>,
 }
 
 /// What was skipped in resolv.conf, for one warning.
@@ -61,6 +64,7 @@ impl Resolver {
             kept: RefCell::default(),
             turn: Cell::new(0),
             odd: RefCell::default(),
+            answered: Cell::new(None),
             own: OnceCell::new(),
         }
     }
@@ -100,14 +104,14 @@ impl Resolver {
     /// The addresses, never from the cache, and with where they come from.
     pub async fn find(&self, name: &str, need: Need, trail: &Trail) -> Result<Found, Unfound> {
         trail.enter(Stage::Resolve, name);
-        let literal = |addresses| Ok(Found { addresses, source: Source::Literal, missing: None });
+        let literal = |addresses| Ok(Found { addresses, source: Source::Literal, missing: None, via: None });
         if let Ok(ip) = name.parse() {
             return literal(vec![ip]);
         }
         let listed = self.files.open_hosts().map(|text| hosts::addresses(text, name)).unwrap_or_default();
         if !listed.is_empty() {
             self.kept.borrow_mut().remove(name);
-            return Ok(Found { addresses: listed, source: Source::Hosts, missing: None });
+            return Ok(Found { addresses: listed, source: Source::Hosts, missing: None, via: None });
         }
         if is_localhost(name) {
             return literal(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
@@ -121,7 +125,11 @@ impl Resolver {
             addresses: found.addresses.clone(),
             complete: found.missing.is_none() && need == Need::Both,
             source: found.source.clone(),
+            via: found.via.clone(),
         };
+        if let Some(via) = found.via.as_ref().filter(|_| !walk.conf.use_vc) {
+            self.answered.set(Some(via.server));
+        }
         self.kept.borrow_mut().insert(name.to_owned(), kept);
         Ok(found)
     }
@@ -157,22 +165,25 @@ impl Resolver {
         Walk::new(at(servers), 0, trail).records(&exactly(name), rtype).await
     }
 
-    /// What is worth looking at where nobody at `addresses`, those of `name`, accepted.
+    /// What is worth looking at where nobody at `addresses`, those of `name`, accepted, and all failed so.
     #[must_use]
     pub fn unreached(&self, code: Code, name: Option<&str>, addresses: &[IpAddr]) -> Option<Hint> {
-        // Only what the DNS was asked for, a moment ago, was found in a zone; for an address it is not looked at.
-        let found = name.and_then(|name| self.kept.borrow().get(name).map(|kept| kept.source.clone()));
-        let conf = if found.is_some() { self.conf() } else { ResolvConf::parse(None, |_| None) };
-        let within = found.and_then(|source| conf.in_cluster_zones(&source));
-        let short = name.is_some_and(|name| !name.contains('.'));
-        self.here(&conf).unreached(code, addresses, within, short)
+        let kept = self.kept.borrow();
+        let found = name.and_then(|name| Some((name, kept.get(name)?)));
+        let known = found.and_then(|(name, kept)| match (&kept.source, &kept.via) {
+            (Source::Dns(full), Some(via)) => Some(Known { name, full, via }),
+            _ => None,
+        });
+        // For an address the DNS is no matter.
+        let conf = if known.is_some() { self.conf() } else { ResolvConf::parse(None, |_| None) };
+        self.here(&conf).unreached(code, addresses, known.as_ref())
     }
 
     /// What is worth looking at where the DNS lists too few addresses under the full name `source`.
     #[must_use]
     pub fn too_few(&self, source: &Source) -> Option<Hint> {
         let Source::Dns(full) = source else { return None };
-        self.here(&self.conf()).is_own_service(full).then_some(Hint::OwnService)
+        self.here(&self.conf()).own_service(full)
     }
 
     /// The same for `name`, which was found a moment ago.
@@ -182,15 +193,16 @@ impl Resolver {
         self.too_few(&source)
     }
 
-    /// The nameserver that is asked first.
+    /// The nameserver that gave the last answer over UDP.
     #[must_use]
-    pub fn nameserver(&self) -> Option<SocketAddr> {
-        self.conf().nameservers.first().copied()
+    pub fn answered(&self) -> Option<SocketAddr> {
+        self.answered.get()
     }
 
     /// The same with what is worth looking at, seen from the names that were asked.
     fn advise(&self, mut unfound: Unfound, name: &str, steps: &[Step], conf: &ResolvConf) -> Unfound {
-        if let Some(hint) = self.here(conf).unfound(unfound.reason.code(), name, steps) {
+        let refused = unfound.refused;
+        if let Some(hint) = self.here(conf).unfound(unfound.reason.code(), name, steps, refused) {
             unfound.reason = unfound.reason.hint(hint);
         }
         unfound

@@ -21,27 +21,41 @@ use crate::trail::Trail;
 /// A rule on this node refuses at once. Who has to be waited for is no such rule, and an attempt must not be held up.
 const AT_ONCE: Duration = Duration::from_millis(50);
 
-/// How long what was found out is taken to hold: a fleet must not cost the DNS a connection an attempt.
+/// How long a refusal is taken to hold: a fleet must not cost the DNS a connection an attempt.
 const HOLDS: Duration = Duration::from_mins(1);
 
-/// What was found out last, and when.
+/// What is known so far.
 #[derive(Default)]
-pub struct Mesh(Cell<Option<(Instant, bool)>>);
+pub struct Mesh(Cell<Known>);
+
+#[derive(Clone, Copy, Default)]
+enum Known {
+    #[default]
+    Nothing,
+    /// Somebody is finding it out.
+    Underway,
+    /// The nameserver takes connections, or is silent about them. The rules stand before any container starts.
+    NoMesh,
+    /// It refused, then.
+    Refused(Instant),
+}
 
 impl Mesh {
-    /// `reason` with the mesh's hint, where connections to the nameserver, which has answered over UDP, are refused too.
+    /// `reason` with the mesh's hint, where connections to the nameserver that has answered over UDP are refused, too.
     pub async fn second_look(&self, reason: Reason, resolver: &Resolver, trail: &Trail) -> Reason {
         if !matches!(reason.hinted(), Some(Hint::NoReadyPod | Hint::PodsRefuse)) {
             return reason;
         }
         let refused = match self.0.get() {
-            Some((at, refused)) if at.elapsed() < HOLDS => refused,
+            Known::Refused(at) if at.elapsed() < HOLDS => true,
+            Known::NoMesh | Known::Underway => false,
             // What is left of the attempt is for its own reason.
-            _ if Instant::now() + 2 * AT_ONCE > trail.until() => return reason,
-            _ => {
-                let Some(nameserver) = resolver.nameserver() else { return reason };
+            _ if Instant::now() + 2 * AT_ONCE > trail.until() => false,
+            Known::Nothing | Known::Refused(_) => {
+                let Some(nameserver) = resolver.answered() else { return reason };
+                self.0.set(Known::Underway);
                 let refused = refuses(nameserver).await;
-                self.0.set(Some((Instant::now(), refused)));
+                self.0.set(if refused { Known::Refused(Instant::now()) } else { Known::NoMesh });
                 refused
             }
         };

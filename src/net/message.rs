@@ -65,8 +65,8 @@ pub struct Answer {
 /// What an answer has for a name.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Content {
-    /// Records of the type asked for, and for how many seconds they hold.
-    Records(Vec<RData>, u32),
+    /// Records of the type asked for, for how many seconds they hold, and the name that has them.
+    Records(Vec<RData>, u32, Name),
     /// The name, or what it is an alias of, does not exist.
     NoName(Name),
     /// The name, or what it is an alias of, has no record of the type.
@@ -151,7 +151,7 @@ impl Answer {
                 }
             }
             if !found.is_empty() {
-                return Content::Records(found, ttl);
+                return Content::Records(found, ttl, owner);
             }
             let Some((target, its_ttl)) = alias else { break };
             ttl = ttl.min(its_ttl);
@@ -247,10 +247,14 @@ mod tests {
     #[test]
     fn records_are_those_of_the_name_and_of_what_it_is_an_alias_of() {
         let chain = vec![alias("db.", "a."), alias("A.", "b."), address("b."), address("other.")];
-        assert!(matches!(content(|it| it.insert_answers(chain)), Content::Records(records, 9) if records.len() == 1));
+        assert!(
+            matches!(content(|it| it.insert_answers(chain)), Content::Records(records, 9, _) if records.len() == 1)
+        );
         assert_eq!(content(|it| it.insert_answers(vec![address("other.")])), Content::NoData(name("db.")));
         let twice = vec![address("db."), address("db.")];
-        assert!(matches!(content(|it| it.insert_answers(twice)), Content::Records(records, 30) if records.len() == 1));
+        assert!(
+            matches!(content(|it| it.insert_answers(twice)), Content::Records(records, 30, _) if records.len() == 1)
+        );
     }
 
     #[test]

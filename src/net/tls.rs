@@ -190,14 +190,14 @@ pub fn reason(error: &Error, name: &str, peer: impl std::fmt::Display) -> Reason
             CertificateError::Expired => Reason::new(Code::TlsExpired, text("has a certificate that has expired")),
             // Whether it is the certificate or this node's clock that is wrong shows in the dates.
             CertificateError::ExpiredContext { not_after, .. } => {
-                let said = format!("has a certificate that has expired on {}", day(*not_after));
+                let said = format!("has a certificate that expired on {}", day(*not_after));
                 Reason::new(Code::TlsExpired, text(&said))
             }
             CertificateError::NotValidYet => {
                 Reason::new(Code::TlsNotYetValid, text("has a certificate that is not valid yet"))
             }
             CertificateError::NotValidYetContext { not_before, .. } => {
-                let said = format!("has a certificate that is not valid yet, before {}", day(*not_before));
+                let said = format!("has a certificate that is not valid before {}", day(*not_before));
                 Reason::new(Code::TlsNotYetValid, text(&said))
             }
             CertificateError::NotValidForName => {

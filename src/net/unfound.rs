@@ -60,7 +60,7 @@ fn clause(address: SocketAddr, trouble: &Trouble, names: &str, bound: Duration) 
             format!("no answer from nameserver {at} for {names} within {}", humantime::format_duration(bound))
         }
         Trouble::Garbled => format!("nameserver {at} sent nothing that answers {names}"),
-        Trouble::Refused => format!("refused by nameserver {at}: nothing listens on its port {}", address.port()),
+        Trouble::Refused => format!("refused by nameserver {at} on port {}", address.port()),
         Trouble::Unreachable(words) => format!("nameserver {at} cannot be reached: {words}"),
         Trouble::Code(code) => format!("nameserver {at} answered {} for {names}", code_name(*code)),
         Trouble::Lame => format!("nameserver {at} has no answer for {names}: it only points to other servers"),
@@ -99,7 +99,7 @@ pub fn reason(got: &[(String, Miss)], what: &str, origin: Origin, bound: Duratio
             let ttl = Duration::from_secs(ttl.into());
             let most =
                 if ttl > DENIED { format!("more than {}", short(DENIED)) } else { format!("up to {}", short(ttl)) };
-            let _ = write!(text, "; a denial may be cached for {most}");
+            let _ = write!(text, " (caches may go on denying it for {most})");
         }
         return Reason::new(code, text);
     }
@@ -248,11 +248,11 @@ mod tests {
         let it = explain(&[("db.a", GONE), ("db.b", GONE), ("db", GONE)]);
         assert_eq!(
             it.text(),
-            "no such name: db.a, db.b and db do not exist (NXDOMAIN); a denial may be cached for up to 30s"
+            "no such name: db.a, db.b and db do not exist (NXDOMAIN) (caches may go on denying it for up to 30s)"
         );
         assert_eq!(it.code(), Code::ResolveNoSuchName);
         let long = explain(&[("db", Miss::NoName { ttl: Some(u32::MAX), alias: None, doubt: vec![] })]);
-        assert!(long.text().ends_with("; a denial may be cached for more than 3h"), "{}", long.text());
+        assert!(long.text().ends_with(" (caches may go on denying it for more than 3h)"), "{}", long.text());
         let uncached = explain(&[("db", Miss::NoName { ttl: None, alias: None, doubt: vec![] })]);
         assert_eq!(uncached.text(), "no such name: db does not exist (NXDOMAIN)");
     }

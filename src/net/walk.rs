@@ -43,6 +43,28 @@ pub struct Found {
     pub source: Source,
     /// What went wrong with the other family, in words: there may be more addresses.
     pub missing: Option<String>,
+    /// How the DNS came to them.
+    pub via: Option<Via>,
+}
+
+/// How the DNS came to an answer, for whoever has to judge what it means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Via {
+    /// The name that has the records: where aliases end.
+    pub owner: String,
+    /// Who answered.
+    pub server: SocketAddr,
+    /// Whether one of the names asked before met with trouble, and may exist after all.
+    pub doubt: bool,
+}
+
+/// The records of one name.
+struct Have {
+    records: Vec<RData>,
+    /// For how many seconds they hold.
+    ttl: u32,
+    owner: Name,
+    server: SocketAddr,
 }
 
 /// Where addresses come from.
@@ -72,6 +94,8 @@ pub struct Unfound {
     pub reason: Reason,
     /// Where not every name asked was denied by a usable answer in every family: why.
     pub doubt: Option<Reason>,
+    /// Whether every nameserver refused, with the one answer that needs somebody there.
+    pub refused: bool,
 }
 
 impl Unfound {
@@ -114,14 +138,33 @@ impl<'a> Walk<'a> {
 
     fn unfound(&self, got: &[(String, Miss)], what: &str) -> Unfound {
         let (origin, bound) = (self.conf.origin, self.trail.connect_timeout());
-        Unfound { reason: unfound::reason(got, what, origin, bound), doubt: unfound::doubt(got, what, origin, bound) }
+        let refuses = |(_, miss): &(String, Miss)| match miss {
+            Miss::Trouble(each) => each.iter().all(|(_, trouble)| *trouble == Trouble::Refused),
+            _ => false,
+        };
+        Unfound {
+            reason: unfound::reason(got, what, origin, bound),
+            doubt: unfound::doubt(got, what, origin, bound),
+            refused: got.iter().all(refuses),
+        }
     }
 
     /// The addresses of the first step that has some, and the seconds for which they hold.
     pub async fn addresses(&self, steps: &[Step], need: Need) -> Result<(Found, u32), Unfound> {
-        let found = search::walk(steps, async |name| self.both_families(name, need).await).await;
-        let (_, found) = found.map_err(|got| self.unfound(&got, "address"))?;
-        Ok(found)
+        let doubt = Cell::new(false);
+        let ask = async |name: &str| {
+            let outcome = self.both_families(name, need).await;
+            if let Err((Miss::Trouble(_), _)) = &outcome {
+                doubt.set(true);
+            }
+            outcome
+        };
+        let found = search::walk(steps, ask).await;
+        let (_, (mut found, ttl)) = found.map_err(|got| self.unfound(&got, "address"))?;
+        if let Some(via) = &mut found.via {
+            via.doubt = doubt.get();
+        }
+        Ok((found, ttl))
     }
 
     /// The records of the first step that has some.
@@ -133,7 +176,7 @@ impl<'a> Walk<'a> {
             })
         };
         match search::walk(steps, ask).await {
-            Ok((name, (records, _))) => Ok(Records { name, records }),
+            Ok((name, have)) => Ok(Records { name, records: have.records }),
             Err(got) => Err(self.unfound(&got, &format!("{rtype} record"))),
         }
     }
@@ -153,22 +196,23 @@ impl<'a> Walk<'a> {
             either => either,
         };
         let bound = self.trail.connect_timeout();
-        let (mut addresses, mut ttl, mut missing) = (Vec::new(), u32::MAX, None);
+        let (mut addresses, mut ttl, mut missing, mut via) = (Vec::new(), u32::MAX, None, None);
         for (family, outcome) in [("the IPv4 addresses", v4), ("the IPv6 addresses", v6)] {
             match outcome {
-                Some(Ok((records, its_ttl))) => {
-                    ttl = ttl.min(its_ttl);
-                    addresses.extend(records.iter().filter_map(RData::ip_addr));
+                Some(Ok(have)) => {
+                    ttl = ttl.min(have.ttl);
+                    addresses.extend(have.records.iter().filter_map(RData::ip_addr));
+                    via = Some(Via { owner: shown(&have.owner), server: have.server, doubt: false });
                 }
                 Some(Err(Miss::Trouble(each))) => missing = Some(unfound::beside(&each, name, family, bound)),
                 Some(Err(_)) | None => {}
             }
         }
-        Ok((Found { addresses, source: Source::Dns(name.to_owned()), missing }, ttl))
+        Ok((Found { addresses, source: Source::Dns(name.to_owned()), missing, via }, ttl))
     }
 
-    /// The records of one type that exactly `name` has, aliases followed, and for how many seconds they hold.
-    async fn one_type(&self, name: &str, rtype: RecordType) -> Result<(Vec<RData>, u32), Miss> {
+    /// The records of one type that exactly `name` has, aliases followed.
+    async fn one_type(&self, name: &str, rtype: RecordType) -> Result<Have, Miss> {
         let unaskable = || Miss::Trouble(vec![(self.conf.nameservers[0], Trouble::Unaskable)]);
         let mut question = Question { name: full(name).ok_or_else(unaskable)?, rtype };
         let original = question.name.clone();
@@ -179,7 +223,9 @@ impl<'a> Walk<'a> {
             let (server, answer) = self.ask(&question, name).await.map_err(Miss::Trouble)?;
             let denial = answer.denial_ttl();
             match answer.content(&question, &mut seen) {
-                Content::Records(records, its_ttl) => return Ok((records, ttl.min(its_ttl))),
+                Content::Records(records, its_ttl, owner) => {
+                    return Ok(Have { records, ttl: ttl.min(its_ttl), owner, server });
+                }
                 Content::NoName(end) => {
                     return Err(Miss::NoName { ttl: denial, alias: alias(&end), doubt: Vec::new() });
                 }

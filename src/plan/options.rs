@@ -131,7 +131,7 @@ pub(super) fn unknown_twins(env: &Env) -> Vec<String> {
         .map(|name| {
             let nearest = TWINS.iter().map(|twin| (distance(name, twin), *twin)).min();
             let meant = match nearest {
-                Some((far, twin)) if far <= 3 => format!(": did you mean {twin}?"),
+                Some((far, twin)) if far <= 2 => format!(": did you mean {twin}?"),
                 _ => String::new(),
             };
             let name = crate::reason::printable(name);

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::plan::Plan;
-use crate::reason::{Code, Reason};
+use crate::reason::{Code, Hint, Reason};
 use crate::target::Ready;
 use crate::trail::Trail;
 use crate::verdict::{Standing, Verdict};
@@ -121,8 +121,8 @@ struct Told {
     changes: VecDeque<Instant>,
 }
 
-/// A reason's code and key; `None`: the first of several ready answers.
-type Identity = Option<(Code, String)>;
+/// What makes a reason another one; `None`: the first of several ready answers.
+type Identity = Option<(Code, String, Option<Hint>)>;
 
 impl Report {
     /// A report with lines of this form.
@@ -201,7 +201,7 @@ impl Told {
 }
 
 fn identity(reason: Option<&Reason>) -> Identity {
-    reason.map(Reason::identity).map(|(code, key)| (code, key.to_owned()))
+    reason.map(Reason::identity).map(|(code, key, hint)| (code, key.to_owned(), hint))
 }
 
 #[cfg(test)]

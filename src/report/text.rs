@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(
             line(Verdict::TimedOut(Duration::from_secs(900), None)),
             "waitgate: timed out after 15m: 1 of 3 targets ready; tcp:redis:6379 (123 attempts) refused by 10.96.14.7:6379: \
-             the Service exists, most likely no ready Pod is behind it yet (or another port is meant); not tried: tcp:c:1"
+             the Service exists, most likely no ready Pod is behind it yet (or its Pods do not listen on that port); not tried: tcp:c:1"
         );
         tokio::time::advance(Duration::from_millis(1500)).await;
         assert!(

@@ -16,16 +16,16 @@ pub fn sentence(reason: &Reason) -> String {
 #[must_use]
 pub fn hint(hint: Hint) -> &'static str {
     match hint {
-        Hint::NoReadyPod => "the Service exists, most likely no ready Pod is behind it yet (or another port is meant)",
-        Hint::PodsRefuse => {
-            "the Pods of that name are listed and nothing listens on that port there (yet, or another one is meant)"
+        Hint::NoReadyPod => {
+            "the Service exists, most likely no ready Pod is behind it yet (or its Pods do not listen on that port)"
         }
+        Hint::PodsRefuse => "the DNS lists the Pods, and they do not listen on that port (yet)",
         Hint::NothingListens => "nothing listens on that port here yet",
         Hint::InThisPod => {
             "nothing listens on that port in this Pod yet (while init containers run, only a sidecar listed before this one can: restartPolicy Always)"
         }
         Hint::Mesh => {
-            "the nameserver refuses TCP too, so most likely a service mesh takes over every connection of this Pod and its sidecar is not up yet: make it a native sidecar, or exclude this container from the mesh"
+            "the nameserver refuses connections too: most likely a service mesh takes over those of this Pod and its sidecar is not up yet (a native sidecar would be), or a NetworkPolicy rejects them"
         }
         Hint::Dropped => "packets seem to be dropped: look for a NetworkPolicy or a firewall, or the host is gone",
         Hint::FrontClosed => {
@@ -33,26 +33,34 @@ pub fn hint(hint: Hint) -> &'static str {
         }
         Hint::Gateway => "a proxy answered, for a server behind it that is not there yet or does not answer it",
         Hint::NoDns => {
-            "most likely no DNS Pod is ready behind it, or a service mesh takes DNS over and its sidecar is not up yet"
+            "most likely no DNS Pod is ready behind it; else a NetworkPolicy rejects this, or a service mesh takes DNS over and its sidecar is not up yet"
         }
         Hint::DnsDropped => {
             "look for a NetworkPolicy that keeps this Pod from port 53 (UDP and TCP), and at the DNS Pods"
         }
         Hint::NodeDns => {
-            "resolv.conf has no cluster search domain: a Pod with hostNetwork needs dnsPolicy ClusterFirstWithHostNet"
+            "a cluster's names need its search domains and nameserver: this Pod has dnsPolicy Default or None, or hostNetwork without ClusterFirstWithHostNet"
         }
-        Hint::OtherNamespace => "a Service of another namespace is asked for as NAME.NAMESPACE",
+        Hint::OtherNamespace => {
+            "no such Service in this namespace yet, or a headless one without a ready Pod (one of another namespace is NAME.NAMESPACE)"
+        }
         Hint::OutsideCluster => {
-            "the name was found outside of the cluster: no Service of that name exists in this namespace"
+            "that is outside of the cluster, for no Service of that name has an address in this namespace (a headless one has none before a Pod is ready)"
         }
         Hint::OwnService => {
             "that name is of this Pod's own headless Service, which lists Pods only once they are ready, and this one is not while it waits: set publishNotReadyAddresses, or do not wait for it"
         }
+        Hint::Overloaded => "its queue of connections seems to be full: the server is stopped or overloaded",
+        Hint::OwnPeer => {
+            "that is another Pod of this Pod's own Service, which is listed once it is ready; a StatefulSet with OrderedReady makes the next Pod only once this one is ready"
+        }
+        Hint::Forbidden => "the server, or a policy in front of it, forbids this request",
+        Hint::PgHba => "look at pg_hba.conf for this user, database and address, and at TLS",
         Hint::UseTcp => "use tcp: to wait for a server that does not speak HTTP",
         Hint::UseHttps => "use https: to speak TLS",
         Hint::UseHttp => "use http: for this port, or give the port that is meant",
         Hint::UsePostgres => "use postgres: to wait for PostgreSQL",
-        Hint::Credentials => "look at the user and the password, or wait until they are made",
+        Hint::Credentials => "look at the credentials, if any are given, or wait until they are made",
         Hint::Database => "look at the database's name, or wait until it is made",
         Hint::CaFile => "give its CA (--ca-file, or the target's own #ca= or sslrootcert=)",
         Hint::Limits => "raise the limit, or wait for fewer targets at once",

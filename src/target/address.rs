@@ -161,7 +161,9 @@ pub fn host_port(raw: &str, form: &str, fill: Fill<'_>) -> Result<(Host, u16)> {
     let expected = || format!("expected {form}");
     refuse_service_link(raw).with_context(expected)?;
     if raw.contains("://") {
-        bail!("expected {form}, found a URL behind the kind: give it as the target itself, or its host and port alone");
+        bail!(
+            "expected {form}, found a URL behind the kind: give it as the target itself (a Kubernetes service link, NAME_PORT=tcp://…, is one), or its host and port alone"
+        );
     }
     if raw.contains(',') {
         bail!("expected {form}, found a ',': a target has one host and one port; give each its own target");
@@ -170,6 +172,12 @@ pub fn host_port(raw: &str, form: &str, fill: Fill<'_>) -> Result<(Host, u16)> {
     let Some(number) = number else {
         if raw.contains(':') && !raw.starts_with('[') {
             bail!("expected {form}: an IPv6 address stands in brackets, [::1]:5432");
+        }
+        // tcp:$(REDIS_PORT), which waitgate fills.
+        if filled(raw, fill).with_context(expected)?.contains("://") {
+            bail!(
+                "expected {form}: {raw} holds a URL, as a Kubernetes service link does: its host and port are in NAME_SERVICE_HOST and NAME_SERVICE_PORT"
+            );
         }
         bail!("expected {form}: the port is missing");
     };
@@ -273,6 +281,7 @@ mod tests {
         assert!(refused("redis:tcp://10.0.0.1:6379").contains("NAME_SERVICE_PORT"), "the kubelet has filled it");
         assert!(refused("$(REDIS_PORT):6379").contains("NAME_SERVICE_HOST"));
         assert!(refused("redis").contains("the port is missing"));
+        assert!(refused("$(REDIS_PORT)").contains("$(REDIS_PORT) holds a URL"));
         assert!(refused("tcp://10.0.0.1:6379").contains("a URL behind the kind"));
         assert!(refused("a:1,b:2").contains("one host and one port"));
         assert!(refused("::1:80").contains("brackets"));

@@ -173,7 +173,7 @@ impl Dns {
                 "s"
             };
             let family = if self.rtype.is_none() { " of one family" } else { "" };
-            let text = format!("{count} {what}{plural}{family} of {min} expected: {list} ({at}){more}");
+            let text = format!("{count} {what}{plural}, and {min}{family} are expected: {list} ({at}){more}");
             return Err(Reason::new(Code::ExpectRecords, text).key(count));
         }
         if let Some(value) = &self.has

@@ -166,7 +166,7 @@ fn no_nameserver_there_is_a_refusal() {
     ended
         .failure()
         .stderr_has("127.0.0.1")
-        .stderr_says("nothing listens")
+        .stderr_says("refused by nameserver")
         .took(Duration::ZERO..Duration::from_millis(900));
 }
 

@@ -22,7 +22,9 @@ const NODE: &str = "search corp.test\nnameserver 127.0.0.1\n";
 /// of the machine.
 const ZONE: &str = "db.ns.svc.c.test A 10.0.0.1\nweb.ns.svc.c.test A 10.0.0.1\nweb.ns.svc.c.test AAAA fd00::1\n\
     pods.ns.svc.c.test A 10.0.0.1\npods.ns.svc.c.test A 10.0.0.2\napi.corp.test A 10.0.0.1\n\
-    own.ns.svc.c.test A 10.0.0.7\nown.ns.svc.c.test A 10.0.0.1";
+    own.ns.svc.c.test A 10.0.0.7\nown.ns.svc.c.test A 10.0.0.1\n\
+    one.pods.ns.svc.c.test A 10.0.0.1\n10-0-0-1.ns.pod.c.test A 10.0.0.1\n\
+    external.ns.svc.c.test CNAME api.corp.test\nsad.ns.svc.c.test SERVFAIL\nsad.corp.test A 10.0.0.1";
 
 macro_rules! hints {
     ($($hint:ident $test:ident)*) => {
@@ -40,6 +42,7 @@ hints! {
     InThisPod in_this_pod
     Mesh mesh
     Dropped dropped
+    Overloaded overloaded
     FrontClosed front_closed
     Gateway gateway
     NoDns no_dns
@@ -48,11 +51,14 @@ hints! {
     OtherNamespace other_namespace
     OutsideCluster outside_cluster
     OwnService own_service
+    OwnPeer own_peer
     UseTcp use_tcp
     UseHttps use_https
     UseHttp use_http
     UsePostgres use_postgres
     Credentials credentials
+    Forbidden forbidden
+    PgHba pg_hba
     Database database
     CaFile ca_file
     Limits limits
@@ -71,7 +77,7 @@ impl Witness {
 
     #[track_caller]
     fn given_in(&self, pod: &Pod, target: &str) {
-        self.given(run(target).inside(pod));
+        self.given(in_kubernetes(target, pod));
     }
 
     /// Not given, but what stands in its place.
@@ -84,7 +90,7 @@ impl Witness {
 
     #[track_caller]
     fn instead_in(&self, pod: &Pod, other: impl Into<Option<Hint>> + Debug, target: &str) {
-        self.instead(other, run(target).inside(pod));
+        self.instead(other, in_kubernetes(target, pod));
     }
 }
 
@@ -112,9 +118,15 @@ fn pod(resolv_conf: &str) -> Pod {
     pod
 }
 
-/// A program that is told that it runs in a Pod.
+/// As in a container of a Pod; without the variable, as in a container that one of them runs.
 fn in_kubernetes(target: &str, pod: &Pod) -> Run {
     run(target).env("KUBERNETES_SERVICE_HOST", "10.96.0.1").inside(pod)
+}
+
+/// Makes it the Pod `web-1` of a StatefulSet with this Service.
+fn belongs_to(pod: &Pod, service: &str) {
+    pod.hostname("web-1");
+    pod.etc("hosts", &format!("127.0.0.1 localhost\n10.0.0.7\tweb-1.{service}\tweb-1\n"));
 }
 
 /// A PostgreSQL server that answers the startup packet with this error.
@@ -141,6 +153,9 @@ mod evidence {
         it.instead_in(&pod, Hint::OutsideCluster, "tcp:api:9");
         it.instead_in(&pod, None, "tcp:api.corp.test:9");
         it.instead_in(&pod, None, "tcp:10.0.0.1:9");
+        // A Service of type ExternalName, which has no Pods.
+        it.instead_in(&pod, None, "tcp:external:9");
+        it.instead(None, run("tcp:db:9").inside(&pod));
         pod.etc("hosts", "10.0.0.1 db\n");
         it.instead_in(&pod, None, "tcp:db:9");
     }
@@ -149,45 +164,62 @@ mod evidence {
         let pod = pod(POD);
         let _server = zone::serve(&pod, "127.0.0.1", ZONE);
         it.given_in(&pod, "tcp:pods:9");
+        it.given_in(&pod, "tcp:one.pods:9");
+        it.given_in(&pod, "tcp:10-0-0-1.ns.pod.c.test:9");
         // One address a family is what a Service of both families has.
         it.instead_in(&pod, Hint::NoReadyPod, "tcp:web:9");
+        // One of them refuses, of the other nothing is known.
+        pod.sh("nft add table inet t\nnft 'add chain inet t in { type filter hook input priority 0; }'\n\
+                nft add rule inet t in ip daddr 10.0.0.2 tcp dport 9 drop");
+        it.instead_in(&pod, None, "tcp:pods:9");
     }
 
     pub(super) fn nothing_listens(it: &Witness) {
         let pod = pod(NODE);
-        it.given_in(&pod, "tcp:127.0.0.1:9");
-        it.given_in(&pod, "http://localhost:9/");
+        it.given(run("tcp:127.0.0.1:9").inside(&pod));
+        it.given(run("http://localhost:9/").inside(&pod));
         it.instead_in(&pod, None, "tcp:10.0.0.1:9");
-        it.instead(Hint::InThisPod, in_kubernetes("tcp:127.0.0.1:9", &pod));
+        it.instead_in(&pod, Hint::InThisPod, "tcp:127.0.0.1:9");
+        pod.etc("hosts", "# Kubernetes-managed hosts file (host network).\n127.0.0.1 localhost\n");
+        it.given_in(&pod, "tcp:127.0.0.1:9");
     }
 
     pub(super) fn in_this_pod(it: &Witness) {
         let pod = pod(POD);
         let _server = zone::serve(&pod, "127.0.0.1", ZONE);
         pod.hostname("web-0");
-        pod.etc("hosts", "127.0.0.1 localhost\n10.0.0.7\tweb-0\n");
+        pod.etc("hosts", "# Kubernetes-managed hosts file.\n127.0.0.1 localhost\n10.0.0.7\tweb-0\n");
         for target in ["tcp:127.0.0.1:9", "http://localhost:9/", "tcp:10.0.0.7:9", "tcp:web-0:9"] {
-            it.given(in_kubernetes(target, &pod));
+            it.given_in(&pod, target);
         }
-        it.instead(Hint::NoReadyPod, in_kubernetes("tcp:db:9", &pod));
-        it.instead(None, in_kubernetes("tcp:10.0.0.1:9", &pod));
+        it.instead_in(&pod, Hint::NoReadyPod, "tcp:db:9");
+        it.instead_in(&pod, None, "tcp:10.0.0.1:9");
         it.instead(Hint::NothingListens, run("tcp:10.0.0.7:9").inside(&pod));
+        pod.etc("hosts", "# Kubernetes-managed hosts file (host network).\n127.0.0.1 localhost\n10.0.0.7\tweb-0\n");
+        it.instead_in(&pod, Hint::NothingListens, "tcp:10.0.0.7:9");
     }
 
     /// What Istio's CNI plugin sets up before its sidecar is there: every connection goes to a port that nobody opened.
     pub(super) fn mesh(it: &Witness) {
         let pod = pod(POD);
-        let _server = zone::serve(&pod, "127.0.0.1", ZONE);
+        let server = zone::serve(&pod, "127.0.0.1", ZONE);
         it.instead_in(&pod, Hint::NoReadyPod, "tcp:db:9");
-        pod.sh("nft add table ip mesh\nnft 'add chain ip mesh out { type nat hook output priority -100; }'\n\
-                nft add rule ip mesh out meta l4proto tcp redirect to :15001");
+        let redirect = "nft add table ip mesh\nnft 'add chain ip mesh out { type nat hook output priority -100; }'\n\
+                        nft add rule ip mesh out meta l4proto tcp redirect to :15001";
+        pod.sh(redirect);
         it.given_in(&pod, "tcp:db:9");
         it.given_in(&pod, "http://db:9/");
         // Of an address nobody knows whether the DNS is there at all.
         it.instead_in(&pod, None, "tcp:10.0.0.1:9");
         // The sidecar has come.
-        let _sidecar = pod.within(|| Fake::on(([127, 0, 0, 1], 15001).into(), drop));
+        let sidecar = pod.within(|| Fake::on(([127, 0, 0, 1], 15001).into(), drop));
         it.instead_in(&pod, Hint::FrontClosed, "tcp:db:9");
+        drop((sidecar, server));
+        // The nameserver that answers takes connections; the one before it is not there at all.
+        pod.sh("nft delete table ip mesh");
+        pod.etc("resolv.conf", &POD.replace("nameserver 127.0.0.1", "nameserver 127.0.0.8\nnameserver 127.0.0.9"));
+        let _server = zone::serve(&pod, "127.0.0.9", ZONE);
+        it.instead_in(&pod, Hint::NoReadyPod, "tcp:db:9");
     }
 
     pub(super) fn dropped(it: &Witness) {
@@ -198,8 +230,42 @@ mod evidence {
                 nft add rule inet t in tcp dport 9 drop");
         it.given_in(&pod, "tcp:db:9");
         it.given_in(&pod, "http://10.0.0.1:9/");
+        it.given(run("tcp:10.0.0.1:9").arg("--connect-timeout=5s").arg("--attempt-timeout=300ms").inside(&pod));
+        it.instead_in(&pod, Hint::OutsideCluster, "tcp:api:9");
+        it.instead_in(&pod, Hint::Overloaded, "tcp:127.0.0.1:9");
         let _silent = pod.within(|| Fake::on(([10, 0, 0, 1], 80).into(), linger));
         it.instead_in(&pod, None, "http://10.0.0.1/");
+    }
+
+    /// A server that accepts nothing any more, and its queue is full.
+    pub(super) fn overloaded(it: &Witness) {
+        let pod = pod(NODE);
+        let stopped = pod.within(|| {
+            use rustix::net::{AddressFamily, SocketType, bind, connect, listen, socket, sockopt};
+            let stream = || socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+            let address: std::net::SocketAddr = ([127, 0, 0, 1], 7000).into();
+            let server = stream();
+            bind(&server, &address).expect("the Pod's ports are free");
+            listen(&server, 0).expect("it is bound");
+            let clients: Vec<_> = (0..4)
+                .map(|_| {
+                    let client = stream();
+                    sockopt::set_socket_timeout(
+                        &client,
+                        sockopt::Timeout::Send,
+                        Some(std::time::Duration::from_millis(100)),
+                    )
+                    .expect("a socket");
+                    let _ = connect(&client, &address);
+                    client
+                })
+                .collect();
+            (server, clients)
+        });
+        it.given_in(&pod, "tcp:127.0.0.1:7000");
+        it.given(run("http://127.0.0.1:7000/").inside(&pod));
+        it.instead_in(&pod, Hint::InThisPod, "tcp:127.0.0.1:7001");
+        drop(stopped);
     }
 
     pub(super) fn front_closed(it: &Witness) {
@@ -238,6 +304,10 @@ mod evidence {
         let pod = pod(POD);
         it.given_in(&pod, "dns:db");
         it.given_in(&pod, "tcp:db:9");
+        it.instead(None, run("dns:db").inside(&pod));
+        // Nobody refused.
+        pod.etc("resolv.conf", &POD.replace("127.0.0.1", "192.0.2.1"));
+        it.instead_in(&pod, None, "dns:db");
         pod.etc("resolv.conf", NODE);
         it.instead_in(&pod, None, "dns:db");
     }
@@ -246,6 +316,7 @@ mod evidence {
         let pod = pod(POD);
         let _silent = Names::start(&pod, |_| Answer::Silence);
         it.given_in(&pod, "dns:db");
+        it.instead(None, run("dns:db").inside(&pod));
         pod.etc("resolv.conf", NODE);
         it.instead_in(&pod, None, "dns:db");
     }
@@ -253,11 +324,12 @@ mod evidence {
     pub(super) fn node_dns(it: &Witness) {
         let node = pod(NODE);
         let _names = Names::start(&node, |_| Answer::Code(NXDOMAIN));
-        it.given(in_kubernetes("dns:db", &node));
-        it.given(in_kubernetes("tcp:db.ns:9", &node));
+        it.given_in(&node, "dns:db");
+        it.given_in(&node, "tcp:db.ns.svc:9");
+        it.instead_in(&node, None, "dns:api.example.org");
         it.instead(None, run("dns:db").inside(&node));
         node.etc("resolv.conf", POD);
-        it.instead(Hint::OtherNamespace, in_kubernetes("dns:db", &node));
+        it.instead_in(&node, Hint::OtherNamespace, "dns:db");
     }
 
     pub(super) fn other_namespace(it: &Witness) {
@@ -266,8 +338,9 @@ mod evidence {
         it.given_in(&pod, "dns:cache");
         it.given_in(&pod, "tcp:cache:9");
         it.instead_in(&pod, None, "dns:cache.other");
+        it.instead(None, run("dns:cache").inside(&pod));
         pod.etc("resolv.conf", NODE);
-        it.instead_in(&pod, None, "dns:cache");
+        it.instead_in(&pod, Hint::NodeDns, "dns:cache");
     }
 
     pub(super) fn outside_cluster(it: &Witness) {
@@ -276,34 +349,45 @@ mod evidence {
         it.given_in(&pod, "tcp:api:9");
         it.instead_in(&pod, Hint::NoReadyPod, "tcp:db:9");
         it.instead_in(&pod, None, "tcp:api.corp.test:9");
+        it.instead(None, run("tcp:api:9").inside(&pod));
+        // The cluster's own answer did not come: the Service may be there.
+        it.instead_in(&pod, None, "tcp:sad:9");
     }
 
-    /// A Pod of the StatefulSet `cache` waits for its own headless Service, which nobody is behind.
+    /// A Pod of the StatefulSet `web` waits for its own headless Service, which nobody is behind.
     pub(super) fn own_service(it: &Witness) {
         let pod = pod(POD);
         let _server = zone::serve(&pod, "127.0.0.1", ZONE);
-        let _two =
-            ["10.0.0.1", "10.0.0.7"].map(|ip| pod.within(|| Fake::on(format!("{ip}:80").parse().unwrap(), linger)));
-        let belongs_to = |service: &str| {
-            pod.hostname("web-1");
-            pod.etc("hosts", &format!("127.0.0.1 localhost\n10.0.0.7\tweb-1.{service}\tweb-1\n"));
-        };
-        belongs_to("cache.ns.svc.c.test");
-        for target in ["dns:cache", "tcp:cache.ns:9", "dns:web-0.cache", "postgres:web-0.cache.ns.svc.c.test:5432"] {
+        let listen = |ip: &str| pod.within(|| Fake::on(format!("{ip}:80").parse().expect("an address"), linger));
+        let _two = ["10.0.0.1", "10.0.0.7"].map(listen);
+        belongs_to(&pod, "cache.ns.svc.c.test");
+        for target in ["dns:cache", "tcp:cache.ns:9", "dns:web-1.cache", "postgres:cache.ns.svc.c.test:5432"] {
             it.given_in(&pod, target);
         }
         it.instead_in(&pod, Hint::OtherNamespace, "dns:other");
         it.instead_in(&pod, None, "dns:own#min=3");
-        belongs_to("own.ns.svc.c.test");
+        it.instead(None, run("dns:cache").inside(&pod));
+        belongs_to(&pod, "own.ns.svc.c.test");
         it.given_in(&pod, "dns:own#min=3");
         it.given_in(&pod, "tcp:own:80#min=3");
         it.instead_in(&pod, Hint::OtherNamespace, "dns:cache");
         // A machine whose full name is in its hosts file.
-        belongs_to("corp.test");
+        belongs_to(&pod, "corp.test");
         it.instead_in(&pod, Hint::OtherNamespace, "dns:cache");
         it.instead_in(&pod, None, "dns:nowhere.corp.test");
+        belongs_to(&pod, "cache.ns.svc.c.test");
         pod.hostname("db-7");
         it.instead_in(&pod, Hint::OtherNamespace, "dns:cache");
+    }
+
+    pub(super) fn own_peer(it: &Witness) {
+        let pod = pod(POD);
+        let _server = zone::serve(&pod, "127.0.0.1", ZONE);
+        belongs_to(&pod, "cache.ns.svc.c.test");
+        it.given_in(&pod, "tcp:web-0.cache:5432");
+        it.given_in(&pod, "dns:web-2.cache.ns.svc.c.test");
+        it.instead_in(&pod, Hint::OwnService, "dns:web-1.cache");
+        it.instead_in(&pod, None, "dns:web-0.other");
     }
 
     pub(super) fn use_tcp(it: &Witness) {
@@ -340,9 +424,20 @@ mod evidence {
     pub(super) fn credentials(it: &Witness) {
         it.given(run(&Web::always(401).url("/")));
         it.given(run(&login(&postgres_error("28P01"))));
-        it.given(run(&login(&postgres_error("28000"))));
         it.instead(None, run(&Web::always(404).url("/")));
+        it.instead(Hint::Forbidden, run(&Web::always(403).url("/")));
         it.instead(None, run(&login(&postgres_error("57P03"))));
+        it.instead(Hint::PgHba, run(&login(&postgres_error("28000"))));
+    }
+
+    pub(super) fn forbidden(it: &Witness) {
+        it.given(run(&Web::always(403).url("/")));
+        it.instead(Hint::Credentials, run(&Web::always(401).url("/")));
+    }
+
+    pub(super) fn pg_hba(it: &Witness) {
+        it.given(run(&login(&postgres_error("28000"))));
+        it.instead(Hint::Credentials, run(&login(&postgres_error("28P01"))));
     }
 
     pub(super) fn database(it: &Witness) {

@@ -56,7 +56,9 @@ fn certificate_out_of_its_time() {
     let authority = Authority::new();
     let pod = Pod::new();
     pod.etc("hosts", "127.0.0.1 api\n");
-    for (port, from, until, says) in [(8443, 2019, 2020, "has expired"), (8444, 2090, 2091, "is not valid yet")] {
+    for (port, from, until, says) in
+        [(8443, 2019, 2020, "that expired on 2020-01-01"), (8444, 2090, 2091, "is not valid before 2090-01-01")]
+    {
         let config = authority.server_with(&["api"], |params| {
             params.not_before = rcgen::date_time_ymd(from, 1, 1);
             params.not_after = rcgen::date_time_ymd(until, 1, 1);

@@ -78,7 +78,7 @@ fn right_wrong_expired_and_not_yet_valid() {
         params.not_before = rcgen::date_time_ymd(2090, 1, 1);
         params.not_after = rcgen::date_time_ymd(2091, 1, 1);
     });
-    once(&early.url("postgres:secret", "postgres"), &authority).failure().stderr_says("not valid yet");
+    once(&early.url("postgres:secret", "postgres"), &authority).failure().stderr_says("is not valid before");
 }
 
 /// `sslrootcert=` trusts what is in it and nothing else, and a certificate that is in it itself is trusted:

@@ -56,7 +56,11 @@ fn the_log_is_as_shown() {
         // The kubelet makes $( of $$(.
         line.trim().strip_prefix("- ").map(|target| target.trim_matches('"').replace("$$(", "$("))
     });
-    let running = Run::new(targets).env("DB_PASSWORD", "hunter2").inside(&pod).start();
+    let running = Run::new(targets)
+        .env("DB_PASSWORD", "hunter2")
+        .env("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+        .inside(&pod)
+        .start();
     running.line("still waiting");
     running.signal(Signal::TERM);
     let ended = running.end();

@@ -130,7 +130,9 @@ fn tcp(table: &mut Table) {
     let pod = Pod::new();
     pod.sh("nft add table inet t\nnft add chain inet t in '{ type filter hook input priority 0; }'\n\
             nft add rule inet t in tcp dport 7000 drop");
-    table.row("tcp: packets are dropped", Some(&pod), None, "tcp:127.0.0.1:7000");
+    table.row("tcp: a server whose queue is full", Some(&pod), None, "tcp:127.0.0.1:7000");
+    pod.sh("ip address add 10.8.8.8/32 dev lo");
+    table.row("tcp: packets are dropped", Some(&pod), None, "tcp:10.8.8.8:7000");
     table.row("tcp: no route", Some(&pod), None, "tcp:10.9.9.9:7000");
     pod.etc("hosts", "127.0.0.2 quorum\n127.0.0.3 quorum\n");
     let _one = pod.within(|| Fake::on(([127, 0, 0, 2], 80).into(), crate::support::fake::linger));

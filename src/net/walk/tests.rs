@@ -56,7 +56,7 @@ async fn a_missing_name_says_what_was_asked() {
     assert!(unfound.doubt.is_none());
     assert_eq!(
         unfound.reason.text(),
-        "no such name: db.ns.svc, db.svc and db do not exist (NXDOMAIN); a denial may be cached for up to 30s"
+        "no such name: db.ns.svc, db.svc and db do not exist (NXDOMAIN) (caches may go on denying it for up to 30s)"
     );
     assert_eq!(server.asked().len(), 6);
 }

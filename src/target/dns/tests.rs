@@ -88,7 +88,7 @@ fn fewer_than_expected() {
     assert_eq!(judge("dns:db#min=2", &two).unwrap(), "10.0.0.1, 10.0.0.2, fd00::1 (db.ns)");
     let reason = judge("dns:db#min=3", &two).unwrap_err();
     assert_eq!(reason.code(), Code::ExpectRecords);
-    assert_eq!(reason.text(), "2 addresses of one family of 3 expected: 10.0.0.1, 10.0.0.2, fd00::1 (db.ns)");
+    assert_eq!(reason.text(), "2 addresses, and 3 of one family are expected: 10.0.0.1, 10.0.0.2, fd00::1 (db.ns)");
     assert!(!reason.is_like(&judge("dns:db#min=3", &two[..1]).unwrap_err()));
     let missing = parse("dns:db#min=3").unwrap().judge(&two, "db.ns", Some("no answer for AAAA")).unwrap_err();
     assert!(missing.text().ends_with("; no answer for AAAA"));

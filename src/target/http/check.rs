@@ -61,6 +61,7 @@ impl Check {
             None => (200..=399).contains(&status.as_u16()),
         };
         if !expected {
+            let said = if self.statuses.is_some() { format!("{said}, which #status does not list") } else { said };
             return Err(unexpected(answer, said, trail).await);
         }
         if !self.body.is_empty() {
@@ -110,9 +111,10 @@ async fn unexpected(answer: Answer, said: String, trail: &Trail) -> Reason {
     let status = answer.response.status();
     let address = answer.address;
     let reason = match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+        StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
             Reason::new(Code::ExpectStatus, said).class(Class::Credentials).hint(Hint::Credentials)
         }
+        StatusCode::FORBIDDEN => Reason::new(Code::ExpectStatus, said).class(Class::Credentials).hint(Hint::Forbidden),
         StatusCode::BAD_REQUEST => match instead::complaint(answer.response, trail).await {
             None => Reason::new(Code::ExpectStatus, said),
             Some(Complaint::Tls) => {

@@ -131,6 +131,11 @@ impl Outgoing {
         let client = self.client(net, address, &progress)?;
         let mut sending: Pin<Box<MaybeDone<Sending>>> = Box::pin(maybe_done(self.execute(client)));
         let tunnel = self.is_proxied() && self.url.scheme() == "https";
+        if tunnel {
+            // Until TLS begins the one cannot be told from the other.
+            let awaited = format_args!("the proxy {address} was to accept a connection and to open a tunnel");
+            trail.enter(Stage::Protocol, awaited);
+        }
         let bound = trail.connect_timeout();
         let mut late = pin!(time::sleep(bound));
         let in_time = poll_fn(|cx| {
@@ -141,7 +146,7 @@ impl Outgoing {
             }
             // Of several addresses, the one that came furthest is the one to name.
             if let Some(address) = shaking.get()
-                && trail.stage() < Stage::Tls
+                && trail.stage() != Stage::Tls
             {
                 trail.enter(Stage::Tls, address);
             }

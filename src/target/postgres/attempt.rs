@@ -117,7 +117,7 @@ impl<'a> Attempt<'a> {
             Server::Folder(folder) => return self.at_socket(place, folder).await,
         };
         let mut addresses = match place.hostaddr {
-            Some(ip) => vec![SocketAddr::new(ip, place.port)],
+            Some(ip) => connect::resolve(self.net, &Host::Ip(ip), place.port, self.trail).await?,
             None => connect::resolve(self.net, host, place.port, self.trail).await?,
         };
         let mut failed: Vec<(SocketAddr, Reason)> = Vec::new();

@@ -84,7 +84,8 @@ pub(super) fn reason(peer: &Peer, error: &ServerError) -> Reason {
         "" => Reason::new(Code::ProtocolError, format!("{peer} answered with an error: {said}")),
         // Class 28 is invalid authorization, 42501 a database that this user may not connect to.
         other if other == "42501" || other.starts_with("28") => {
-            there(Code::ProtocolNotAuthorized, "it refuses the login").hint(Hint::Credentials)
+            let hint = if other == "28000" { Hint::PgHba } else { Hint::Credentials };
+            there(Code::ProtocolNotAuthorized, "it refuses the login").hint(hint)
         }
         _ => Reason::new(Code::ProtocolError, format!("{peer} answered with an error: {said} ({code})")).key(code),
     }

@@ -175,11 +175,11 @@ fn what_is_not_there() {
             ("dns:note", "note.cluster.test exists and has no address"),
             ("dns:db?type=MX", "db.cluster.test exists and has no MX record"),
             ("dns:mail?type=SRV", "mail.cluster.test exists and has no SRV record"),
-            ("dns:db?type=A#min=3", "2 A records of 3 expected"),
+            ("dns:db?type=A#min=3", "2 A records, and 3 are expected"),
             ("dns:db?type=A#has=10.0.0.9", "not there"),
             ("dns:circle", "circle"),
             ("dns:nowhere", "alias of missing.cluster.test, which does not exist"),
-            ("dns:db#min=3", "2 addresses of one family of 3 expected: 10.0.0.1, 10.0.0.2, fd00::1"),
+            ("dns:db#min=3", "2 addresses, and 3 of one family are expected: 10.0.0.1, 10.0.0.2, fd00::1"),
         ] {
             once(pod, target).failure().stderr_has(says);
         }
@@ -202,7 +202,7 @@ fn a_zone_that_changes_while_waitgate_waits() {
         .start();
         running.line("no such name");
         server.serve(pod, "pg.ns.svc A 10.0.0.1\npg.ns.svc A 10.0.0.2");
-        running.line("2 addresses of one family of 3 expected: 10.0.0.");
+        running.line("2 addresses, and 3 of one family are expected: 10.0.0.");
         server.serve(pod, "pg.ns.svc A 10.0.0.1\npg.ns.svc A 10.0.0.2\npg.ns.svc A 10.0.0.3");
         running.line("still there: 10.0.0.");
         server.serve(pod, "");
