@@ -186,6 +186,17 @@ fn a_connection_to_itself_leaves_the_port_free() {
     leaves_the_port_free("http://127.0.0.1:40000/#status=100-599");
 }
 
+/// The kernel says EADDRNOTAVAIL, as it does where it has run out of ports.
+#[test]
+fn a_machine_without_ipv6() {
+    let pod = Pod::new();
+    pod.sh("echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6");
+    let once = |target: &str| Run::new(["--once", target]).inside(&pod).end();
+    once("tcp:[::1]:9").failure().stderr_has("no IPv6 address here to reach [::1]:9 from").nowhere("limit");
+    let both = once("tcp:localhost:9");
+    both.failure().stderr_has("refused by 127.0.0.1:9; no IPv6 address here").stderr_has("nothing listens");
+}
+
 #[track_caller]
 fn leaves_the_port_free(target: &str) {
     let pod = Pod::new();
