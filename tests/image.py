@@ -374,7 +374,7 @@ class Pod:
 
     def starts(self):
         self.thread.start()
-        self.says("postgres://db:5432  ")
+        self.says("postgres:db:5432  ")
         self.still_shut()
         return logs(self.INIT).strip().splitlines()[-1]
 
@@ -403,7 +403,7 @@ class Pod:
 
     def database_first(self):
         start_postgres()
-        self.says("postgres://db:5432  ready")
+        self.says("postgres:db:5432  ready")
         self.says("http://stock:8080/healthz  ")
         self.still_shut()
         status = pathlib.Path(f"/proc/{inspect(self.INIT)['State']['Pid']}/status").read_text()
@@ -429,6 +429,8 @@ def gives_up(directory, writable):
     context = {"runAsUser": 1000690000, "readOnlyRootFilesystem": True, "allowPrivilegeEscalation": False,
                "capabilities": {"drop": ["ALL"]}}
     gate = {"name": "gate", "image": IMAGE, "args": ["--timeout=1s", "tcp:127.0.0.1:5432", "tcp:127.0.0.1:6379"],
+            # The kubelet gives it to every container; podman does not.
+            "env": [{"name": "KUBERNETES_SERVICE_HOST", "value": "10.96.0.1"}],
             "securityContext": context, "volumeMounts": [{"name": "message", "mountPath": "/dev/termination-log"}]}
     pod = {"apiVersion": "v1", "kind": "Pod",
            "metadata": {"name": name, "annotations": {"io.podman.annotations.init.container.type": "always"}},
