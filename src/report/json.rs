@@ -22,6 +22,7 @@ const LISTED: usize = 40;
 const LINE: usize = 4095;
 
 /// Makes lines; `elapsed` counts from the process's start.
+#[derive(Clone, Copy)]
 pub struct Json {
     start: Instant,
 }

@@ -90,6 +90,7 @@ pub struct Report {
 }
 
 /// What the lines look like.
+#[derive(Clone, Copy)]
 pub enum Form {
     /// For a person.
     Text(text::Text),

@@ -24,6 +24,7 @@ const BEATS: usize = 20;
 const LAST: usize = 2048 - 1;
 
 /// Makes lines; times count from the process's start.
+#[derive(Clone, Copy)]
 pub struct Text {
     start: Instant,
     color: bool,

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     time::Duration,
 };
 
@@ -165,6 +165,35 @@ fn full_pipe_holds_nothing_up() {
     std::thread::sleep(secs(0.5));
     running.signal(Signal::TERM);
     running.end().failure().took(secs(0.5)..secs(1.0));
+}
+
+/// What was lost is said before the next line that can be written, and in lines of its own.
+#[test]
+fn lines_that_were_lost_are_counted() {
+    for format in ["text", "json"] {
+        let (reader, writer) = full_pipe();
+        let target = format!("tcp:{}", free_port());
+        let args = ["-v", "--max-pause=20ms", "--log-format", format, &target];
+        let running = Run::new(args).stderr_to(writer).start();
+        std::thread::sleep(secs(0.5));
+        let mut lines = BufReader::new(reader).lines().map(|line| line.unwrap());
+        // All that made it full is one line with what comes first.
+        let first = lines.next().unwrap().trim_start_matches('x').to_owned();
+        let second = lines.next().unwrap();
+        running.signal(Signal::TERM);
+        running.end().failure();
+        let all: Vec<String> = [first, second].into_iter().chain(lines).collect();
+        assert!(all[0].contains(" lines were lost while stderr was full"), "{all:?}");
+        if format == "json" {
+            let objects: Vec<serde_json::Value> =
+                all.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+            assert_eq!((&objects[0]["event"], &objects[1]["event"]), (&"warning".into(), &"attempt".into()));
+            assert_eq!(objects.last().unwrap()["event"], "verdict");
+        } else {
+            assert!(all[0].starts_with("warning: ") && all[1].contains(&target), "{all:?}");
+            assert!(all.last().unwrap().starts_with("waitgate: interrupted by SIGTERM"), "{all:?}");
+        }
+    }
 }
 
 /// The command inherits the file, and must find it as it was.
