@@ -4,6 +4,7 @@ pub mod explain;
 pub mod json;
 pub mod lines;
 pub mod live;
+pub mod missing;
 pub mod termination;
 pub mod text;
 pub mod words;
