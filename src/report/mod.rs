@@ -83,6 +83,11 @@ pub enum Event<'a> {
 /// a target that flaps must not fill the log.
 const STALE: Duration = Duration::from_mins(5);
 
+/// The longest last line, without its end. Where there is no termination message, the kubelet shows the last 2048
+/// bytes of the log of a container that failed (terminationMessagePolicy FallbackToLogsOnError; kubernetes:
+/// pkg/kubelet/container/runtime.go, MaxContainerTerminationMessageLogLength), and what is missing begins that line.
+const LAST: usize = 2048 - 1;
+
 /// The log of one run: which events are lines, and at which level.
 pub struct Report {
     form: Form,

@@ -8,18 +8,13 @@ use tokio::time::Instant;
 
 use super::missing::missing;
 use super::words::sentence;
-use super::{Event, live};
+use super::{Event, LAST, live};
 use crate::plan::count;
 use crate::trail::short;
 use crate::verdict::{Standing, Verdict};
 
 /// How many targets a heartbeat gives a line each.
 const BEATS: usize = 20;
-
-/// The longest last line, its end included. Where there is no termination message, the kubelet shows the last 2048
-/// bytes of the log of a container that failed (terminationMessagePolicy FallbackToLogsOnError; kubernetes:
-/// pkg/kubelet/container/runtime.go, MaxContainerTerminationMessageLogLength), and what is missing begins that line.
-const LAST: usize = 2048 - 1;
 
 /// Makes lines; times count from the process's start.
 #[derive(Clone, Copy)]
