@@ -290,7 +290,7 @@ mod tests {
 
     fn standing(target: String, ready: bool, text: &str) -> Standing {
         let reason = (!ready).then(|| Reason::new(Code::ConnectRefused, text).hint(Hint::NoReadyPod));
-        Standing { target, attempts: 7, waited: Some(Duration::from_secs(9)), in_a_row: 0, ready, reason }
+        Standing { target, attempts: 7, waited: Some(Duration::from_secs(9)), in_a_row: 0, successes: 1, ready, reason }
     }
 
     /// The line of a run that timed out, and the object that it is.

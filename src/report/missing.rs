@@ -40,7 +40,7 @@ pub fn ranked<'a>(verdict: &Verdict, standings: &'a [Standing]) -> Vec<&'a Stand
 pub fn missing(verdict: &Verdict, standings: &[Standing], longest: usize) -> String {
     let ready = standings.iter().filter(|standing| standing.ready).count();
     if ready == standings.len() {
-        return "every target is ready, --settle was not over".into();
+        return "every target is ready; the signal came before the end".into();
     }
     let missing = ranked(verdict, standings).into_iter().filter(|standing| !standing.ready);
     let (tried, untried): (Vec<_>, Vec<_>) = missing.partition(|standing| standing.attempts > 0);
@@ -160,7 +160,7 @@ mod tests {
 
     fn standing(target: impl Into<String>, attempts: u32, reason: Option<Reason>) -> Standing {
         let ready = attempts > 0 && reason.is_none();
-        Standing { target: target.into(), attempts, waited: None, ready, in_a_row: 0, reason }
+        Standing { target: target.into(), attempts, waited: None, ready, in_a_row: 0, successes: 1, reason }
     }
 
     fn refused(text: &str) -> Reason {

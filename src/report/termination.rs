@@ -56,6 +56,7 @@ mod tests {
                 attempts: 9,
                 waited: None,
                 in_a_row: 0,
+                successes: 1,
                 ready: false,
                 reason: Some(Reason::new(Code::ConnectRefused, "refused by 10.0.0.1:80 ä")),
             })

@@ -163,7 +163,7 @@ pub(super) fn why(standing: &Standing) -> Cow<'static, str> {
     match &standing.reason {
         Some(reason) => sentence(reason).into(),
         None if standing.in_a_row > 0 => {
-            format!("ready {} in a row, and more are wanted", count(standing.in_a_row as usize, "time")).into()
+            format!("ready {} of {} times in a row", standing.in_a_row, standing.successes).into()
         }
         None => "no attempt has ended".into(),
     }
@@ -177,7 +177,7 @@ mod tests {
 
     fn standing(target: &str, attempts: u32, reason: Option<Reason>) -> Standing {
         let ready = attempts > 0 && reason.is_none();
-        Standing { target: target.into(), attempts, waited: None, ready, in_a_row: 0, reason }
+        Standing { target: target.into(), attempts, waited: None, ready, in_a_row: 0, successes: 1, reason }
     }
 
     #[tokio::test(start_paused = true)]
@@ -200,9 +200,9 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_is_interrupted_while_it_settles_says_so() {
+    fn a_run_that_is_interrupted_once_all_is_ready_says_so() {
         let text = missing(&Verdict::Interrupted(Signal::Terminate), &[standing("tcp:a:1", 1, None)], LAST);
-        assert_eq!(text, "every target is ready, --settle was not over");
+        assert_eq!(text, "every target is ready; the signal came before the end");
     }
 
     #[tokio::test(start_paused = true)]
