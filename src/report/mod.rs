@@ -9,6 +9,9 @@ pub mod termination;
 pub mod text;
 pub mod words;
 
+#[cfg(test)]
+mod verdicts;
+
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
