@@ -69,9 +69,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>, vars: impl IntoIterator<Ite
     };
     if plan.dry_run {
         print(&plan.describe());
-        let report = Report::new(Form::Text(Text::new(start, false)));
+        let form = Form::Text(Text::new(start, false));
+        let report = Report::new(form);
         let warn = || plan.warnings.iter().for_each(|warning| report.tell(&Event::Warning(warning)));
-        tracing::subscriber::with_default(Lines::new(plan.verbosity), warn);
+        tracing::subscriber::with_default(Lines::new(plan.verbosity, form), warn);
         return Verdict::Ready;
     }
     let mut prepare = || {
@@ -83,10 +84,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>, vars: impl IntoIterator<Ite
         Ok(all) => all,
         Err(error) => return refuse(start, &cli, &env, &error),
     };
-    let report = Report::new(form(plan.format, plan.color, &env, start));
+    let form = form(plan.format, plan.color, &env, start);
+    let report = Report::new(form);
     let live = is_live(&plan, &env);
     let wait = Wait { plan: &plan, net: &net, report: &report, start, live };
-    let verdict = tracing::subscriber::with_default(Lines::new(plan.verbosity), || wait.run(runtime, signals));
+    let lines = Lines::new(plan.verbosity, form);
+    let verdict = tracing::subscriber::with_default(lines, || wait.run(runtime, signals));
     match (&verdict, command) {
         (Verdict::Ready, Some(mut command)) => {
             // Same pid, the arguments and the environment as found. std puts an ignored SIGPIPE back to its
@@ -209,9 +212,10 @@ fn refuse(start: Instant, cli: &Cli, env: &Env, error: &anyhow::Error) -> Verdic
     let verdict = Verdict::Refused(format!("{error:#}"));
     let format = plan::log_format(cli, env).unwrap_or_default();
     let color = plan::color(cli, env).unwrap_or_default();
-    let report = Report::new(form(format, color, env, start));
+    let form = form(format, color, env, start);
+    let report = Report::new(form);
     let event = Event::Verdict { verdict: &verdict, standings: &[] };
-    tracing::subscriber::with_default(Lines::new(Verbosity::Normal), || report.tell(&event));
+    tracing::subscriber::with_default(Lines::new(Verbosity::Normal, form), || report.tell(&event));
     let path = plan::termination_log(cli, env).unwrap_or_default();
     leave(path.as_deref(), &verdict, &[], start);
     verdict

@@ -80,6 +80,7 @@ impl Board {
             waited: row.begun.map(|begun| begun.elapsed()),
             ready: row.ready,
             in_a_row: row.streak,
+            successes: planned.successes,
             reason: if row.ready { None } else { row.reason() },
         };
         plan.targets.iter().zip(self.0.borrow().iter()).map(standing).collect()

@@ -45,6 +45,8 @@ pub struct Standing {
     pub ready: bool,
     /// Ready answers in a row so far, where it takes more than that.
     pub in_a_row: u32,
+    /// How many it takes.
+    pub successes: u32,
     /// Why it is not, if it was tried and is not.
     pub reason: Option<Reason>,
 }

@@ -14,7 +14,9 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::live::View;
-use crate::plan::Verbosity;
+use super::text::cut;
+use super::{Event as Happening, Form};
+use crate::plan::{Verbosity, count};
 
 /// The tracing target of our lines. Other crates' events (reqwest's, rustls's) are never printed.
 pub const OURS: &str = "waitgate";
@@ -28,6 +30,8 @@ const LONGEST: usize = 4096;
 /// Prints to stderr what its level lets through.
 pub struct Lines {
     level: Level,
+    /// How a line says that others were lost.
+    form: Form,
     out: Mutex<Out>,
 }
 
@@ -36,38 +40,44 @@ struct Out {
     terminal: Option<OwnedFd>,
     /// What a terminal has not taken yet of a write.
     rest: Vec<u8>,
-    /// Lines that could not be written; said with the next one that can.
-    lost: u64,
+    /// Lines that could not be written; said before the next one that can.
+    lost: usize,
     view: View,
 }
 
 impl Lines {
-    /// Lines up to what `verbosity` asks for.
+    /// Lines of this form, up to what `verbosity` asks for.
     #[must_use]
-    pub fn new(verbosity: Verbosity) -> Self {
+    pub fn new(verbosity: Verbosity, form: Form) -> Self {
         let level = match verbosity {
             Verbosity::Quiet => Level::ERROR,
             Verbosity::Normal => Level::INFO,
             Verbosity::Verbose => Level::DEBUG,
         };
         let out = Out { terminal: terminal(), rest: Vec::new(), lost: 0, view: View::default() };
-        Self { level, out: Mutex::new(out) }
+        Self { level, form, out: Mutex::new(out) }
     }
 
     /// Writes `text` as one line, if stderr takes it now; else it is counted and not awaited.
     pub fn print(&self, text: &str) {
         let Ok(mut out) = self.out.lock() else { return };
-        let mut line = out.view.erase().to_owned();
+        let mut text = cut(text.to_owned(), LONGEST - 1 - out.view.erase().len());
+        text.push('\n');
         if out.lost > 0 {
-            let _ = write!(line, "(lines lost while stderr was full: {})  ", out.lost);
+            // A line of its own: what reads the log by the line must be able to, and the next one is not cut for it.
+            let were = if out.lost == 1 { "was" } else { "were" };
+            let loss = format!("{} {were} lost while stderr was full", count(out.lost, "line"));
+            let loss = self.form.line(&Happening::Warning(&loss), true) + "\n";
+            if out.view.erase().len() + loss.len() + text.len() <= LONGEST {
+                text.insert_str(0, &loss);
+            } else if out.line(&loss) {
+                out.lost = 0;
+            } else {
+                out.lost += 1;
+                return;
+            }
         }
-        line.push_str(text);
-        if line.len() >= LONGEST {
-            line.truncate(line.floor_char_boundary(LONGEST - 1 - '…'.len_utf8()));
-            line.push('…');
-        }
-        line.push('\n');
-        out.lost = if out.put(line) { 0 } else { out.lost + 1 };
+        out.lost = if out.line(&text) { 0 } else { out.lost + 1 };
     }
 
     /// Puts `rows` in the place of the live view; no rows take it away.
@@ -80,6 +90,12 @@ impl Lines {
 }
 
 impl Out {
+    /// Writes `text`, which ends its line, in the place of the view.
+    fn line(&mut self, text: &str) -> bool {
+        let erase = self.view.erase();
+        self.put(format!("{erase}{text}"))
+    }
+
     /// Writes `text` and, if there is room in this write, the view below it. Only what was written is on the screen.
     fn put(&mut self, mut text: String) -> bool {
         let rows = self.view.draw(LONGEST.saturating_sub(text.len()));

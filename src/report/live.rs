@@ -159,7 +159,7 @@ mod tests {
     fn standing(target: &str, attempts: u32, reason: &str) -> Standing {
         let waited = (attempts > 0).then(|| Duration::from_millis(12_340));
         let reason = (attempts > 0).then(|| Reason::new(Code::ConnectRefused, reason));
-        Standing { target: target.into(), attempts, waited, ready: false, in_a_row: 0, reason }
+        Standing { target: target.into(), attempts, waited, ready: false, in_a_row: 0, successes: 1, reason }
     }
 
     #[test]

@@ -4,9 +4,13 @@ pub mod explain;
 pub mod json;
 pub mod lines;
 pub mod live;
+pub mod missing;
 pub mod termination;
 pub mod text;
 pub mod words;
+
+#[cfg(test)]
+mod verdicts;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -82,6 +86,11 @@ pub enum Event<'a> {
 /// a target that flaps must not fill the log.
 const STALE: Duration = Duration::from_mins(5);
 
+/// The longest last line, without its end. Where there is no termination message, the kubelet shows the last 2048
+/// bytes of the log of a container that failed (terminationMessagePolicy FallbackToLogsOnError; kubernetes:
+/// pkg/kubelet/container/runtime.go, MaxContainerTerminationMessageLogLength), and what is missing begins that line.
+const LAST: usize = 2048 - 1;
+
 /// The log of one run: which events are lines, and at which level.
 pub struct Report {
     form: Form,
@@ -90,6 +99,7 @@ pub struct Report {
 }
 
 /// What the lines look like.
+#[derive(Clone, Copy)]
 pub enum Form {
     /// For a person.
     Text(text::Text),
@@ -107,9 +117,11 @@ impl Form {
     }
 }
 
-/// As many changes of one target are told within as long: with the heartbeats, and the first and the last line, a
-/// quarter of an hour of waiting for it is at most 40 lines. What changes after that, the heartbeats have.
-const CHANGES: usize = 7;
+/// As many changes of one target are told within as long; what changes after that, the heartbeats have. A quarter of an
+/// hour of waiting for one target is so at most 40 lines: 30 heartbeats (after 10 s, then every 30 s), these, the first
+/// line and the last, and up to 4 warnings. Only a target that gets ready in its last 20 s, after all the heartbeats,
+/// has a line more, and with --settle two.
+const CHANGES: usize = 4;
 const WINDOW: Duration = Duration::from_mins(15);
 
 /// What a target's lines have said so far.
@@ -210,7 +222,7 @@ mod tests {
 
     fn standing(target: String, ready: bool, attempts: u32) -> Standing {
         let reason = (!ready && attempts > 0).then(|| Reason::new(Code::ConnectRefused, "refused"));
-        Standing { target, attempts, waited: Some(Duration::from_secs(10)), ready, in_a_row: 0, reason }
+        Standing { target, attempts, waited: Some(Duration::from_secs(10)), ready, in_a_row: 0, successes: 1, reason }
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,7 +11,8 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-use super::text::{cut, headline, missing};
+use super::missing::missing;
+use super::text::{cut, headline};
 use crate::verdict::{Standing, Verdict};
 
 /// With twelve containers in a Pod each has 1024 bytes.
@@ -22,10 +23,14 @@ const LONGEST: usize = 1000;
 pub fn message(verdict: &Verdict, standings: &[Standing], at: &str) -> Option<String> {
     let text = match verdict {
         Verdict::Ready => return None,
-        Verdict::Refused(why) => format!("waitgate: {why}"),
-        _ => format!("waitgate: {}: {}", headline(verdict, at), missing(verdict, standings)),
+        Verdict::Refused(why) => cut(format!("waitgate: {why}"), LONGEST),
+        _ => {
+            let text = format!("waitgate: {}: ", headline(verdict, at));
+            let missing = missing(verdict, standings, LONGEST - text.len());
+            text + &missing
+        }
     };
-    Some(cut(text, LONGEST))
+    Some(text)
 }
 
 /// Leaves `message` at `path`, if a file is there to take it. Never made, never waited for, never an error: outside
@@ -44,19 +49,20 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn it_fits_and_is_valid_at_the_cut() {
+    fn it_fits() {
         let standings: Vec<Standing> = (0..40)
             .map(|n| Standing {
                 target: format!("tcp:ü{n}.example:80"),
                 attempts: 9,
                 waited: None,
                 in_a_row: 0,
+                successes: 1,
                 ready: false,
                 reason: Some(Reason::new(Code::ConnectRefused, "refused by 10.0.0.1:80 ä")),
             })
             .collect();
         let text = message(&Verdict::TimedOut(Duration::from_secs(1), None), &standings, "1s").unwrap();
-        assert!(text.len() <= LONGEST && text.len() > LONGEST - 8, "{}", text.len());
+        assert!(text.len() <= LONGEST && text.len() > LONGEST - 40, "{}", text.len());
         assert!(text.starts_with("waitgate: timed out after 1s: 0 of 40 targets ready; tcp:ü0.example:80"));
         assert_eq!(message(&Verdict::Ready, &standings, "1s"), None);
     }

@@ -6,24 +6,18 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::missing::missing;
 use super::words::sentence;
-use super::{Event, live};
+use super::{Event, LAST, live};
 use crate::plan::count;
 use crate::trail::short;
 use crate::verdict::{Standing, Verdict};
 
-/// How many missing targets the last line gives a reason for.
-const EXPLAINED: usize = 8;
-
 /// How many targets a heartbeat gives a line each.
 const BEATS: usize = 20;
 
-/// The longest last line, its end included. Where there is no termination message, the kubelet shows the last 2048
-/// bytes of the log of a container that failed (terminationMessagePolicy FallbackToLogsOnError; kubernetes:
-/// pkg/kubelet/container/runtime.go, MaxContainerTerminationMessageLogLength), and what is missing begins that line.
-const LAST: usize = 2048 - 1;
-
 /// Makes lines; times count from the process's start.
+#[derive(Clone, Copy)]
 pub struct Text {
     start: Instant,
     color: bool,
@@ -95,9 +89,7 @@ impl Text {
             }
             Event::Live(standings) => live::rows(standings, self.color, live::size()),
             Event::Settle(pause) => format!("{at}  all is ready; settling for {}", short(*pause)),
-            Event::Verdict { verdict, standings } => {
-                cut(format!("waitgate: {}", self.verdict(verdict, standings, &at)), LAST)
-            }
+            Event::Verdict { verdict, standings } => self.verdict(verdict, standings, &at),
         }
     }
 
@@ -122,10 +114,14 @@ impl Text {
     fn verdict(&self, verdict: &Verdict, standings: &[Standing], at: &str) -> String {
         match verdict {
             Verdict::Ready => {
-                format!("{} after {at}: {}", self.paint(GREEN, "ready"), count(standings.len(), "target"))
+                format!("waitgate: {} after {at}: {}", self.paint(GREEN, "ready"), count(standings.len(), "target"))
             }
-            Verdict::Refused(why) => format!("{}: {why}", self.paint(RED, "error")),
-            _ => format!("{}: {}", self.paint(RED, &headline(verdict, at)), missing(verdict, standings)),
+            Verdict::Refused(why) => cut(format!("waitgate: {}: {why}", self.paint(RED, "error")), LAST),
+            _ => {
+                let line = format!("waitgate: {}: ", self.paint(RED, &headline(verdict, at)));
+                let missing = missing(verdict, standings, LAST - line.len());
+                line + &missing
+            }
         }
     }
 
@@ -155,7 +151,8 @@ pub fn headline(verdict: &Verdict, at: &str) -> String {
         Verdict::Ready => "ready".into(),
         Verdict::NotReady => "not ready".into(),
         Verdict::TimedOut(timeout, None) => format!("timed out after {}", short(*timeout)),
-        Verdict::TimedOut(timeout, Some(target)) => format!("timed out after {} for {target}", short(*timeout)),
+        // Which one is said next: it comes first of what is missing.
+        Verdict::TimedOut(timeout, Some(_)) => format!("timed out after {}, the target's own timeout", short(*timeout)),
         Verdict::Interrupted(signal) => format!("interrupted by {signal} after {at}"),
         Verdict::Refused(_) => "error".into(),
     }
@@ -166,45 +163,10 @@ pub(super) fn why(standing: &Standing) -> Cow<'static, str> {
     match &standing.reason {
         Some(reason) => sentence(reason).into(),
         None if standing.in_a_row > 0 => {
-            format!("ready {} in a row, and more are wanted", count(standing.in_a_row as usize, "time")).into()
+            format!("ready {} of {} times in a row", standing.in_a_row, standing.successes).into()
         }
         None => "no attempt has ended".into(),
     }
-}
-
-/// What is missing and why, the target whose own timeout ended the run first; then what was never tried.
-#[must_use]
-pub fn missing(verdict: &Verdict, standings: &[Standing]) -> String {
-    let ready = standings.iter().filter(|standing| standing.ready).count();
-    if ready == standings.len() {
-        return "every target is ready, --settle was not over".into();
-    }
-    let mut parts = Vec::new();
-    if standings.len() > 1 {
-        parts.push(format!("{ready} of {} targets ready", standings.len()));
-    }
-    let mut tried: Vec<&Standing> =
-        standings.iter().filter(|standing| !standing.ready && standing.attempts > 0).collect();
-    if let Verdict::TimedOut(_, Some(own)) = verdict {
-        tried.sort_by_key(|standing| standing.target != *own);
-    }
-    for standing in tried.iter().take(EXPLAINED) {
-        let attempts = count(standing.attempts as usize, "attempt");
-        parts.push(format!("{} ({attempts}) {}", standing.target, why(standing)));
-    }
-    if tried.len() > EXPLAINED {
-        let names: Vec<&str> = tried[EXPLAINED..].iter().map(|standing| standing.target.as_str()).collect();
-        parts.push(format!("also missing: {}", names.join(", ")));
-    }
-    let untried: Vec<&str> = standings
-        .iter()
-        .filter(|standing| !standing.ready && standing.attempts == 0)
-        .map(|standing| standing.target.as_str())
-        .collect();
-    if !untried.is_empty() {
-        parts.push(format!("not tried: {}", untried.join(", ")));
-    }
-    parts.join("; ")
 }
 
 #[cfg(test)]
@@ -215,7 +177,7 @@ mod tests {
 
     fn standing(target: &str, attempts: u32, reason: Option<Reason>) -> Standing {
         let ready = attempts > 0 && reason.is_none();
-        Standing { target: target.into(), attempts, waited: None, ready, in_a_row: 0, reason }
+        Standing { target: target.into(), attempts, waited: None, ready, in_a_row: 0, successes: 1, reason }
     }
 
     #[tokio::test(start_paused = true)]
@@ -238,19 +200,9 @@ mod tests {
     }
 
     #[test]
-    fn the_target_that_ended_the_run_comes_first() {
-        let refused = |_| Some(Reason::new(Code::ConnectRefused, "refused"));
-        let standings: Vec<Standing> = (0..12).map(|n| standing(&format!("tcp:h{n}:1"), 2, refused(n))).collect();
-        let own = Verdict::TimedOut(Duration::from_secs(1), Some("tcp:h10:1".into()));
-        let text = missing(&own, &standings);
-        assert!(text.starts_with("0 of 12 targets ready; tcp:h10:1 (2 attempts) refused; tcp:h0:1 "), "{text}");
-        assert!(text.ends_with("also missing: tcp:h7:1, tcp:h8:1, tcp:h9:1, tcp:h11:1"), "{text}");
-    }
-
-    #[test]
-    fn a_run_that_is_interrupted_while_it_settles_says_so() {
-        let text = missing(&Verdict::Interrupted(Signal::Terminate), &[standing("tcp:a:1", 1, None)]);
-        assert_eq!(text, "every target is ready, --settle was not over");
+    fn a_run_that_is_interrupted_once_all_is_ready_says_so() {
+        let text = missing(&Verdict::Interrupted(Signal::Terminate), &[standing("tcp:a:1", 1, None)], LAST);
+        assert_eq!(text, "every target is ready; the signal came before the end");
     }
 
     #[tokio::test(start_paused = true)]

@@ -70,7 +70,7 @@ fn a_mistake_among_the_options() {
     }
 }
 
-/// A hundred targets do not fit into one write; a cut object would be none.
+/// A hundred targets do not fit into one line; a cut object would be none.
 #[test]
 fn a_long_verdict_is_still_an_object() {
     let ip = crate::support::loopback();
@@ -78,7 +78,13 @@ fn a_long_verdict_is_still_an_object() {
     let args = ["--log-format=json", "-t", "1s", "--parallel"].map(str::to_owned).into_iter().chain(targets);
     let ended = Run::new(args).end();
     let lines = objects(ended.failure());
-    assert_eq!(lines.last().unwrap()["total"], 100, "{ended}");
+    let verdict = lines.last().unwrap();
+    assert_eq!(verdict["total"], 100, "{ended}");
+    let targets = verdict["targets"].as_array().unwrap();
+    ended.expect("as many targets as fit", targets.len() > 12);
+    assert!(targets.iter().all(|target| target["code"] == "connect.refused"), "{ended}");
+    assert!(targets[0]["reason"].as_str().unwrap().contains(&format!("{ip}:1")), "{ended}");
+    ended.expect("what the kubelet keeps of a log", ended.last_line().len() < 2048);
     ended.expect("lines of one write", ended.stderr.lines().all(|line| line.len() < 4096));
 }
 

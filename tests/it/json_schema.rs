@@ -57,6 +57,15 @@ fn a_run_that_times_out() {
     assert_eq!(events(Run::new(["-q", &own])), "timed-out");
 }
 
+/// More is missing than fits into the last line, which says less of each.
+#[test]
+fn a_run_with_many_targets() {
+    let ip = crate::support::loopback();
+    let targets = (1..=100).map(|port| format!("tcp:{ip}:{port}"));
+    let run = Run::new(["-q", "-t", "500ms", "--parallel"].map(str::to_owned).into_iter().chain(targets));
+    assert_eq!(events(run), "timed-out");
+}
+
 #[test]
 fn one_attempt() {
     let fake = Fake::closing();

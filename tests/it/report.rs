@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     time::Duration,
 };
 
@@ -12,6 +12,9 @@ use rustix::{
 };
 
 use crate::support::{Fake, Run, fake::linger, free_port};
+
+/// More than a run of a second takes that nothing holds up, on a busy machine too.
+const UNHINDERED: Duration = Duration::from_secs(4);
 
 fn secs(seconds: f64) -> Duration {
     Duration::from_secs_f64(seconds)
@@ -114,7 +117,7 @@ fn closed_stderr_changes_nothing() {
             .shell(close)
             .end()
             .failure()
-            .took(secs(0.7)..secs(0.9));
+            .took(secs(0.7)..UNHINDERED);
         Run::new(["tcp:h"]).shell(close).end().failure();
     }
     // Descriptor 2 must not have become a socket of ours, into which the command then writes.
@@ -132,7 +135,7 @@ fn stderr_that_breaks_changes_nothing() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let ended = Run::new(["-v", "-t", "700ms", &format!("tcp:{}", free_port())]).stderr_to(writer).end();
-    ended.failure().took(secs(0.7)..secs(0.9));
+    ended.failure().took(secs(0.7)..UNHINDERED);
     let fake = Fake::silent();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -154,17 +157,46 @@ fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
 fn full_pipe_holds_nothing_up() {
     let (_reader, writer) = full_pipe();
     let ended = Run::new(["-v", "-t", "1s", &format!("tcp:{}", free_port())]).stderr_to(writer).end();
-    ended.failure().took(secs(1.0)..secs(1.2));
+    ended.failure().took(secs(1.0)..UNHINDERED);
     let fake = Fake::silent();
     let (_reader, writer) = full_pipe();
     Run::new(["-v", &format!("tcp:{}", fake.addr)]).stderr_to(writer).end().success();
     let (_reader, writer) = full_pipe();
-    Run::new(["tcp:h"]).stderr_to(writer).end().failure().took(secs(0.0)..secs(1.0));
+    Run::new(["tcp:h"]).stderr_to(writer).end().failure().took(secs(0.0)..UNHINDERED);
     let (_reader, writer) = full_pipe();
     let running = Run::new(["-v", &format!("tcp:{}", free_port())]).stderr_to(writer).start();
     std::thread::sleep(secs(0.5));
     running.signal(Signal::TERM);
-    running.end().failure().took(secs(0.5)..secs(1.0));
+    running.end().failure().took(secs(0.5)..UNHINDERED);
+}
+
+/// What was lost is said before the next line that can be written, and in lines of its own.
+#[test]
+fn lines_that_were_lost_are_counted() {
+    for format in ["text", "json"] {
+        let (reader, writer) = full_pipe();
+        let target = format!("tcp:{}", free_port());
+        let args = ["-v", "--max-pause=20ms", "--log-format", format, &target];
+        let running = Run::new(args).stderr_to(writer).start();
+        std::thread::sleep(secs(0.5));
+        let mut lines = BufReader::new(reader).lines().map(|line| line.unwrap());
+        // All that made it full is one line with what comes first.
+        let first = lines.next().unwrap().trim_start_matches('x').to_owned();
+        let second = lines.next().unwrap();
+        running.signal(Signal::TERM);
+        running.end().failure();
+        let all: Vec<String> = [first, second].into_iter().chain(lines).collect();
+        assert!(all[0].contains(" lines were lost while stderr was full"), "{all:?}");
+        if format == "json" {
+            let objects: Vec<serde_json::Value> =
+                all.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+            assert_eq!((&objects[0]["event"], &objects[1]["event"]), (&"warning".into(), &"attempt".into()));
+            assert_eq!(objects.last().unwrap()["event"], "verdict");
+        } else {
+            assert!(all[0].starts_with("warning: ") && all[1].contains(&target), "{all:?}");
+            assert!(all.last().unwrap().starts_with("waitgate: interrupted by SIGTERM"), "{all:?}");
+        }
+    }
 }
 
 /// The command inherits the file, and must find it as it was.
@@ -200,7 +232,7 @@ fn the_last_line_fits_into_what_the_kubelet_keeps_of_a_log() {
     running.signal(Signal::TERM);
     let ended = running.end();
     let line = ended.failure().stderr.trim_end();
-    ended.expect("one line of at most 2048 bytes, its end marked", line.ends_with('…') && line.len() < 2048);
+    ended.expect("one line of at most 2048 bytes, the rest counted", line.ends_with(" more") && line.len() < 2048);
     assert!(line.starts_with("waitgate: interrupted by SIGTERM after ") && line.len() > 2000, "{ended}");
 }
 
