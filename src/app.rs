@@ -125,11 +125,10 @@ struct Wait<'a> {
 impl Wait<'_> {
     /// Waits and reports, the termination message included.
     fn run(&self, runtime: Runtime, signals: Signals) -> Verdict {
-        for warning in &self.plan.warnings {
-            self.report.tell(&Event::Warning(warning));
-        }
-        if self.plan.insecure {
-            self.report.tell(&Event::Warning("--insecure: certificates are not verified"));
+        let insecure = self.plan.insecure.then_some("--insecure: certificates are not verified");
+        let warnings: Vec<&str> = self.plan.warnings.iter().map(String::as_str).chain(insecure).collect();
+        if !warnings.is_empty() {
+            self.report.tell(&Event::Warning(&warnings.join("; ")));
         }
         let board = Board::new(self.plan);
         let verdict = runtime.block_on(self.race(&board, signals));

@@ -119,9 +119,8 @@ impl Form {
 
 /// As many changes of one target are told within as long; what changes after that, the heartbeats have. A quarter of an
 /// hour of waiting for one target is so at most 40 lines: 30 heartbeats (after 10 s, then every 30 s), these, the first
-/// line and the last, and up to 4 warnings. Only a target that gets ready in its last 20 s, after all the heartbeats,
-/// has a line more, and with --settle two.
-const CHANGES: usize = 4;
+/// line and the last, the warnings of the plan in one, and one that the first attempts may find (resolv.conf).
+const CHANGES: usize = 6;
 const WINDOW: Duration = Duration::from_mins(15);
 
 /// What a target's lines have said so far.
