@@ -6,6 +6,7 @@ pub mod app;
 pub mod backoff;
 pub mod cli;
 pub mod gate;
+pub mod hint;
 pub mod net;
 pub mod plan;
 pub mod reason;

@@ -193,8 +193,8 @@ mod tests {
             assert!(text.len() <= longest, "{} of {longest}: {text}", text.len());
             assert_eq!(text.matches("do not exist (NXDOMAIN)").count(), whole, "{text}");
             assert!(standings.iter().all(|standing| text.contains(&format!("{} (123", standing.target))), "{text}");
-            assert_eq!(text.matches("is asked for as NAME.NAMESPACE").count(), 1, "{text}");
-            assert!(text.contains("db0 do not exist (NXDOMAIN): a Service of another namespace is asked"), "{text}");
+            assert_eq!(text.matches("NAME.NAMESPACE").count(), 1, "{text}");
+            assert!(text.contains("db0 do not exist (NXDOMAIN): no such Service in this namespace"), "{text}");
         }
     }
 
@@ -203,7 +203,7 @@ mod tests {
         let text = missing(&INTERRUPTED, &unknown(30), 940);
         assert!(text.ends_with("tcp:db28:5432, tcp:db29:5432") && text.contains("; also missing: tcp:db"), "{text}");
         let text = missing(&INTERRUPTED, &unknown(100), 940);
-        assert!(text.contains("db0 do not exist (NXDOMAIN): a Service of another namespace is asked"), "{text}");
+        assert!(text.contains("db0 do not exist (NXDOMAIN): no such Service in this namespace"), "{text}");
         assert!(text.contains("; also missing: tcp:db1:5432, ") && text.ends_with(" more"), "{text}");
         assert!(text.len() > 900, "{text}");
     }
@@ -215,7 +215,7 @@ mod tests {
         let text = missing(&INTERRUPTED, &standings, 940);
         assert!(text.ends_with(" more; not tried: tcp:c0:1 and 99 more"), "{text}");
         let text = missing(&INTERRUPTED, &standings[99..], 940);
-        assert!(text.contains("NAME.NAMESPACE; not tried: tcp:c0:1, tcp:c1:1, "), "{text}");
+        assert!(text.contains("NAME.NAMESPACE); not tried: tcp:c0:1, tcp:c1:1, "), "{text}");
         assert!(text.ends_with(" more") && text.len() > 900, "{text}");
     }
 
