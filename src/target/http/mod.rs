@@ -114,7 +114,7 @@ impl Http {
                 Step::Follow(url, status) => (url, status),
             };
             if followed == REDIRECTS {
-                let text = format!("more than {}, the last one on {host}", redirects(REDIRECTS));
+                let text = format!("more than {}, the last one on {host}:{}", redirects(REDIRECTS), request.port());
                 return Err(Reason::new(Code::ExpectRedirect, text).key("loop"));
             }
             followed += 1;

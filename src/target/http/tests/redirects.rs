@@ -26,7 +26,7 @@ async fn redirects_are_followed_on_the_same_host_only() {
     let before = server.seen().len();
     let reason = probe(&server.url("/loop")).await.unwrap_err();
     assert_eq!(reason.code(), Code::ExpectRedirect);
-    assert_eq!(reason.text(), "more than 10 redirects, the last one on 127.0.0.1");
+    assert!(reason.text().starts_with("more than 10 redirects, the last one on 127.0.0.1:"), "{}", reason.text());
     assert_eq!(server.seen().len() - before, 11);
     for (path, says) in [("/nowhere", "does not say where to"), ("/ftp", "not http: or https:"), ("/odd", "not a URL")]
     {
