@@ -280,8 +280,9 @@ impl<'a, P: AsyncFn(&Planned, &Trail) -> Result<Ready, Reason>> Gate<'a, P> {
     async fn heartbeat(&self) {
         if self.live {
             loop {
-                (self.report)(Event::Live(&self.board.standings(self.plan)));
+                // Not at once: what refuses has done so by then.
                 time::sleep(TICK).await;
+                (self.report)(Event::Live(&self.board.standings(self.plan)));
             }
         }
         time::sleep(FIRST_BEAT).await;

@@ -116,7 +116,12 @@ impl Trail {
         entered.iter().zip(ends).map(|((stage, at), end)| (*stage, end - *at)).collect()
     }
 
-    /// The reason of an attempt that was cut off where it now stands.
+    /// For how long it has been in its stage.
+    fn in_stage(&self) -> Duration {
+        self.entered.borrow().last().map(|(_, at)| at.elapsed()).unwrap_or_default()
+    }
+
+    /// The reason of an attempt that was cut off where it now stands. What its silence means is said only after some.
     #[must_use]
     pub fn cut_off(&self) -> Reason {
         let awaited = self.awaited.borrow();
@@ -131,7 +136,7 @@ impl Trail {
                 Code::ConnectTimeout,
                 format!("no answer to the connection attempt from {awaited} within {after}"),
             )
-            .hint(self.silent.get()),
+            .hint(self.silent.get().filter(|_| self.in_stage() >= self.bounds.connect.min(self.bounds.attempt) / 2)),
             Stage::Tls => Reason::new(
                 Code::TlsTimeout,
                 format!("{awaited} accepted the connection and did not finish the TLS handshake within {after}"),

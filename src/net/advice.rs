@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use super::conf::{Place, ResolvConf};
 use super::hosts::Own;
 use super::search::Step;
-use super::walk::Via;
+use super::walk::{Throughout, Via};
 use crate::reason::{Code, Hint};
 
 /// What is known of the place that this process runs in.
@@ -49,17 +49,21 @@ impl Here<'_> {
         if full == service || full == own {
             return Some(Hint::OwnService);
         }
-        full.strip_suffix(service).is_some_and(|head| head.ends_with('.')).then_some(Hint::OwnPeer)
+        let below = full.strip_suffix(service)?.strip_suffix('.')?;
+        // `_port._tcp` is asked of the Service; else the label in front of it is a Pod's.
+        if below.starts_with('_') {
+            return Some(Hint::OwnService);
+        }
+        (!below.contains('.')).then_some(Hint::OwnPeer)
     }
 
-    /// What is worth looking at where the names in `asked` gave no address for `name`; `refused`: every nameserver did.
+    /// What is worth looking at where the names in `asked` gave no address for `name`, and each nameserver did the same
+    /// `throughout`.
     #[must_use]
-    pub fn unfound(&self, code: Code, name: &str, asked: &[Step], refused: bool) -> Option<Hint> {
+    pub fn unfound(&self, code: Code, name: &str, asked: &[Step], throughout: Option<Throughout>) -> Option<Hint> {
         let short = !name.contains('.');
         match code {
-            Code::ResolveNoSuchName | Code::ResolveNoAddresses
-                if let Some(own) = asked.iter().find_map(|step| self.own_service(&step.name)) =>
-            {
+            Code::ResolveNoSuchName if let Some(own) = asked.iter().find_map(|step| self.own_service(&step.name)) => {
                 Some(own)
             }
             // Names of the outside are found, or not, without a search list.
@@ -68,8 +72,10 @@ impl Here<'_> {
                 (short || of_a_service).then_some(Hint::NodeDns)
             }
             Code::ResolveNoSuchName if self.in_cluster() && short => Some(Hint::OtherNamespace),
-            Code::ResolveUnreachable if self.in_cluster() && refused => Some(Hint::NoDns),
-            Code::ResolveTimeout if self.in_cluster() => Some(Hint::DnsDropped),
+            Code::ResolveUnreachable | Code::ResolveTimeout if self.in_cluster() => throughout.map(|what| match what {
+                Throughout::Refused => Hint::NoDns,
+                Throughout::Silent => Hint::DnsDropped,
+            }),
             _ => None,
         }
     }
@@ -143,7 +149,8 @@ mod tests {
             (POD, true, absent, "db", "db.shop.svc.cluster.local", Some(Hint::OwnService)),
             (POD, true, absent, "db-1.db", "db-1.db.shop.svc.cluster.local", Some(Hint::OwnService)),
             (POD, true, absent, "db-0.DB", "db-0.DB.shop.svc.cluster.local", Some(Hint::OwnPeer)),
-            (POD, true, Code::ResolveNoAddresses, "db", "db.shop.svc.cluster.local", Some(Hint::OwnService)),
+            (POD, true, absent, "_pg._tcp.db", "_pg._tcp.db.shop.svc.cluster.local", Some(Hint::OwnService)),
+            (POD, true, Code::ResolveNoAddresses, "db", "db.shop.svc.cluster.local", None),
             (POD, true, Code::ResolveTrouble, "db", "db.shop.svc.cluster.local", None),
             (POD, false, absent, "db", "db.shop.svc.cluster.local", None),
             (POD, true, absent, "mydb", "mydb.shop.svc.cluster.local", Some(Hint::OtherNamespace)),
@@ -159,11 +166,14 @@ mod tests {
             (NODE, true, Code::ResolveTimeout, "web", "web", None),
         ] {
             let steps = [Step { name: asked.to_owned(), searched: true }];
-            let it = here(conf, kubernetes, |here| here.unfound(code, name, &steps, true));
+            let throughout = if code == Code::ResolveTimeout { Throughout::Silent } else { Throughout::Refused };
+            let it = here(conf, kubernetes, |here| here.unfound(code, name, &steps, Some(throughout)));
             assert_eq!(it, hint, "{name} {code} {conf}");
         }
-        let no_route = here(POD, true, |here| here.unfound(Code::ResolveUnreachable, "web", &[], false));
-        assert_eq!(no_route, None);
+        for code in [Code::ResolveUnreachable, Code::ResolveTimeout] {
+            let partly = here(POD, true, |here| here.unfound(code, "web", &[], None));
+            assert_eq!(partly, None, "no route, or silence behind a denial");
+        }
     }
 
     #[test]

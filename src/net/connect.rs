@@ -1,5 +1,6 @@
 //! Addresses → Stream, staggered: every address is tried, and what each of them did is kept.
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -53,10 +54,24 @@ pub async fn race<T>(
     trail: &Trail,
     attempt: impl AsyncFn(SocketAddr) -> Result<T, Reason>,
 ) -> Result<T, Vec<(SocketAddr, Reason)>> {
+    let pending = RefCell::new(Vec::new());
+    let wait_for = || {
+        let names: Vec<String> = pending.borrow().iter().map(SocketAddr::to_string).collect();
+        trail.enter(Stage::Connect, names.join(" and "));
+    };
     let attempt = async |address: SocketAddr| {
-        // With several addresses the trail names the one that was tried last.
-        trail.enter(Stage::Connect, address);
-        attempt(address).await
+        pending.borrow_mut().push(address);
+        wait_for();
+        let outcome = attempt(address).await;
+        if outcome.is_err() {
+            // Where one has failed already, no one thing is to be said about the silence of the others.
+            trail.if_silent(None);
+            pending.borrow_mut().retain(|other| *other != address);
+            if trail.stage() == Stage::Connect && !pending.borrow().is_empty() {
+                wait_for();
+            }
+        }
+        outcome
     };
     staggered(addresses, STAGGER, attempt).await.map(|(_, ready)| ready)
 }
@@ -185,8 +200,17 @@ pub fn explain(net: &Net, host: &Host, failed: &[(SocketAddr, Reason)]) -> Reaso
     let name = if let Host::Name(name) = host { Some(name.as_str()) } else { None };
     let addresses: Vec<IpAddr> = failed.iter().map(|(address, _)| address.ip()).collect();
     // Where one refuses and another is silent, no one thing is to be said about all of them.
-    let mixed =
-        main.code() == Code::ConnectRefused && failed.iter().any(|(_, reason)| reason.code() == Code::ConnectTimeout);
+    let refused_beside = |other: &SocketAddr| {
+        let same = |address: &SocketAddr| address.is_ipv6() == other.is_ipv6();
+        failed.iter().any(|(address, reason)| same(address) && reason.code() == Code::ConnectRefused)
+    };
+    let mixed = main.code() == Code::ConnectRefused
+        && failed.iter().any(|(address, reason)| match reason.code() {
+            Code::ConnectRefused => false,
+            // Or there is no way to the other family here.
+            Code::ConnectUnreachable => refused_beside(address),
+            _ => true,
+        });
     let judged = || if mixed { None } else { net.resolver().unreached(main.code(), name, &addresses) };
     let hint = main.hinted().or_else(judged);
     if failed.len() == 1 {
@@ -231,7 +255,6 @@ fn in_new_order(mut ips: Vec<IpAddr>) -> Vec<IpAddr> {
 mod tests {
     use super::*;
     use crate::trail::Bounds;
-    use std::cell::RefCell;
 
     const BOUNDS: Bounds = Bounds { attempt: Duration::from_secs(3), connect: Duration::from_secs(1) };
 

@@ -179,18 +179,15 @@ impl Resolver {
         self.here(&conf).unreached(code, addresses, known.as_ref())
     }
 
-    /// What is worth looking at where the DNS lists too few addresses under the full name `source`.
+    /// What is worth looking at where the DNS lists `addresses` for `name`, which was found a moment ago, and more are
+    /// expected. A Service that lists this Pod before it is ready does not wait for that.
     #[must_use]
-    pub fn too_few(&self, source: &Source) -> Option<Hint> {
-        let Source::Dns(full) = source else { return None };
-        self.here(&self.conf()).own_service(full)
-    }
-
-    /// The same for `name`, which was found a moment ago.
-    #[must_use]
-    pub fn too_few_of(&self, name: &str) -> Option<Hint> {
-        let source = self.kept.borrow().get(name).map(|kept| kept.source.clone())?;
-        self.too_few(&source)
+    pub fn too_few(&self, name: &str, addresses: &[IpAddr]) -> Option<Hint> {
+        let Source::Dns(full) = self.kept.borrow().get(name).map(|kept| kept.source.clone())? else { return None };
+        let conf = self.conf();
+        let here = self.here(&conf);
+        let listed = addresses.iter().any(|ip| here.own.addresses.contains(ip));
+        here.own_service(&full).filter(|_| !listed)
     }
 
     /// The nameserver that gave the last answer over UDP.
@@ -201,8 +198,7 @@ impl Resolver {
 
     /// The same with what is worth looking at, seen from the names that were asked.
     fn advise(&self, mut unfound: Unfound, name: &str, steps: &[Step], conf: &ResolvConf) -> Unfound {
-        let refused = unfound.refused;
-        if let Some(hint) = self.here(conf).unfound(unfound.reason.code(), name, steps, refused) {
+        if let Some(hint) = self.here(conf).unfound(unfound.reason.code(), name, steps, unfound.throughout) {
             unfound.reason = unfound.reason.hint(hint);
         }
         unfound

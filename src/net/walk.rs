@@ -94,8 +94,17 @@ pub struct Unfound {
     pub reason: Reason,
     /// Where not every name asked was denied by a usable answer in every family: why.
     pub doubt: Option<Reason>,
-    /// Whether every nameserver refused, with the one answer that needs somebody there.
-    pub refused: bool,
+    /// What every nameserver did, to each name.
+    pub throughout: Option<Throughout>,
+}
+
+/// What can be said of the nameservers where they all did the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Throughout {
+    /// They refused.
+    Refused,
+    /// They were silent.
+    Silent,
 }
 
 impl Unfound {
@@ -138,14 +147,21 @@ impl<'a> Walk<'a> {
 
     fn unfound(&self, got: &[(String, Miss)], what: &str) -> Unfound {
         let (origin, bound) = (self.conf.origin, self.trail.connect_timeout());
-        let refuses = |(_, miss): &(String, Miss)| match miss {
-            Miss::Trouble(each) => each.iter().all(|(_, trouble)| *trouble == Trouble::Refused),
-            _ => false,
+        let all = |what: &Trouble| {
+            got.iter().all(|(_, miss)| match miss {
+                Miss::Trouble(each) => each.iter().all(|(_, trouble)| trouble == what),
+                _ => false,
+            })
+        };
+        let throughout = match (all(&Trouble::Refused), all(&Trouble::Silent)) {
+            (true, false) => Some(Throughout::Refused),
+            (false, true) => Some(Throughout::Silent),
+            _ => None,
         };
         Unfound {
             reason: unfound::reason(got, what, origin, bound),
             doubt: unfound::doubt(got, what, origin, bound),
-            refused: got.iter().all(refuses),
+            throughout,
         }
     }
 

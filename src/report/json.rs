@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::missing::{TARGET, ranked};
-use super::text::cut;
+use super::text::{BEATS, cut};
 use super::{Event, LAST, words};
 use crate::reason::Reason;
 use crate::verdict::{Standing, Verdict};
@@ -108,9 +108,21 @@ impl Json {
         object
     }
 
-    /// The heartbeat of one target.
+    /// A heartbeat for each of the first targets that are waited for, and one that counts the others.
     #[must_use]
-    pub fn heartbeat(&self, standing: &Standing) -> String {
+    pub fn heartbeats(&self, waiting: &[&Standing]) -> Vec<String> {
+        let (told, rest) = waiting.split_at(waiting.len().min(BEATS));
+        let mut lines: Vec<String> = told.iter().map(|standing| self.heartbeat(standing)).collect();
+        if !rest.is_empty() {
+            let mut object = self.stamped();
+            object.insert("event".to_owned(), json!("heartbeat"));
+            object.insert("more".to_owned(), json!(rest.len()));
+            lines.push(Value::Object(object).to_string());
+        }
+        lines
+    }
+
+    fn heartbeat(&self, standing: &Standing) -> String {
         let mut object = self.stamped();
         let mut set = |name: &str, value: Value| {
             object.insert(name.to_owned(), value);

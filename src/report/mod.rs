@@ -119,8 +119,8 @@ impl Form {
 
 /// As many changes of one target are told within as long; what changes after that, the heartbeats have. A quarter of an
 /// hour of waiting for one target is so at most 40 lines: 30 heartbeats (after 10 s, then every 30 s), these, the first
-/// line and the last, the warnings of the plan in one, and one that the first attempts may find (resolv.conf).
-const CHANGES: usize = 6;
+/// line and the last, the warnings of the plan in one, and two that attempts may find (resolv.conf, a password file).
+const CHANGES: usize = 5;
 const WINDOW: Duration = Duration::from_mins(15);
 
 /// What a target's lines have said so far.
@@ -176,7 +176,7 @@ impl Report {
         let waiting: Vec<&Standing> = waiting().map(|(_, standing)| standing).collect();
         let lines = match &self.form {
             Form::Text(text) => text.heartbeat(&waiting),
-            Form::Json(json) => waiting.iter().map(|standing| json.heartbeat(standing)).collect(),
+            Form::Json(json) => json.heartbeats(&waiting),
         };
         for line in lines {
             tracing::info!(target: lines::OURS, "{line}");

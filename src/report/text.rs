@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::missing::missing;
+use super::missing::{TARGET, missing};
 use super::words::sentence;
 use super::{Event, LAST, live};
 use crate::plan::count;
@@ -14,7 +14,7 @@ use crate::trail::short;
 use crate::verdict::{Standing, Verdict};
 
 /// How many targets a heartbeat gives a line each.
-const BEATS: usize = 20;
+pub const BEATS: usize = 20;
 
 /// Makes lines; times count from the process's start.
 #[derive(Clone, Copy)]
@@ -34,6 +34,8 @@ impl Text {
     #[must_use]
     pub fn line(&self, event: &Event<'_>) -> String {
         let at = short(self.start.elapsed());
+        // A long one would leave no room for the rest of the line, nor for the end of its colour.
+        let shown = |target: &str| cut(target.to_owned(), TARGET);
         match event {
             Event::Start(plan) => {
                 let order = if plan.parallel { "all at once" } else { "in order" };
@@ -51,9 +53,10 @@ impl Text {
             Event::Warning(text) => format!("{}: {text}", self.paint(YELLOW, "warning")),
             Event::Attempt { target, attempt, outcome, in_a_row, trail, pause, .. } => {
                 let mut line = match outcome {
-                    Err(reason) => format!("{at}  {target}  {}", self.paint(YELLOW, &sentence(reason))),
+                    Err(reason) => format!("{at}  {}  {}", shown(target), self.paint(YELLOW, &sentence(reason))),
                     Ok(_) => format!(
-                        "{at}  {target}  ready {}, waiting for more in a row",
+                        "{at}  {}  ready {}, waiting for more in a row",
+                        shown(target),
                         count(*in_a_row as usize, "time")
                     ),
                 };
@@ -75,14 +78,15 @@ impl Text {
                 line
             }
             Event::NotReady { target, reason, .. } => {
-                format!("{at}  {target}  {}", self.paint(YELLOW, &sentence(reason)))
+                format!("{at}  {}  {}", shown(target), self.paint(YELLOW, &sentence(reason)))
             }
             Event::Heartbeat(standings) => self.heartbeat(&standings.iter().collect::<Vec<_>>()).join("\n"),
             Event::Ready { target, attempts, after, ready } => {
                 let note = ready.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
                 let what = self.paint(GREEN, "ready");
                 format!(
-                    "{at}  {target}  {what} after {}, {}{note}",
+                    "{at}  {}  {what} after {}, {}{note}",
+                    shown(target),
                     short(*after),
                     count(*attempts as usize, "attempt")
                 )
@@ -100,7 +104,8 @@ impl Text {
         let line = |standing: &&Standing| {
             let why = self.paint(YELLOW, &why(standing)).into_owned();
             let waited = short(standing.waited.unwrap_or_default());
-            format!("{at}  {}  still waiting after {waited}, attempt {}: {why}", standing.target, standing.attempts)
+            let target = cut(standing.target.clone(), TARGET);
+            format!("{at}  {target}  still waiting after {waited}, attempt {}: {why}", standing.attempts)
         };
         let (told, rest) = waiting.split_at(waiting.len().min(BEATS));
         let mut lines: Vec<String> = told.iter().map(line).collect();
@@ -190,7 +195,7 @@ mod tests {
         assert_eq!(
             line(Verdict::TimedOut(Duration::from_secs(900), None)),
             "waitgate: timed out after 15m: 1 of 3 targets ready; tcp:redis:6379 (123 attempts) refused by 10.96.14.7:6379: \
-             the Service exists, most likely no ready Pod is behind it yet (or its Pods do not listen on that port); not tried: tcp:c:1"
+             the Service exists: no ready Pod is behind it yet, or its Pods do not listen on that port; not tried: tcp:c:1"
         );
         tokio::time::advance(Duration::from_millis(1500)).await;
         assert!(

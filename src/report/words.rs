@@ -16,9 +16,7 @@ pub fn sentence(reason: &Reason) -> String {
 #[must_use]
 pub fn hint(hint: Hint) -> &'static str {
     match hint {
-        Hint::NoReadyPod => {
-            "the Service exists, most likely no ready Pod is behind it yet (or its Pods do not listen on that port)"
-        }
+        Hint::NoReadyPod => "the Service exists: no ready Pod is behind it yet, or its Pods do not listen on that port",
         Hint::PodsRefuse => "the DNS lists the Pods, and they do not listen on that port (yet)",
         Hint::NothingListens => "nothing listens on that port here yet",
         Hint::InThisPod => {
@@ -31,7 +29,9 @@ pub fn hint(hint: Hint) -> &'static str {
         Hint::FrontClosed => {
             "a front such as docker-proxy or a sidecar, with nobody behind it yet; or a server that refuses us"
         }
-        Hint::Gateway => "a proxy answered, for a server behind it that is not there yet or does not answer it",
+        Hint::Gateway => {
+            "most likely a proxy's own answer, for a server behind it that is not there yet or does not answer it"
+        }
         Hint::NoDns => {
             "most likely no DNS Pod is ready behind it; else a NetworkPolicy rejects this, or a service mesh takes DNS over and its sidecar is not up yet"
         }

@@ -129,7 +129,10 @@ impl Dns {
                 Err(Reason::new(Code::ExpectGone, format!("still there: {} ({})", listed(&it.records), it.at)))
             }
             Ok(it) => self.judge(&it.records, &it.at, it.missing.as_deref()).map_err(|reason| match reason.code() {
-                Code::ExpectRecords => reason.hint(resolver.too_few(&Source::Dns(it.at))),
+                Code::ExpectRecords if self.rtype.is_none() && self.server.is_none() => {
+                    let listed: Vec<IpAddr> = it.records.iter().filter_map(RData::ip_addr).collect();
+                    reason.hint(resolver.too_few(name, &listed))
+                }
                 _ => reason,
             }),
             Err(unfound) if self.gone => unfound.absent().map(Ready::noted),

@@ -1,7 +1,7 @@
 //! `tcp:HOST:PORT`: a connection is accepted, and still open after `hold`.
 
 use std::fmt::{self, Write as _};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Result, bail};
 use futures_util::stream::{self, StreamExt as _};
@@ -123,7 +123,8 @@ impl Tcp {
         let (cost, hint) = if failed.is_empty() {
             text.push_str("; no other is listed");
             // Only the DNS can bring more.
-            let hint = if let Host::Name(name) = &self.host { net.resolver().too_few_of(name) } else { None };
+            let listed: Vec<IpAddr> = addresses.iter().map(SocketAddr::ip).collect();
+            let hint = if let Host::Name(name) = &self.host { net.resolver().too_few(name, &listed) } else { None };
             (Class::Work, hint)
         } else {
             let main = connect::explain(net, &self.host, &failed);

@@ -230,12 +230,12 @@ fn colour_where_it_is_wanted() {
 #[test]
 fn a_terminal_that_nobody_reads_holds_nothing_up() {
     let targets: Vec<String> = (0..20).map(|_| format!("tcp:{}", free_port())).collect();
-    for options in [vec!["-t", "2s"], vec!["-v", "-t", "2s"]] {
+    for options in [vec!["-t", "5s"], vec!["-v", "-t", "5s"]] {
         let (tty, many) = (Tty::new(), ["--parallel", "--max-pause=50ms"]);
         let args = options.iter().chain(&many).map(|option| (*option).to_owned()).chain(targets.clone());
         let file = tty.open();
         let watched = file.try_clone().unwrap();
-        Run::new(args).env("TERM", "xterm").stderr_to(file).end().failure().took(secs(2.0)..secs(2.3));
+        Run::new(args).env("TERM", "xterm").stderr_to(file).end().failure().took(secs(5.0)..secs(5.3));
         assert!(!fcntl_getfl(&watched).unwrap().contains(OFlags::NONBLOCK));
         assert!(!tty.read().contains("timed out"), "it was to be full");
     }

@@ -27,6 +27,10 @@ pub(crate) fn pods_refuse(it: &Witness) {
     it.given_in(&pod, "tcp:10-0-0-1.ns.pod.c.test:9");
     // One address a family is what a Service of both families has.
     it.instead_in(&pod, Hint::NoReadyPod, "tcp:web:9");
+    // One of them refuses, and there is no way to the other.
+    pod.sh("ip route add unreachable 10.0.0.3");
+    it.instead_in(&pod, None, "tcp:gone:9");
+    it.given_in(&pod, "tcp:pods:9");
     // One of them refuses, of the other nothing is known.
     pod.sh("nft add table inet t\nnft 'add chain inet t in { type filter hook input priority 0; }'\n\
             nft add rule inet t in ip daddr 10.0.0.2 tcp dport 9 drop");

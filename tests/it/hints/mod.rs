@@ -31,8 +31,8 @@ const NODE: &str = "search corp.test\nnameserver 127.0.0.1\n";
 /// of the machine.
 const ZONE: &str = "db.ns.svc.c.test A 10.0.0.1\nweb.ns.svc.c.test A 10.0.0.1\nweb.ns.svc.c.test AAAA fd00::1\n\
     pods.ns.svc.c.test A 10.0.0.1\npods.ns.svc.c.test A 10.0.0.2\napi.corp.test A 10.0.0.1\n\
-    own.ns.svc.c.test A 10.0.0.7\nown.ns.svc.c.test A 10.0.0.1\n\
-    one.pods.ns.svc.c.test A 10.0.0.1\n10-0-0-1.ns.pod.c.test A 10.0.0.1\n\
+    own.ns.svc.c.test A 10.0.0.2\nown.ns.svc.c.test A 10.0.0.1\nself.ns.svc.c.test A 10.0.0.7\n\
+    one.pods.ns.svc.c.test A 10.0.0.1\ngone.ns.svc.c.test A 10.0.0.1\ngone.ns.svc.c.test A 10.0.0.3\n10-0-0-1.ns.pod.c.test A 10.0.0.1\n\
     external.ns.svc.c.test CNAME api.corp.test\nsad.ns.svc.c.test SERVFAIL\nsad.corp.test A 10.0.0.1";
 
 macro_rules! hints {

@@ -16,10 +16,16 @@ pub(crate) fn no_dns(it: &Witness) {
 
 pub(crate) fn dns_dropped(it: &Witness) {
     let pod = pod(POD);
-    let _silent = Names::start(&pod, |_| Answer::Silence);
+    let silent = Names::start(&pod, |_| Answer::Silence);
     it.given_in(&pod, "dns:db");
     it.instead(None, run("dns:db").inside(&pod));
     pod.etc("resolv.conf", NODE);
+    it.instead_in(&pod, None, "dns:db");
+    drop(silent);
+    // It answers for the cluster, and has nobody to ask for the rest.
+    let pod = self::pod(POD);
+    let cluster = |asked: &str| if asked.ends_with(".c.test") { Answer::Code(NXDOMAIN) } else { Answer::Silence };
+    let _forwards = Names::start(&pod, move |asked| cluster(&asked.name));
     it.instead_in(&pod, None, "dns:db");
 }
 
@@ -60,7 +66,7 @@ pub(crate) fn own_service(it: &Witness) {
     let pod = pod(POD);
     let _server = zone::serve(&pod, "127.0.0.1", ZONE);
     let listen = |ip: &str| pod.within(|| Fake::on(format!("{ip}:80").parse().expect("an address"), linger));
-    let _two = ["10.0.0.1", "10.0.0.7"].map(listen);
+    let _two = ["10.0.0.1", "10.0.0.2"].map(listen);
     belongs_to(&pod, "cache.ns.svc.c.test");
     for target in ["dns:cache", "tcp:cache.ns:9", "dns:web-1.cache", "postgres:cache.ns.svc.c.test:5432"] {
         it.given_in(&pod, target);
@@ -71,7 +77,12 @@ pub(crate) fn own_service(it: &Witness) {
     belongs_to(&pod, "own.ns.svc.c.test");
     it.given_in(&pod, "dns:own#min=3");
     it.given_in(&pod, "tcp:own:80#min=3");
+    it.given_in(&pod, "dns:_pg._tcp.own?type=SRV");
+    it.instead_in(&pod, None, "dns:own?type=AAAA");
     it.instead_in(&pod, Hint::OtherNamespace, "dns:cache");
+    // It lists this Pod, which is not ready: then it waits for nobody's readiness.
+    belongs_to(&pod, "self.ns.svc.c.test");
+    it.instead_in(&pod, None, "dns:self#min=3");
     // A machine whose full name is in its hosts file.
     belongs_to(&pod, "corp.test");
     it.instead_in(&pod, Hint::OtherNamespace, "dns:cache");
