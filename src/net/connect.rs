@@ -60,14 +60,19 @@ pub async fn race<T>(
         trail.enter(Stage::Connect, names.join(" and "));
     };
     let attempt = async |address: SocketAddr| {
+        // The one that came furthest is the one to name; after it, those that are still waited for.
+        let first = pending.borrow().is_empty();
         pending.borrow_mut().push(address);
-        wait_for();
+        if first || trail.stage() <= Stage::Connect {
+            wait_for();
+        }
         let outcome = attempt(address).await;
-        if outcome.is_err() {
+        if let Err(reason) = &outcome {
             // Where one has failed already, no one thing is to be said about the silence of the others.
             trail.if_silent(None);
             pending.borrow_mut().retain(|other| *other != address);
-            if trail.stage() == Stage::Connect && !pending.borrow().is_empty() {
+            let named = trail.stage() <= Stage::Connect || reason.stage() > Stage::Connect;
+            if named && !pending.borrow().is_empty() {
                 wait_for();
             }
         }
@@ -285,6 +290,32 @@ mod tests {
         let failed = race(&addresses(3), &trail, attempt).await.unwrap_err();
         assert_eq!(trail.started().elapsed(), Duration::ZERO);
         assert_eq!(failed.iter().map(|(address, _)| *address).collect::<Vec<_>>(), addresses(3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_trail_names_those_that_are_still_waited_for() {
+        for (refuses, accepts, text) in [
+            (&[1][..], 0, "no answer to the connection attempt from 10.0.0.2:80 and 10.0.0.3:80 within 900ms"),
+            (&[1, 3], 0, "no answer to the connection attempt from 10.0.0.2:80 within 900ms"),
+            (&[], 1, "10.0.0.1:80 accepted, and no complete answer came within 900ms"),
+            (&[], 2, "10.0.0.2:80 accepted, and no complete answer came within 900ms"),
+        ] {
+            let trail = Trail::new(BOUNDS, false);
+            let attempt = async |address: SocketAddr| -> Result<(), Reason> {
+                let SocketAddr::V4(v4) = address else { return Ok(()) };
+                let last = v4.ip().octets()[3];
+                if refuses.contains(&last) {
+                    return Err(Reason::new(Code::ConnectRefused, "refused"));
+                }
+                if accepts == last {
+                    trail.enter(Stage::Protocol, format_args!("{address} accepted"));
+                }
+                std::future::pending().await
+            };
+            let cut = time::timeout(Duration::from_millis(900), race(&addresses(3), &trail, attempt)).await;
+            assert!(cut.is_err());
+            assert_eq!(trail.cut_off().text(), text, "{refuses:?} {accepts}");
+        }
     }
 
     #[test]
