@@ -106,17 +106,6 @@ fn mask(text: &str) -> String {
     masked + rest
 }
 
-/// A PostgreSQL server that answers the startup packet with this error.
-fn postgres_error(code: &str, message: &str) -> Fake {
-    let mut fields = Vec::new();
-    for (field, text) in [("S", "FATAL"), ("V", "FATAL"), ("C", code), ("M", message)] {
-        fields.extend(format!("{field}{text}\0").into_bytes());
-    }
-    fields.push(0);
-    let length = u32::try_from(fields.len() + 4).expect("it is short").to_be_bytes();
-    Fake::answering([&b"E"[..], &length, &fields].concat())
-}
-
 fn tcp(table: &mut Table) {
     let port = free_port();
     table.row("tcp: nothing listens", None, Some(port), &format!("tcp:{port}"));
@@ -267,7 +256,7 @@ fn postgres(table: &mut Table) {
         ("a pooler without its server", "08P01", "query_wait_timeout"),
         ("an error of its own", "XX000", "out of\u{1b}[2J\nluck"),
     ] {
-        table.fake(&format!("postgres: {name}"), &postgres_error(code, message), login);
+        table.fake(&format!("postgres: {name}"), &Fake::postgres_error(code, message), login);
     }
     table.fake("postgres: silence", &Fake::silent(), "postgres:SERVER");
     table.fake("postgres: closed at once", &Fake::closing(), "postgres:SERVER");

@@ -138,13 +138,6 @@ fn belongs_to(pod: &Pod, service: &str) {
     pod.etc("hosts", &format!("127.0.0.1 localhost\n10.0.0.7\tweb-1.{service}\tweb-1\n"));
 }
 
-/// A PostgreSQL server that answers the startup packet with this error.
-fn postgres_error(code: &str) -> Fake {
-    let fields = format!("SFATAL\0VFATAL\0C{code}\0Mno\0\0");
-    let length = u32::try_from(fields.len() + 4).expect("it is short").to_be_bytes();
-    Fake::answering([&b"E"[..], &length, fields.as_bytes()].concat())
-}
-
 fn login(server: &Fake) -> String {
     format!("postgres://app:secret@{}/shop?sslmode=disable", server.addr)
 }

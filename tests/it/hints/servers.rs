@@ -49,9 +49,8 @@ pub(crate) fn use_http(it: &Witness) {
 
 pub(crate) fn use_postgres(it: &Witness) {
     // As PostgreSQL answers what is not its protocol (src/backend/tcop/backend_startup.c).
-    let fields = "SFATAL\0VFATAL\0C0A000\0Munsupported frontend protocol 18501.21536: server supports 3.0 to 3.0\0\0";
-    let length = u32::try_from(fields.len() + 4).expect("it is short").to_be_bytes();
-    let server = Fake::answering([&b"E"[..], &length, fields.as_bytes()].concat());
+    let message = "unsupported frontend protocol 18501.21536: server supports 3.0 to 3.0";
+    let server = Fake::postgres_error("0A000", message);
     it.given(run(&format!("http://{}/", server.addr)));
     let other = Fake::greeting("SSH-2.0-x\r\n");
     it.instead(Hint::UseTcp, run(&format!("http://{}/", other.addr)));
@@ -59,11 +58,11 @@ pub(crate) fn use_postgres(it: &Witness) {
 
 pub(crate) fn credentials(it: &Witness) {
     it.given(run(&Web::always(401).url("/")));
-    it.given(run(&login(&postgres_error("28P01"))));
+    it.given(run(&login(&Fake::postgres_error("28P01", "no"))));
     it.instead(None, run(&Web::always(404).url("/")));
     it.instead(Hint::Forbidden, run(&Web::always(403).url("/")));
-    it.instead(None, run(&login(&postgres_error("57P03"))));
-    it.instead(Hint::PgHba, run(&login(&postgres_error("28000"))));
+    it.instead(None, run(&login(&Fake::postgres_error("57P03", "no"))));
+    it.instead(Hint::PgHba, run(&login(&Fake::postgres_error("28000", "no"))));
 }
 
 pub(crate) fn forbidden(it: &Witness) {
@@ -72,13 +71,13 @@ pub(crate) fn forbidden(it: &Witness) {
 }
 
 pub(crate) fn pg_hba(it: &Witness) {
-    it.given(run(&login(&postgres_error("28000"))));
-    it.instead(Hint::Credentials, run(&login(&postgres_error("28P01"))));
+    it.given(run(&login(&Fake::postgres_error("28000", "no"))));
+    it.instead(Hint::Credentials, run(&login(&Fake::postgres_error("28P01", "no"))));
 }
 
 pub(crate) fn database(it: &Witness) {
-    it.given(run(&login(&postgres_error("3D000"))));
-    it.instead(Hint::Credentials, run(&login(&postgres_error("28P01"))));
+    it.given(run(&login(&Fake::postgres_error("3D000", "no"))));
+    it.instead(Hint::Credentials, run(&login(&Fake::postgres_error("28P01", "no"))));
 }
 
 pub(crate) fn ca_file(it: &Witness) {

@@ -114,6 +114,14 @@ impl Fake {
         })
     }
 
+    /// A PostgreSQL server that answers whatever comes first with this error (protocol 3: ErrorResponse).
+    #[cfg(all(feature = "dns", feature = "http", feature = "postgres", feature = "tls"))]
+    pub(crate) fn postgres_error(code: &str, message: &str) -> Self {
+        let fields = format!("SFATAL\0VFATAL\0C{code}\0M{message}\0\0");
+        let length = u32::try_from(fields.len() + 4).expect("it is short").to_be_bytes();
+        Self::answering([&b"E"[..], &length, fields.as_bytes()].concat())
+    }
+
     /// How many connections it has accepted.
     pub(crate) fn hits(&self) -> usize {
         self.arrivals().len()
