@@ -3,9 +3,12 @@
 
 use std::ffi::OsString;
 
+use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser};
 
-use crate::target::expect::distance;
+use crate::kind;
+
+use crate::text::nearest;
 
 /// The raw command line.
 #[derive(Debug, Default, Parser)]
@@ -13,7 +16,6 @@ use crate::target::expect::distance;
 #[command(
     name = "waitgate",
     version,
-    about = ABOUT,
     long_about = None,
     help_template = "{about}\n\nUsage: {usage}\n\n{options}{after-help}",
     args_override_self = true,
@@ -22,86 +24,86 @@ use crate::target::expect::distance;
     override_usage = "waitgate [OPTIONS] <TARGET>... [-- <COMMAND> [ARG]...]",
     after_help = AFTER
 )]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to wait for
     #[arg(value_name = "TARGET", hide = true)]
-    pub targets: Vec<OsString>,
+    pub(crate) targets: Vec<OsString>,
 
-    /// Run in place of waitgate once all is ready
+    /// Run instead of waitgate when all is ready
     #[arg(value_name = "COMMAND", last = true, hide = true)]
-    pub command: Vec<OsString>,
+    pub(crate) command: Vec<OsString>,
 
-    /// Give up on everything after this long; 0 waits for ever [default: 15m]
+    /// Give up on all targets after this long; 0: no limit [default: 15m]
     #[arg(short, long, value_name = "DURATION", allow_hyphen_values = true)]
-    pub timeout: Option<OsString>,
+    pub(crate) timeout: Option<OsString>,
 
-    /// Bound on one attempt, resolving and connecting included [default: 3s]
+    /// Time limit for one attempt, including DNS and connecting [default: 3s]
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
-    pub attempt_timeout: Option<OsString>,
+    pub(crate) attempt_timeout: Option<OsString>,
 
-    /// Bound on each DNS question, and on connecting to one address [default: 1s]
+    /// Time limit for each DNS question, and for connecting to one address [default: 1s]
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
-    pub connect_timeout: Option<OsString>,
+    pub(crate) connect_timeout: Option<OsString>,
 
-    /// Longest pause between two attempts [default: 250ms to 10s, by reason]
+    /// Longest pause between two attempts [default: 250ms to 10s, depending on the reason]
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
-    pub max_pause: Option<OsString>,
+    pub(crate) max_pause: Option<OsString>,
 
-    /// Ready answers in a row before a target counts [default: 1]
+    /// Ready answers in a row before a target counts as ready [default: 1]
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
-    pub successes: Option<OsString>,
+    pub(crate) successes: Option<OsString>,
 
     /// Sleep before the first attempt
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
-    pub initial_delay: Option<OsString>,
+    pub(crate) initial_delay: Option<OsString>,
 
-    /// Once ready, sleep a random part of this, so that a fleet does not start in step
+    /// After success, sleep a random time up to this, so that many Pods do not start at once
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
-    pub settle: Option<OsString>,
+    pub(crate) settle: Option<OsString>,
 
     /// Probe all targets at once
     #[arg(long)]
-    pub parallel: bool,
+    pub(crate) parallel: bool,
 
-    /// One attempt each, in order, stopping at the first that is not ready (--parallel: all)
+    /// One attempt for each target, in order, up to the first that is not ready (--parallel: all)
     #[arg(long)]
-    pub once: bool,
+    pub(crate) once: bool,
 
     /// Print the plan, secrets hidden, and probe nothing
     #[arg(long)]
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
 
-    /// More roots for https: and postgres:; the Mozilla roots are built in
+    /// More trusted roots for TLS; the Mozilla roots are built in
     #[arg(long, value_name = "PEM")]
-    pub ca_file: Option<OsString>,
+    pub(crate) ca_file: Option<OsString>,
 
     /// Do not verify certificates
     #[arg(long)]
-    pub insecure: bool,
+    pub(crate) insecure: bool,
 
-    /// Where to leave the reason when not ready; empty: nowhere [default: /dev/termination-log]
+    /// File for the reason when not ready; an empty value turns it off [default: /dev/termination-log]
     #[arg(long, value_name = "PATH")]
-    pub termination_log: Option<OsString>,
+    pub(crate) termination_log: Option<OsString>,
 
-    /// text, or json: an object a line [default: text]
+    /// text or json (one object on each line) [default: text]
     #[arg(long, value_name = "FORMAT", allow_hyphen_values = true)]
-    pub log_format: Option<OsString>,
+    pub(crate) log_format: Option<OsString>,
 
-    /// Print nothing but a failed run's verdict
+    /// Print only the verdict of a failed run
     #[arg(short, long, overrides_with = "verbose")]
-    pub quiet: bool,
+    pub(crate) quiet: bool,
 
     /// Print a line for each attempt
     #[arg(short, long, overrides_with = "quiet")]
-    pub verbose: bool,
+    pub(crate) verbose: bool,
 
     /// auto, always or never [default: auto]
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
-    pub color: Option<OsString>,
+    pub(crate) color: Option<OsString>,
 
     /// Print what a reason's code means and what to look at
     #[arg(long, value_name = "CODE", allow_hyphen_values = true)]
-    pub explain: Option<OsString>,
+    pub(crate) explain: Option<OsString>,
 
     /// Print this help
     #[arg(short, long, action = ArgAction::Help)]
@@ -112,38 +114,43 @@ pub struct Cli {
     version: Option<bool>,
 }
 
+/// The beginning of the help; the kinds come after it.
 const ABOUT: &str = "\
-Hold a gate shut until what stands behind it is ready.
+Wait until every target is ready, then exit with status 0 or run COMMAND.
 
-Each TARGET is an address with what is expected of it, ADDRESS#name=value#...:
-  dns:NAME                     the name has an address
-  tcp:HOST:PORT, unix:/PATH    a connection is accepted and stays open
-  http://HOST[:PORT]/PATH      GET is answered with 200 to 399; also https:
-  postgres:HOST:PORT           the server accepts connections
-  postgres://USER:PASSWORD@HOST/DATABASE
-                               the login works
-  env:NAME                     the address is the value of the environment variable NAME
+Each TARGET is an address, followed by optional expectations: ADDRESS#name=value#...
+";
 
+/// The end of the help's description.
+const ORDER: &str = "
 Targets are probed in the order given, until all are ready: exit status 0. Anything else is 1.
-With a COMMAND behind --, it then runs in place of waitgate.";
+A COMMAND after -- then replaces waitgate.";
 
 const AFTER: &str = "\
 Any target takes #timeout=, #attempt-timeout=, #connect-timeout=, #max-pause= and #successes= for itself,
-and #gone: ready once it is away.
-$(NAME) in a target or an option's value is filled from the environment.
+and #gone: ready when nothing answers there any more.
+waitgate replaces $(NAME) in a target or an option's value with that environment variable.
 Each option with a value, and --parallel, --quiet and --verbose, can be set as WAITGATE_NAME
 (WAITGATE_MAX_PAUSE=5s); the command line wins.";
 
 impl Cli {
     /// Parses argv, the program's name first.
-    pub fn from_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, Usage> {
-        Self::try_parse_from(args).map_err(|error| Usage::from(&error))
+    pub(crate) fn from_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, Usage> {
+        Self::try_parse_from(args).map_err(|error| match error.kind() {
+            // The section about the kinds is made only if it is asked for.
+            ErrorKind::DisplayHelp => Usage::Asked(Self::command().about(Self::about()).render_help().to_string()),
+            _ => Usage::from(&error),
+        })
+    }
+
+    /// The description in the help, with the table of kinds.
+    pub(crate) fn about() -> String {
+        format!("{ABOUT}{}{ORDER}", kind::help())
     }
 
     /// What stands for a command line that could not be parsed: where and how to say so. An exec probe with a mistake
     /// in its options is one nonetheless, and the termination log is then the application's.
-    #[must_use]
-    pub fn unread(args: &[OsString]) -> Self {
+    pub(crate) fn unread(args: &[OsString]) -> Self {
         let mut cli = Self::default();
         let mut args = args.iter().skip(1).take_while(|arg| *arg != "--").filter_map(|arg| arg.to_str());
         while let Some(arg) = args.next() {
@@ -166,7 +173,7 @@ impl Cli {
 
 /// What to print instead of a run.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Usage {
+pub(crate) enum Usage {
     /// What was asked for, for stdout.
     Asked(String),
     /// What was wrong, for stderr.
@@ -175,7 +182,7 @@ pub enum Usage {
 
 impl From<&clap::Error> for Usage {
     fn from(error: &clap::Error) -> Self {
-        use clap::error::{ContextKind, ContextValue, ErrorKind};
+        use clap::error::{ContextKind, ContextValue};
         let context = |kind| match error.get(kind) {
             Some(ContextValue::String(text)) => Some(text.as_str()),
             Some(ContextValue::Strings(texts)) => texts.first().map(String::as_str),
@@ -188,16 +195,15 @@ impl From<&clap::Error> for Usage {
             arg.starts_with('-') && arg.len() <= 24 && arg.bytes().all(|b| b == b'-' || b.is_ascii_lowercase())
         });
         Self::Wrong(match (error.kind(), option) {
-            (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion, _) => return Self::Asked(error.to_string()),
+            (ErrorKind::DisplayVersion, _) => return Self::Asked(error.to_string()),
             (ErrorKind::UnknownArgument, Some(option)) => {
-                let meant = nearest(option).map(|known| format!(": did you mean --{known}?")).unwrap_or_default();
+                let meant = meant(option).map(|known| format!(": did you mean --{known}?")).unwrap_or_default();
                 format!(
-                    "there is no option {option}{meant} (waitgate --help lists the options; the command to run stands behind --)"
+                    "there is no option {option}{meant} (waitgate --help lists the options; the command to run comes after --)"
                 )
             }
             (ErrorKind::UnknownArgument, None) => {
-                "expected an option that waitgate --help lists: what stands here begins with '-' and is none of them"
-                    .into()
+                "an argument begins with '-' and is not an option: waitgate --help lists the options".into()
             }
             (ErrorKind::InvalidValue | ErrorKind::WrongNumberOfValues, Some(option)) => {
                 format!("{option} needs a value: write {option}=VALUE")
@@ -209,11 +215,10 @@ impl From<&clap::Error> for Usage {
 }
 
 /// The long option that `typed` is at most two letters away from.
-fn nearest(typed: &str) -> Option<String> {
+fn meant(typed: &str) -> Option<String> {
     let command = Cli::command();
     let known = command.get_arguments().filter_map(clap::Arg::get_long);
-    let near = known.map(|name| (distance(typed.trim_start_matches('-'), name), name)).min()?;
-    (near.0 <= 2).then(|| near.1.to_owned())
+    nearest(typed.trim_start_matches('-'), known, 2).map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -1,19 +1,30 @@
-//! The modules of waitgate, for its own binary, fuzzers, benches and simulation.
+//! waitgate as a library for its own binary: [`run`], and [`door`] for fuzzers and tests.
 //!
-//! Nothing here is a public API: it changes with the binary and promises nothing to other crates.
+//! This is not a public API. It changes with the binary and promises nothing to other crates.
 
-pub mod app;
-pub mod backoff;
-pub mod cli;
-pub mod gate;
-pub mod hint;
-pub mod net;
-pub mod plan;
-pub mod reason;
-pub mod report;
-pub mod secret;
-pub mod signal;
-pub mod target;
-pub mod trail;
-pub mod vars;
-pub mod verdict;
+#![cfg_attr(
+    not(all(feature = "dns", feature = "http", feature = "postgres", feature = "tls")),
+    allow(dead_code, reason = "a build without a kind does not use all that the kinds share")
+)]
+
+mod app;
+mod attempt;
+mod cli;
+mod command;
+#[doc(hidden)]
+pub mod door;
+mod env;
+mod event;
+mod file;
+mod gate;
+mod kind;
+mod net;
+mod plan;
+mod reason;
+mod report;
+mod secret;
+mod signal;
+mod text;
+mod verdict;
+
+pub use app::{panicked, run};

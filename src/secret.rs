@@ -3,24 +3,23 @@
 use std::fmt;
 
 /// What is shown where a secret stands.
-pub const HIDDEN: &str = "***";
+pub(crate) const HIDDEN: &str = "***";
 
 /// A password, token, header value or anything else that came with a target and is nobody's business.
 ///
 /// `Debug` and `Display` hide it, so that no derive and no format string can leak it; only
 /// [`Secret::expose`] gives it away, and only the code that puts it on the wire calls that.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub(crate) struct Secret(String);
 
 impl Secret {
     /// Wraps a secret text.
-    pub fn new(text: impl Into<String>) -> Self {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
     /// The text itself, to be sent and never to be printed.
-    #[must_use]
-    pub fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 }

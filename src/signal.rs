@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
 /// A signal that asks waitgate to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
+pub(crate) enum Signal {
     /// The kubelet and `docker stop` send this first, and SIGKILL after a grace period.
     Terminate,
     /// Ctrl-C on a terminal.
@@ -28,19 +28,19 @@ impl fmt::Display for Signal {
 ///
 /// SIGHUP is left as it was found: a terminal that goes away ends what runs on it, and nobody is left to read a last
 /// line; under nohup, where it is ignored, and as PID 1, where its default does nothing, the wait goes on.
-pub struct Signals {
+pub(crate) struct Signals {
     terminate: Stream,
     interrupt: Stream,
 }
 
 impl Signals {
     /// Installs the handlers; needs a runtime with I/O.
-    pub fn install() -> io::Result<Self> {
+    pub(crate) fn install() -> io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
     /// The first of them to arrive.
-    pub async fn arrived(&mut self) -> Signal {
+    pub(crate) async fn arrived(&mut self) -> Signal {
         tokio::select! {
             biased;
             Some(()) = self.terminate.recv() => Signal::Terminate,

@@ -1,27 +1,27 @@
 use super::*;
 use crate::cli::Cli;
 use crate::reason::{Code, Stage};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
 
 fn plan(line: &str) -> Plan {
     let args = std::iter::once("waitgate").chain(line.split_whitespace()).map(OsString::from);
-    Plan::new(&Cli::from_args(args).unwrap(), &crate::vars::Env::default()).unwrap()
+    Plan::new(&Cli::from_args(args).unwrap(), &crate::env::Env::default()).unwrap()
 }
 
 /// Runs a gate over `line` on a paused clock and gives the verdict, the time it took and the targets of
 /// every attempt with the milliseconds at which it began.
 async fn run(
     line: &str,
-    probe: impl AsyncFn(&Planned, &Trail) -> Result<Ready, Reason>,
+    probe: impl AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>,
 ) -> (Verdict, Duration, Vec<(String, u128)>) {
     let plan = plan(line);
     let board = Board::new(&plan);
     let begun = Instant::now();
     let log = RefCell::new(Vec::new());
-    let probe = async |planned: &Planned, trail: &Trail| {
+    let probe = async |planned: &Planned, attempt: &Attempt| {
         log.borrow_mut().push((planned.shown.clone(), begun.elapsed().as_millis()));
-        probe(planned, trail).await
+        probe(planned, attempt).await
     };
     let verdict = Gate::new(&plan, &board, &|_| {}, 256, probe).run().await;
     (verdict, begun.elapsed(), log.into_inner())
@@ -63,9 +63,9 @@ async fn in_parallel_nobody_waits_for_anybody() {
 async fn an_attempt_ends_at_its_bound_with_the_stage_it_hung_in() {
     let plan = plan("tcp:a:1#attempt-timeout=700ms#timeout=1s");
     let board = Board::new(&plan);
-    let probe = async |_: &Planned, trail: &Trail| {
-        trail.enter(Stage::Protocol, "10.0.0.1:1 accepted the connection");
-        trail.accept();
+    let probe = async |_: &Planned, attempt: &Attempt| {
+        attempt.enter(Stage::Protocol, "10.0.0.1:1 accepted the connection");
+        attempt.accept();
         std::future::pending().await
     };
     let verdict = Gate::new(&plan, &board, &|_| {}, 1, probe).run().await;
@@ -81,8 +81,8 @@ async fn an_attempt_ends_at_its_bound_with_the_stage_it_hung_in() {
 #[tokio::test(start_paused = true)]
 async fn successes_are_in_a_row_and_a_full_cap_apart() {
     let n = Cell::new(0);
-    let (verdict, _, log) = run("tcp:a:1#successes=3", async |_, trail| {
-        assert!(trail.fresh());
+    let (verdict, _, log) = run("tcp:a:1#successes=3", async |_, attempt| {
+        assert!(attempt.fresh());
         n.set(n.get() + 1);
         if n.get() == 3 { Err(refused()) } else { Ok(Ready::default()) }
     })
@@ -106,8 +106,8 @@ async fn a_slow_attempt_does_not_add_to_the_pause() {
 
 #[tokio::test(start_paused = true)]
 async fn half_the_pause_follows_where_a_server_was_at_work() {
-    let (_, _, log) = run("tcp:a:1#timeout=20s", async |_, trail| {
-        trail.accept();
+    let (_, _, log) = run("tcp:a:1#timeout=20s", async |_, attempt| {
+        attempt.accept();
         time::sleep(Duration::from_secs(2)).await;
         Err(Reason::new(Code::ExpectStatus, "503"))
     })
@@ -118,7 +118,7 @@ async fn half_the_pause_follows_where_a_server_was_at_work() {
 
 #[tokio::test(start_paused = true)]
 async fn once_is_one_attempt_up_to_the_first_that_is_not_ready() {
-    let fail = async |planned: &Planned, _: &Trail| {
+    let fail = async |planned: &Planned, _: &Attempt| {
         if planned.shown == "tcp:b:1" { Err(refused()) } else { Ok(Ready::default()) }
     };
     let (verdict, _, log) = run("--once tcp:a:1 tcp:b:1 tcp:c:1", fail).await;
@@ -133,7 +133,7 @@ async fn no_more_attempts_are_under_way_than_allowed_and_the_longest_waiting_is_
     let board = Board::new(&plan);
     let (now, most) = (Cell::new(0), Cell::new(0));
     let order = RefCell::new(String::new());
-    let probe = async |planned: &Planned, _: &Trail| {
+    let probe = async |planned: &Planned, _: &Attempt| {
         order.borrow_mut().push_str(&planned.shown[4..5]);
         now.set(now.get() + 1);
         most.set(most.get().max(now.get()));
@@ -151,7 +151,7 @@ async fn a_targets_own_timeout_starts_with_its_first_attempt() {
     for once in ["", "--once "] {
         let plan = plan(&format!("{once}--parallel tcp:a:1 tcp:b:1#timeout=1s"));
         let board = Board::new(&plan);
-        let probe = async |planned: &Planned, _: &Trail| {
+        let probe = async |planned: &Planned, _: &Attempt| {
             if planned.shown == "tcp:a:1" {
                 time::sleep(Duration::from_secs(2)).await;
             }
@@ -177,12 +177,12 @@ async fn the_better_witness_is_believed() {
         let plan = plan(&format!("tcp:a:1#timeout={}ms#max-pause=10ms", took + 10 + hangs));
         let board = Board::new(&plan);
         let n = Cell::new(0);
-        let probe = async |_: &Planned, trail: &Trail| {
+        let probe = async |_: &Planned, attempt: &Attempt| {
             if n.replace(n.get() + 1) > 0 {
-                trail.enter(second, "x");
+                attempt.enter(second, "x");
                 return std::future::pending().await;
             }
-            trail.enter(stage, "x");
+            attempt.enter(stage, "x");
             time::sleep(Duration::from_millis(took)).await;
             Err(Reason::new(ended, "in its own words"))
         };
@@ -211,53 +211,6 @@ async fn heartbeats_come_after_10_s_and_then_every_30_s() {
             beats.borrow_mut().push(begun.elapsed().as_secs());
         }
     };
-    Gate::new(&plan, &board, &report, 1, async |_: &Planned, _: &Trail| Err(refused())).run().await;
+    Gate::new(&plan, &board, &report, 1, async |_: &Planned, _: &Attempt| Err(refused())).run().await;
     assert_eq!(*beats.borrow(), [10, 40, 70]);
-}
-
-/// Counts what would be printed at the default level.
-#[derive(Clone, Default)]
-struct Counting(std::sync::Arc<std::sync::atomic::AtomicUsize>);
-
-impl tracing::Subscriber for Counting {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.target() == crate::report::lines::OURS && *metadata.level() <= tracing::Level::INFO
-    }
-
-    fn event(&self, _: &tracing::Event<'_>) {
-        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-    fn enter(&self, _: &tracing::span::Id) {}
-    fn exit(&self, _: &tracing::span::Id) {}
-}
-
-#[tokio::test(start_paused = true)]
-async fn fifteen_minutes_write_few_lines_even_where_the_reason_flaps() {
-    use crate::report::{Form, Report, text::Text};
-    // Two reasons in turn are still one target's: each is news once in a while, and the heartbeats go on.
-    for codes in [&[Code::ConnectRefused][..], &[Code::ConnectRefused, Code::ProtocolClosed], Code::ALL] {
-        let counting = Counting::default();
-        let lines = std::sync::Arc::clone(&counting.0);
-        let _guard = tracing::subscriber::set_default(counting);
-        let report = Report::new(Form::Text(Text::new(Instant::now(), false)));
-        let plan = plan("tcp:a:1#timeout=15m");
-        let board = Board::new(&plan);
-        let n = Cell::new(0);
-        let probe = async |_: &Planned, _: &Trail| {
-            n.set(n.get() + 1);
-            Err(Reason::new(codes[n.get() % codes.len()], "x"))
-        };
-        let tell = |event: Event<'_>| report.tell(&event);
-        // The first and the last line are the application's, and up to two warnings.
-        Gate::new(&plan, &board, &tell, 1, probe).run().await;
-        let lines = lines.load(std::sync::atomic::Ordering::Relaxed);
-        assert!(n.get() > 500 && lines > 30 && lines <= 40 - 2 - 2, "{} attempts, {lines} lines", n.get());
-    }
 }

@@ -14,9 +14,9 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{self, Instant};
 
-use super::lookup::Resolver;
+use super::names::resolver::Resolver;
+use crate::attempt::Attempt;
 use crate::reason::{Hint, Reason};
-use crate::trail::Trail;
 
 /// A rule on this node refuses at once. Who has to be waited for is no such rule, and an attempt must not be held up.
 const AT_ONCE: Duration = Duration::from_millis(50);
@@ -26,7 +26,7 @@ const HOLDS: Duration = Duration::from_mins(1);
 
 /// What is known so far.
 #[derive(Default)]
-pub struct Mesh(Cell<Known>);
+pub(crate) struct Mesh(Cell<Known>);
 
 #[derive(Clone, Copy, Default)]
 enum Known {
@@ -37,29 +37,29 @@ enum Known {
     /// The nameserver takes connections, or is silent about them. The rules stand before any container starts.
     NoMesh,
     /// It refused, then.
-    Refused(Instant),
+    Refuses(Instant),
 }
 
 impl Mesh {
     /// `reason` with the mesh's hint, where connections to the nameserver that has answered over UDP are refused, too.
-    pub async fn second_look(&self, reason: Reason, resolver: &Resolver, trail: &Trail) -> Reason {
-        if !matches!(reason.hinted(), Some(Hint::NoReadyPod | Hint::PodsRefuse)) {
+    pub(crate) async fn second_look(&self, reason: Reason, resolver: &Resolver, attempt: &Attempt) -> Reason {
+        if !matches!(reason.hint(), Some(Hint::NoReadyPod | Hint::PodsRefuse)) {
             return reason;
         }
         let refused = match self.0.get() {
-            Known::Refused(at) if at.elapsed() < HOLDS => true,
+            Known::Refuses(at) if at.elapsed() < HOLDS => true,
             Known::NoMesh | Known::Underway => false,
             // What is left of the attempt is for its own reason.
-            _ if Instant::now() + 2 * AT_ONCE > trail.until() => false,
-            Known::Nothing | Known::Refused(_) => {
+            _ if Instant::now() + 2 * AT_ONCE > attempt.until() => false,
+            Known::Nothing | Known::Refuses(_) => {
                 let Some(nameserver) = resolver.answered() else { return reason };
                 self.0.set(Known::Underway);
                 let refused = refuses(nameserver).await;
-                self.0.set(if refused { Known::Refused(Instant::now()) } else { Known::NoMesh });
+                self.0.set(if refused { Known::Refuses(Instant::now()) } else { Known::NoMesh });
                 refused
             }
         };
-        if refused { reason.hint(Hint::Mesh) } else { reason }
+        if refused { reason.with_hint(Hint::Mesh) } else { reason }
     }
 }
 

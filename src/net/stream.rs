@@ -14,7 +14,7 @@ const KEPT: usize = 64;
 
 /// Who is at the other end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Peer {
+pub(crate) enum Peer {
     /// An address and a port.
     Tcp(SocketAddr),
     /// A socket's path, for people.
@@ -31,7 +31,7 @@ impl fmt::Display for Peer {
 }
 
 /// A connection that one attempt owns. Dropping it closes it.
-pub struct Stream {
+pub(crate) struct Stream {
     io: Io,
     peer: Peer,
     first: Vec<u8>,
@@ -48,15 +48,13 @@ enum Io {
 
 impl Stream {
     /// A connected TCP socket.
-    #[must_use]
-    pub fn tcp(socket: TcpStream, peer: SocketAddr) -> Self {
+    pub(crate) fn tcp(socket: TcpStream, peer: SocketAddr) -> Self {
         Self::new(Io::Tcp(socket), Peer::Tcp(peer))
     }
 
     /// A connected unix socket.
-    #[must_use]
-    pub fn unix(socket: UnixStream, path: &std::path::Path) -> Self {
-        Self::new(Io::Unix(socket), Peer::Unix(crate::reason::printable(&path.to_string_lossy())))
+    pub(crate) fn unix(socket: UnixStream, path: &std::path::Path) -> Self {
+        Self::new(Io::Unix(socket), Peer::Unix(crate::text::printable(&path.to_string_lossy())))
     }
 
     fn new(io: Io, peer: Peer) -> Self {
@@ -65,41 +63,35 @@ impl Stream {
 
     /// TLS over another stream.
     #[cfg(feature = "tls")]
-    #[must_use]
-    pub fn tls(session: tokio_rustls::client::TlsStream<Self>) -> Self {
+    pub(crate) fn tls(session: tokio_rustls::client::TlsStream<Self>) -> Self {
         let peer = session.get_ref().0.peer.clone();
         Self::new(Io::Tls(Box::new(session)), peer)
     }
 
     /// Reading more than `bytes` in all ends in an error that [`Stream::over_limit`] knows.
-    #[must_use]
-    pub fn limited(mut self, bytes: u64) -> Self {
+    pub(crate) fn limited(mut self, bytes: u64) -> Self {
         self.limit = bytes;
         self
     }
 
     /// Whether the limit ended the reading.
-    #[must_use]
-    pub fn over_limit(&self) -> bool {
+    pub(crate) fn over_limit(&self) -> bool {
         self.read > self.limit
     }
 
     /// Who is at the other end.
-    #[must_use]
-    pub fn peer(&self) -> Peer {
+    pub(crate) fn peer(&self) -> Peer {
         self.peer.clone()
     }
 
     /// The first bytes that were read, at most 64.
-    #[must_use]
-    pub fn first(&self) -> &[u8] {
+    pub(crate) fn first(&self) -> &[u8] {
         &self.first
     }
 
     /// The session, where this is TLS: for the server's certificate.
     #[cfg(feature = "tls")]
-    #[must_use]
-    pub fn session(&self) -> Option<&rustls::ClientConnection> {
+    pub(crate) fn session(&self) -> Option<&rustls::ClientConnection> {
         match &self.io {
             Io::Tcp(_) | Io::Unix(_) => None,
             Io::Tls(session) => Some(session.get_ref().1),

@@ -8,8 +8,9 @@ use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::{Color, Format, LONGEST_ARGUMENT};
 use crate::cli::Cli;
-use crate::target::expect::{self, Zero, distance};
-use crate::vars::{Env, Fill};
+use crate::env::{Env, Fill};
+use crate::kind::expect::{self, Zero};
+use crate::text::nearest;
 
 const TERMINATION_LOG: &str = "/dev/termination-log";
 
@@ -84,7 +85,7 @@ pub(super) fn twin(name: &str) -> String {
 ///
 /// An exec probe (--once) runs in the application's container, where that file is the application's, so that
 /// --once and --dry-run write it only where it is asked for by the flag.
-pub fn termination_log(cli: &Cli, env: &Env) -> Result<Option<PathBuf>> {
+pub(crate) fn termination_log(cli: &Cli, env: &Env) -> Result<Option<PathBuf>> {
     let flag = cli.termination_log.as_deref();
     if flag.is_none() && (cli.once || cli.dry_run) {
         return Ok(None);
@@ -95,7 +96,7 @@ pub fn termination_log(cli: &Cli, env: &Env) -> Result<Option<PathBuf>> {
 }
 
 /// How to print; known even where the rest of the command line is wrong.
-pub fn log_format(cli: &Cli, env: &Env) -> Result<Format> {
+pub(crate) fn log_format(cli: &Cli, env: &Env) -> Result<Format> {
     let flag = cli.log_format.as_deref();
     match (Options { env }).text("log-format", flag)? {
         None => Ok(Format::Text),
@@ -108,7 +109,7 @@ pub fn log_format(cli: &Cli, env: &Env) -> Result<Format> {
 }
 
 /// Whether to colour the log; known even where the rest of the command line is wrong.
-pub fn color(cli: &Cli, env: &Env) -> Result<Color> {
+pub(crate) fn color(cli: &Cli, env: &Env) -> Result<Color> {
     let flag = cli.color.as_deref();
     match (Options { env }).text("color", flag)? {
         None => Ok(Color::Auto),
@@ -129,13 +130,12 @@ pub(super) fn unknown_twins(env: &Env) -> Vec<String> {
     let unknown = env.names().filter(ours).filter(|name| !kubelets(name));
     unknown
         .map(|name| {
-            let nearest = TWINS.iter().map(|twin| (distance(name, twin), *twin)).min();
-            let meant = match nearest {
-                Some((far, twin)) if far <= 2 => format!(": did you mean {twin}?"),
-                _ => String::new(),
+            let meant = match nearest(name, TWINS.iter().copied(), 2) {
+                Some(twin) => format!(": did you mean {twin}?"),
+                None => String::new(),
             };
-            let name = crate::reason::printable(name);
-            format!("the environment variable {name} is none that waitgate knows{meant}")
+            let name = crate::text::printable(name);
+            format!("unknown environment variable {name}{meant}")
         })
         .collect()
 }

@@ -43,11 +43,11 @@ fn argv_wins_over_the_twin_and_a_target_over_both() {
 
 #[test]
 fn wrong_input_says_where() {
-    assert!(refused(&[], &[]).contains("at least one target"));
-    assert!(refused(&[], &["tcp:a:1", "htp://b"]).starts_with("target 2: expected"));
+    assert!(refused(&[], &[]).contains("no target: give at least one"));
+    assert!(refused(&[], &["tcp:a:1", "htp://b"]).starts_with("target 2: the kind before"));
     assert!(refused(&[], &["htp://b"]).contains("did you mean http:?"));
-    assert!(refused(&[], &["--timeout=30", "tcp:a:1"]).starts_with("--timeout: expected a duration"));
-    assert!(refused(&[("WAITGATE_TIMEOUT", "x")], &["tcp:a:1"]).starts_with("WAITGATE_TIMEOUT: expected a duration"));
+    assert!(refused(&[], &["--timeout=30", "tcp:a:1"]).starts_with("--timeout: found a number without a unit"));
+    assert!(refused(&[("WAITGATE_TIMEOUT", "x")], &["tcp:a:1"]).starts_with("WAITGATE_TIMEOUT: the units are"));
     assert!(refused(&[("WAITGATE_PARALLEL", "yes")], &["tcp:a:1"]).contains("true, false, 1 or 0"));
     assert!(refused(&[], &["--initial-delay=5s", "-t5s", "tcp:a:1"]).contains("leaves no time"));
     let both = [("WAITGATE_QUIET", "1"), ("WAITGATE_VERBOSE", "1")];
@@ -66,7 +66,7 @@ fn env_targets_are_taken_whole() {
     let hold = refused(&[("ADDR", "tcp:db:5432#hold=0")], &["env:ADDR"]);
     assert!(hold.contains("not a number") && hold.contains("written env:ADDR#name=value"), "{hold}");
     assert!(refused(&[("ADDR", "env:B"), ("B", "tcp:db:1")], &["env:ADDR"]).contains("is not followed"));
-    assert!(refused(&[("ADDR", "")], &["env:ADDR"]).contains("or empty"));
+    assert!(refused(&[("ADDR", "")], &["env:ADDR"]).contains("or it is empty"));
 }
 
 #[test]

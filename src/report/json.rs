@@ -1,175 +1,310 @@
-//! Events → one JSON object a line, for machines. The schema is `examples/json-schema.json`.
+//! Events as JSON lines: one object for each line, for machines.
+//!
+//! The structs are the schema: their fields come in this order, and examples/json-schema.json describes them.
 
 use std::time::{Duration, SystemTime};
 
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
 use tokio::time::Instant;
+use tracing::Level;
 
-use super::missing::{TARGET, ranked};
-use super::text::{BEATS, cut};
-use super::{Event, LAST, words};
-use crate::reason::Reason;
-use crate::verdict::{Standing, Verdict};
+use super::text::{HEARTBEATS, Text};
+use super::verdict_text::{LAST_LINE_MAX, TARGET_MAX, ranked};
+use crate::event::{Event, Standing};
+use crate::reason::{Reason, Stage};
+use crate::text::cut;
+use crate::verdict::Verdict;
 
-/// The version of the schema: a name that is taken away or changes its meaning makes it 2.
+/// The version of the schema: a name that is removed or changes its meaning makes it 2.
 const SCHEMA: u32 = 1;
 
-/// The longest text in a line. With it, a line stays below the 4096 bytes that one write takes.
-const LONGEST: usize = 600;
+/// The longest text in a line, in bytes. With it, a line has at most the 4096 bytes that one write takes.
+const TEXT_MAX: usize = 600;
 
-/// The longest reason of a target in the verdict that is shortened.
-const BRIEF: usize = 80;
+/// The longest `message` of a verdict, in bytes: its targets follow.
+const HEADLINE_MAX: usize = 160;
 
-/// Makes lines; `elapsed` counts from the process's start.
+/// The longest shortened reason of a target in the verdict, in bytes.
+const BRIEF_MAX: usize = 80;
+
+/// What every line has, and then what its event has.
+#[derive(Serialize)]
+struct Line<T> {
+    /// RFC 3339, UTC.
+    time: String,
+    level: &'static str,
+    event: &'static str,
+    /// The line that the text log has.
+    message: String,
+    schema: u32,
+    /// Seconds since the process's start.
+    elapsed: Seconds,
+    #[serde(flatten)]
+    rest: T,
+}
+
+#[derive(Serialize)]
+struct Start {
+    version: &'static str,
+    timeout: Option<Seconds>,
+    order: &'static str,
+    total: usize,
+}
+
+/// An attempt that has ended; of `--once`, `stages` and `pause` are left out.
+#[derive(Serialize)]
+struct Attempted {
+    target: String,
+    attempt: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_a_row: Option<u32>,
+    #[serde(flatten)]
+    why: Option<Why>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stages: Option<Stages>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pause: Option<Seconds>,
+}
+
+#[derive(Serialize)]
+struct Heartbeat {
+    target: String,
+    attempt: u32,
+    waited: Seconds,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_a_row: Option<u32>,
+    #[serde(flatten)]
+    why: Option<Why>,
+}
+
+#[derive(Serialize)]
+struct More {
+    more: usize,
+}
+
+#[derive(Serialize)]
+struct ReadyNow {
+    target: String,
+    attempt: u32,
+    waited: Seconds,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Settle {
+    pause: Seconds,
+}
+
+#[derive(Serialize)]
+struct Ended {
+    verdict: &'static str,
+    status: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout: Option<Seconds>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signal: Option<String>,
+    ready: usize,
+    total: usize,
+    targets: Vec<TargetState>,
+}
+
+/// One target of a verdict.
+#[derive(Serialize)]
+struct TargetState {
+    target: String,
+    state: &'static str,
+    attempt: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waited: Option<Seconds>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_a_row: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stage: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+/// Why an attempt was not ready.
+#[derive(Serialize)]
+struct Why {
+    stage: &'static str,
+    code: &'static str,
+    reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+impl From<&Reason> for Why {
+    fn from(reason: &Reason) -> Self {
+        Self {
+            stage: reason.stage().as_str(),
+            code: reason.code().as_str(),
+            reason: clipped(reason.text()),
+            hint: reason.hint().map(|hint| hint.words().into_owned()),
+        }
+    }
+}
+
+/// How long each stage took, as an object.
+struct Stages(Vec<(Stage, Duration)>);
+
+impl Serialize for Stages {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(stage, took)| (stage.as_str(), Seconds(*took))))
+    }
+}
+
+/// Seconds with a fraction, to the millisecond.
 #[derive(Clone, Copy)]
-pub struct Json {
+struct Seconds(Duration);
+
+impl Serialize for Seconds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64((self.0.as_secs_f64() * 1000.0).round() / 1000.0)
+    }
+}
+
+/// Makes lines. `elapsed` counts from the process's start.
+#[derive(Clone, Copy)]
+pub(crate) struct Json {
     start: Instant,
+    /// For `message`.
+    text: Text,
 }
 
 impl Json {
     /// Lines with times since `start`.
-    #[must_use]
-    pub fn new(start: Instant) -> Self {
-        Self { start }
+    pub(crate) fn new(start: Instant) -> Self {
+        Self { start, text: Text::new(start, false, false) }
     }
 
-    /// `event` as one line, without its end. An attempt whose outcome is `news` is a `change`.
-    #[must_use]
-    pub fn line(&self, event: &Event<'_>, news: bool) -> String {
-        let mut object = self.stamped();
-        let mut set = |name: &str, value: Value| {
-            object.insert(name.to_owned(), value);
-        };
-        match event {
+    /// `event` as lines, without their line breaks. An attempt whose outcome is `news` is a `change`.
+    pub(super) fn lines(&self, event: &Event<'_>, level: Level, news: bool) -> Vec<String> {
+        let messages = self.text.lines(event);
+        let message = || messages.first().map(|line| clipped(line)).unwrap_or_default();
+        vec![match event {
+            // A machine has no screen.
+            Event::Live(_) => return Vec::new(),
+            Event::Heartbeat(standings) => return self.heartbeats(standings, &messages, level),
             Event::Start(plan) => {
-                set("event", json!("start"));
-                set("version", json!(env!("CARGO_PKG_VERSION")));
-                set("timeout", plan.timeout.map_or(Value::Null, seconds));
-                set("order", json!(if plan.parallel { "parallel" } else { "declared" }));
-                set("total", json!(plan.targets.len()));
+                let rest = Start {
+                    version: env!("CARGO_PKG_VERSION"),
+                    timeout: plan.timeout.map(Seconds),
+                    order: if plan.parallel { "parallel" } else { "declared" },
+                    total: plan.targets.len(),
+                };
+                self.line(level, "start", message(), rest)
             }
-            Event::Warning(text) => {
-                set("event", json!("warning"));
-                set("message", clipped(text));
+            Event::Warning(text) => self.line(level, "warning", clipped(text), ()),
+            Event::Attempt { target, number, outcome, in_a_row, attempt, pause, .. } => {
+                let rest = Attempted {
+                    target: clipped(target),
+                    attempt: *number,
+                    in_a_row: outcome.is_ok().then_some(*in_a_row),
+                    why: outcome.err().map(Why::from),
+                    stages: Some(Stages(attempt.timings())),
+                    pause: Some(Seconds(*pause)),
+                };
+                self.line(level, if news { "change" } else { "attempt" }, message(), rest)
             }
-            Event::Attempt { target, attempt, outcome, in_a_row, trail, pause, .. } => {
-                set("event", json!(if news { "change" } else { "attempt" }));
-                set("target", clipped(target));
-                set("attempt", json!(attempt));
-                match outcome {
-                    Ok(_) => set("in_a_row", json!(in_a_row)),
-                    Err(reason) => explain(reason, &mut set),
-                }
-                let stages =
-                    trail.timings().into_iter().map(|(stage, took)| (stage.as_str().to_owned(), seconds(took)));
-                set("stages", Value::Object(stages.collect()));
-                set("pause", seconds(*pause));
-            }
-            Event::NotReady { target, attempt, reason } => {
-                set("event", json!("attempt"));
-                set("target", clipped(target));
-                set("attempt", json!(attempt));
-                explain(reason, &mut set);
+            Event::NotReady { target, number, reason } => {
+                let (target, why) = (clipped(target), Some(Why::from(*reason)));
+                let rest = Attempted { target, attempt: *number, in_a_row: None, why, stages: None, pause: None };
+                self.line(level, "attempt", message(), rest)
             }
             Event::Ready { target, attempts, after, ready } => {
-                set("event", json!("ready"));
-                set("target", clipped(target));
-                set("attempt", json!(attempts));
-                set("waited", seconds(*after));
-                if let Some(note) = &ready.note {
-                    set("note", clipped(note));
-                }
+                let note = ready.note.as_deref().map(clipped);
+                let rest = ReadyNow { target: clipped(target), attempt: *attempts, waited: Seconds(*after), note };
+                self.line(level, "ready", message(), rest)
             }
-            // A machine has no screen, and a line for each target that is waited for.
-            Event::Live(_) | Event::Heartbeat(_) => {}
-            Event::Settle(pause) => {
-                set("event", json!("settle"));
-                set("pause", seconds(*pause));
-            }
+            Event::Settle(pause) => self.line(level, "settle", message(), Settle { pause: Seconds(*pause) }),
             Event::Verdict { verdict, standings } => {
-                set("event", json!("verdict"));
-                verdict_of(verdict, standings, &mut set);
-                set("targets", json!([]));
-                // As if the object had a comma behind it, in place of the one that the last target has not.
-                let room = (LAST + 2).saturating_sub(length(&Value::Object(object.clone())));
-                object.insert("targets".to_owned(), targets(verdict, standings, room));
+                let message = match verdict {
+                    Verdict::Invalid(why) => clipped(why),
+                    _ => cut(message(), HEADLINE_MAX),
+                };
+                let empty = self.line(level, "verdict", message.clone(), ended(verdict, standings, Vec::new()));
+                // The last target has no comma after it.
+                let room = (LAST_LINE_MAX + 1).saturating_sub(empty.len());
+                self.line(level, "verdict", message, ended(verdict, standings, targets(verdict, standings, room)))
             }
-        }
-        Value::Object(object).to_string()
+        }]
     }
 
-    /// What every line has.
-    fn stamped(&self) -> Map<String, Value> {
-        let mut object = Map::new();
-        object.insert("schema".to_owned(), json!(SCHEMA));
-        let now = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-        object.insert("time".to_owned(), json!(now));
-        object.insert("elapsed".to_owned(), seconds(self.start.elapsed()));
-        object
+    fn line(&self, level: Level, event: &'static str, message: String, rest: impl Serialize) -> String {
+        let level = match level {
+            Level::ERROR => "error",
+            Level::WARN => "warn",
+            Level::INFO => "info",
+            _ => "debug",
+        };
+        let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        let elapsed = Seconds(self.start.elapsed());
+        json(&Line { time, level, event, message, schema: SCHEMA, elapsed, rest })
     }
 
     /// A heartbeat for each of the first targets that are waited for, and one that counts the others.
-    #[must_use]
-    pub fn heartbeats(&self, waiting: &[&Standing]) -> Vec<String> {
-        let (told, rest) = waiting.split_at(waiting.len().min(BEATS));
-        let mut lines: Vec<String> = told.iter().map(|standing| self.heartbeat(standing)).collect();
+    fn heartbeats(&self, standings: &[Standing], messages: &[String], level: Level) -> Vec<String> {
+        let waiting: Vec<&Standing> = standings.iter().filter(|standing| standing.is_waited_for()).collect();
+        let (told, rest) = waiting.split_at(waiting.len().min(HEARTBEATS));
+        let mut messages = messages.iter().map(|message| clipped(message));
+        let mut line = |standing: &&Standing| {
+            let heartbeat = Heartbeat {
+                target: clipped(&standing.target),
+                attempt: standing.attempts,
+                waited: Seconds(standing.waited.unwrap_or_default()),
+                in_a_row: (standing.in_a_row > 0).then_some(standing.in_a_row),
+                why: standing.reason.as_ref().map(Why::from),
+            };
+            self.line(level, "heartbeat", messages.next().unwrap_or_default(), heartbeat)
+        };
+        let mut lines: Vec<String> = told.iter().map(&mut line).collect();
         if !rest.is_empty() {
-            let mut object = self.stamped();
-            object.insert("event".to_owned(), json!("heartbeat"));
-            object.insert("more".to_owned(), json!(rest.len()));
-            lines.push(Value::Object(object).to_string());
+            lines.push(self.line(level, "heartbeat", messages.next().unwrap_or_default(), More { more: rest.len() }));
         }
         lines
     }
-
-    fn heartbeat(&self, standing: &Standing) -> String {
-        let mut object = self.stamped();
-        let mut set = |name: &str, value: Value| {
-            object.insert(name.to_owned(), value);
-        };
-        set("event", json!("heartbeat"));
-        set("target", clipped(&standing.target));
-        set("attempt", json!(standing.attempts));
-        set("waited", seconds(standing.waited.unwrap_or_default()));
-        if standing.in_a_row > 0 {
-            set("in_a_row", json!(standing.in_a_row));
-        }
-        if let Some(reason) = &standing.reason {
-            explain(reason, &mut set);
-        }
-        Value::Object(object).to_string()
-    }
 }
 
-fn verdict_of(verdict: &Verdict, standings: &[Standing], set: &mut impl FnMut(&str, Value)) {
-    let (word, status) = match verdict {
-        Verdict::Ready => ("ready", 0),
-        Verdict::NotReady => ("not-ready", 1),
-        Verdict::TimedOut(..) => ("timed-out", 1),
-        Verdict::Interrupted(_) => ("interrupted", 1),
-        Verdict::Refused(_) => ("refused", 1),
+fn ended(verdict: &Verdict, standings: &[Standing], targets: Vec<TargetState>) -> Ended {
+    let mut ended = Ended {
+        verdict: match verdict {
+            Verdict::Ready => "ready",
+            Verdict::NotReady => "not-ready",
+            Verdict::TimedOut(..) => "timed-out",
+            Verdict::Interrupted(_) => "interrupted",
+            Verdict::Invalid(_) => "invalid",
+        },
+        status: verdict.status(),
+        timeout: None,
+        target: None,
+        signal: None,
+        ready: standings.iter().filter(|standing| standing.ready).count(),
+        total: standings.len(),
+        targets,
     };
-    set("verdict", json!(word));
-    set("status", json!(status));
     match verdict {
         Verdict::TimedOut(timeout, own) => {
-            set("timeout", seconds(*timeout));
-            if let Some(target) = own {
-                set("target", json!(cut(target.clone(), TARGET)));
-            }
+            ended.timeout = Some(Seconds(*timeout));
+            ended.target = own.clone().map(|target| cut(target, TARGET_MAX));
         }
-        Verdict::Interrupted(signal) => set("signal", json!(signal.to_string())),
-        Verdict::Refused(why) => set("message", clipped(why)),
-        Verdict::Ready | Verdict::NotReady => {}
+        Verdict::Interrupted(signal) => ended.signal = Some(signal.to_string()),
+        Verdict::Ready | Verdict::NotReady | Verdict::Invalid(_) => {}
     }
-    set("ready", json!(standings.iter().filter(|standing| standing.ready).count()));
-    set("total", json!(standings.len()));
+    ended
 }
 
 /// How much a verdict says of a target.
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
 enum Detail {
-    /// Its code, so that it can be counted among its like.
+    /// Its code, so that it can be counted with others of the same code.
     Bare,
     /// The beginning of its reason, too.
     Brief,
@@ -181,10 +316,11 @@ enum Detail {
 /// From most to least.
 const SHORTER: [Detail; 3] = [Detail::Unhinted, Detail::Brief, Detail::Bare];
 
-/// Where the targets stood, the most important ones first, in `room` bytes with their commas. Where that is too little,
-/// those that are ready go; then hints and reasons, the last ones first; then the last targets themselves. The first
-/// one, which may be what ended the run, stays and is shortened last.
-fn targets(verdict: &Verdict, standings: &[Standing], room: usize) -> Value {
+/// The targets, the most important ones first, in `room` bytes with their commas.
+///
+/// If that is too little, targets that are ready are left out; then hints and reasons, the last ones first; then the
+/// last targets themselves. The first target may be what ended the run: it stays, and is shortened last.
+fn targets(verdict: &Verdict, standings: &[Standing], room: usize) -> Vec<TargetState> {
     let mut list = List::new(ranked(verdict, standings), room);
     while !list.fits() && list.standings.last().is_some_and(|last| last.ready) {
         list.pop();
@@ -200,20 +336,20 @@ fn targets(verdict: &Verdict, standings: &[Standing], room: usize) -> Value {
     for detail in SHORTER {
         list.shorten(0, detail);
     }
-    Value::Array(list.items)
+    list.items
 }
 
-/// The verdict's targets, as long as they are.
+/// The verdict's targets, and how many bytes they take.
 struct List<'a> {
     standings: Vec<&'a Standing>,
-    items: Vec<Value>,
+    items: Vec<TargetState>,
     taken: usize,
     room: usize,
 }
 
 impl<'a> List<'a> {
     fn new(standings: Vec<&'a Standing>, room: usize) -> Self {
-        let items: Vec<Value> = standings.iter().map(|one| standing(one, Detail::Whole)).collect();
+        let items: Vec<TargetState> = standings.iter().map(|one| state(one, Detail::Whole)).collect();
         let taken = items.iter().map(length).sum();
         Self { standings, items, taken, room }
     }
@@ -233,83 +369,64 @@ impl<'a> List<'a> {
             return;
         }
         self.taken -= length(&self.items[at]);
-        self.items[at] = standing(self.standings[at], detail);
+        self.items[at] = state(self.standings[at], detail);
         self.taken += length(&self.items[at]);
     }
 }
 
-/// How many bytes `value` takes, with the comma behind it.
-fn length(value: &Value) -> usize {
-    value.to_string().len() + ",".len()
+/// How many bytes a target takes, with the comma after it.
+fn length(target: &TargetState) -> usize {
+    json(target).len() + ",".len()
 }
 
-fn standing(standing: &Standing, detail: Detail) -> Value {
-    let mut object = Map::new();
-    let mut set = |name: &str, value: Value| {
-        object.insert(name.to_owned(), value);
-    };
-    set("target", json!(cut(standing.target.clone(), TARGET)));
-    let state = match (standing.ready, standing.attempts) {
-        (true, _) => "ready",
-        (false, 0) => "not-tried",
-        (false, _) => "not-ready",
-    };
-    set("state", json!(state));
-    set("attempt", json!(standing.attempts));
-    if let Some(waited) = standing.waited.filter(|_| detail > Detail::Bare) {
-        set("waited", seconds(waited));
-    }
-    if !standing.ready && standing.in_a_row > 0 {
-        set("in_a_row", json!(standing.in_a_row));
-    }
-    if let Some(reason) = &standing.reason {
-        set("code", json!(reason.code().as_str()));
-        if detail > Detail::Bare {
-            explain(reason, &mut set);
-        }
-        if detail == Detail::Brief {
-            set("reason", json!(cut(reason.text().to_owned(), BRIEF)));
-        }
-    }
-    if detail < Detail::Whole {
-        object.remove("hint");
-    }
-    Value::Object(object)
-}
-
-fn explain(reason: &Reason, set: &mut impl FnMut(&str, Value)) {
-    set("stage", json!(reason.stage().as_str()));
-    set("code", json!(reason.code().as_str()));
-    set("reason", clipped(reason.text()));
-    if let Some(hint) = reason.hinted() {
-        set("hint", json!(words::hint(hint)));
+fn state(standing: &Standing, detail: Detail) -> TargetState {
+    let reason = standing.reason.as_ref();
+    let told = reason.filter(|_| detail > Detail::Bare);
+    let longest = if detail == Detail::Brief { BRIEF_MAX } else { TEXT_MAX };
+    TargetState {
+        target: cut(standing.target.clone(), TARGET_MAX),
+        state: match (standing.ready, standing.attempts) {
+            (true, _) => "ready",
+            (false, 0) => "not-tried",
+            (false, _) => "not-ready",
+        },
+        attempt: standing.attempts,
+        waited: standing.waited.filter(|_| detail > Detail::Bare).map(Seconds),
+        in_a_row: (!standing.ready && standing.in_a_row > 0).then_some(standing.in_a_row),
+        stage: told.map(|reason| reason.stage().as_str()),
+        code: reason.map(|reason| reason.code().as_str()),
+        reason: told.map(|reason| cut(reason.text().to_owned(), longest)),
+        hint: told.filter(|_| detail == Detail::Whole).and_then(Reason::hint).map(|hint| hint.words().into_owned()),
     }
 }
 
-/// Seconds with a fraction, to the millisecond.
-fn seconds(duration: Duration) -> Value {
-    json!((duration.as_secs_f64() * 1000.0).round() / 1000.0)
+fn clipped(text: &str) -> String {
+    cut(text.to_owned(), TEXT_MAX)
 }
 
-fn clipped(text: &str) -> Value {
-    json!(cut(text.to_owned(), LONGEST))
+/// Text, numbers and lists always have a form in JSON.
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::reason::{Code, Hint};
+    use serde_json::{Value, json};
 
     fn standing(target: String, ready: bool, text: &str) -> Standing {
-        let reason = (!ready).then(|| Reason::new(Code::ConnectRefused, text).hint(Hint::NoReadyPod));
+        let reason = (!ready).then(|| Reason::new(Code::ConnectRefused, text).with_hint(Hint::NoReadyPod));
         Standing { target, attempts: 7, waited: Some(Duration::from_secs(9)), in_a_row: 0, successes: 1, ready, reason }
     }
 
     /// The line of a run that timed out, and the object that it is.
     fn verdict(own: Option<String>, standings: &[Standing]) -> Value {
         let verdict = Verdict::TimedOut(Duration::from_millis(1500), own);
-        let line = Json::new(Instant::now()).line(&Event::Verdict { verdict: &verdict, standings }, true);
-        assert!(line.len() <= LAST, "{} bytes: {line}", line.len());
+        let line = Json::new(Instant::now())
+            .lines(&Event::Verdict { verdict: &verdict, standings }, Level::ERROR, true)
+            .remove(0);
+        assert!(line.len() <= LAST_LINE_MAX, "{} bytes: {line}", line.len());
         let object: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(object["total"], json!(standings.len()));
         assert_eq!(object["ready"], json!(standings.iter().filter(|standing| standing.ready).count()));
@@ -328,7 +445,7 @@ mod tests {
         assert_eq!(object["targets"][0]["target"], json!("tcp:host90:80"));
         assert_eq!((listed(&object, "code"), listed(&object, "reason")), (10, 10), "{object}");
         assert!((1..10).contains(&listed(&object, "hint")), "{object}");
-        assert_eq!(object["targets"][0]["hint"], json!(words::hint(Hint::NoReadyPod)));
+        assert_eq!(object["targets"][0]["hint"], json!(Hint::NoReadyPod.words()));
         let long = "refused by 10.0.0.1:80".repeat(9);
         standings.splice(85..90, (85..90).map(|n| standing(format!("tcp:host{n}:80"), false, &long)));
         let object = verdict(None, &standings);
@@ -348,8 +465,8 @@ mod tests {
 
     #[test]
     fn a_long_text_is_cut_between_characters() {
-        let text = "ä".repeat(LONGEST);
+        let text = "ä".repeat(TEXT_MAX);
         let cut = clipped(&text);
-        assert!(cut.as_str().unwrap().len() <= LONGEST);
+        assert!(cut.len() <= TEXT_MAX);
     }
 }

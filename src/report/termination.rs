@@ -11,19 +11,19 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-use super::missing::missing;
-use super::text::{cut, headline};
-use crate::verdict::{Standing, Verdict};
+use super::verdict_text::{headline, missing};
+use crate::event::Standing;
+use crate::text::cut;
+use crate::verdict::Verdict;
 
 /// With twelve containers in a Pod each has 1024 bytes.
 const LONGEST: usize = 1000;
 
 /// The message of a run that is not ready; `None` for one that is.
-#[must_use]
-pub fn message(verdict: &Verdict, standings: &[Standing], at: &str) -> Option<String> {
+pub(crate) fn message(verdict: &Verdict, standings: &[Standing], at: &str) -> Option<String> {
     let text = match verdict {
         Verdict::Ready => return None,
-        Verdict::Refused(why) => cut(format!("waitgate: {why}"), LONGEST),
+        Verdict::Invalid(why) => cut(format!("waitgate: {why}"), LONGEST),
         _ => {
             let text = format!("waitgate: {}: ", headline(verdict, at));
             let missing = missing(verdict, standings, LONGEST - text.len());
@@ -33,9 +33,11 @@ pub fn message(verdict: &Verdict, standings: &[Standing], at: &str) -> Option<St
     Some(text)
 }
 
-/// Leaves `message` at `path`, if a file is there to take it. Never made, never waited for, never an error: outside
-/// of Kubernetes there is no such file, and a fifo that nobody reads must not hold anything up.
-pub fn leave(path: &Path, message: &str) {
+/// Writes `message` to the file at `path`, if there is one.
+///
+/// The file is never made, and a failure is silent: outside Kubernetes there is no such file. The open never waits, so a
+/// FIFO without a reader does not hold anything up.
+pub(crate) fn leave(path: &Path, message: &str) {
     let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     if let Ok(mut file) = OpenOptions::new().write(true).truncate(true).custom_flags(nonblocking).open(path) {
         let _ = file.write_all(message.as_bytes());

@@ -1,4 +1,4 @@
-//! What a person and a machine read at the end of a run: verdicts.txt, reviewed by eye, held by this test.
+//! What a person and a machine read at the end of a run. verdicts.txt was reviewed by eye, and this test holds it.
 //!
 //! Each is a name, the last line, the termination message where it is another, and the JSON verdict.
 
@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Event, LAST, json::Json, termination, text::Text};
+use tracing::Level;
+
+use super::verdict_text::LAST_LINE_MAX;
+use super::{json::Json, termination, text::Text};
+use crate::event::{Event, Standing};
 use crate::reason::{Code, Hint, Reason};
 use crate::signal::Signal;
-use crate::trail::short;
-use crate::verdict::{Standing, Verdict};
-
-const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/report/verdicts.txt");
+use crate::verdict::Verdict;
 
 fn untried(target: &str) -> Standing {
     let target = target.to_owned();
@@ -29,7 +30,7 @@ fn missing(target: &str, attempts: u32, reason: Reason) -> Standing {
 }
 
 fn refused(by: &str) -> Reason {
-    Reason::new(Code::ConnectRefused, format!("refused by {by}")).hint(Hint::NoReadyPod)
+    Reason::new(Code::ConnectRefused, format!("refused by {by}")).with_hint(Hint::NoReadyPod)
 }
 
 /// Targets whose names do not exist, as --parallel leaves them.
@@ -37,7 +38,7 @@ fn unknown(count: usize) -> Vec<Standing> {
     let target = |n| {
         let search = format!("db{n}.shop.svc.cluster.local, db{n}.svc.cluster.local, db{n}.cluster.local and db{n}");
         let text = format!("no such name: {search} do not exist (NXDOMAIN)");
-        let reason = Reason::new(Code::ResolveNoSuchName, text).hint(Hint::OtherNamespace);
+        let reason = Reason::new(Code::ResolveNoSuchName, text).with_hint(Hint::OtherNamespace);
         missing(&format!("tcp:db{n}:5432"), 14, reason)
     };
     (0..count).map(target).collect()
@@ -51,15 +52,18 @@ impl Table {
     fn row(&mut self, name: &str, verdict: &Verdict, standings: &[Standing]) {
         let start = Instant::now();
         let event = Event::Verdict { verdict, standings };
-        let text = Text::new(start, false).line(&event);
+        let text = Text::new(start, false, false).lines(&event).concat();
         let mut lines = vec![text.clone()];
-        lines.extend(termination::message(verdict, standings, &short(start.elapsed())).filter(|line| *line != text));
-        let json = Json::new(start).line(&event, true);
-        assert!(text.len() <= LAST && json.len() <= LAST, "{name}");
+        lines.extend(
+            termination::message(verdict, standings, &crate::text::duration(start.elapsed()))
+                .filter(|line| *line != text),
+        );
+        let json = Json::new(start).lines(&event, Level::ERROR, true).concat();
+        assert!(text.len() <= LAST_LINE_MAX && json.len() <= LAST_LINE_MAX, "{name}");
         assert!(lines.len() == 1 || lines[1].len() <= 1000, "{name}");
-        let mut object: serde_json::Value = serde_json::from_str(&json).expect("an object");
-        object["time"] = "TIME".into();
-        lines.push(object.to_string());
+        // The time is the first field.
+        let (_, rest) = json.split_once(',').expect("an object");
+        lines.push(format!("{{\"time\":\"TIME\",{rest}"));
         let _ = writeln!(self.0, "## {name}\n{}\n", lines.join("\n"));
     }
 }
@@ -69,7 +73,6 @@ fn timed_out(own: Option<&str>) -> Verdict {
 }
 
 #[tokio::test(start_paused = true)]
-#[expect(clippy::disallowed_methods, reason = "a developer's switch, not the program's")]
 async fn every_verdict_reads_as_reviewed() {
     let mut table = Table::default();
     let interrupted = Verdict::Interrupted(Signal::Terminate);
@@ -79,7 +82,7 @@ async fn every_verdict_reads_as_reviewed() {
     table.row("interrupted, in order", &interrupted, &three);
     table.row("interrupted during --initial-delay", &interrupted, &[untried("tcp:a:1"), untried("tcp:b:1")]);
     table.row("interrupted once all is ready", &interrupted, &[ready("tcp:a:1"), ready("tcp:b:1")]);
-    table.row("refused", &Verdict::Refused("expected tcp:HOST:PORT".into()), &[]);
+    table.row("invalid", &Verdict::Invalid("target 1: the port is missing: expected tcp:HOST:PORT".into()), &[]);
 
     let own = [missing("tcp:redis:6379#timeout=5s", 23, refused("10.96.14.7:6379"))];
     table.row("a target's own timeout", &timed_out(Some("tcp:redis:6379#timeout=5s")), &own);
@@ -106,12 +109,5 @@ async fn every_verdict_reads_as_reviewed() {
     many.extend((0..40).map(|n| ready(&format!("tcp:ready{n}:80"))));
     table.row("--parallel, the own timeout of the last of many", &timed_out(Some(own)), &many);
 
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(SHIPPED, &table.0).expect("a file");
-    }
-    let shipped = std::fs::read_to_string(SHIPPED).unwrap_or_default();
-    for (is, was) in table.0.lines().zip(shipped.lines()) {
-        assert_eq!(is, was, "UPDATE_DOCS=1 cargo test verdict_reads writes src/report/verdicts.txt anew");
-    }
-    assert_eq!(table.0.len(), shipped.len());
+    expect_test::expect_file!["verdicts.txt"].assert_eq(&table.0);
 }

@@ -1,0 +1,186 @@
+//! One attempt: its bounds, its stage and what it waits for.
+//!
+//! The gate keeps it while the attempt runs, so that an attempt that is dropped still has its reason.
+
+use std::cell::{Cell, RefCell};
+use std::fmt::Display;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::reason::{Code, Hint, Reason, Stage};
+use crate::text;
+
+/// The bounds of one attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// On the whole attempt, resolving and connecting included.
+    pub(crate) attempt: Duration,
+    /// On each DNS question, and on connecting to one address.
+    pub(crate) connect: Duration,
+}
+
+/// One attempt: its bounds, its stage, what it waits for, and when each stage began.
+///
+/// A probe only writes here. The gate reads, whether the probe ended by itself or was cut off.
+pub(crate) struct Attempt {
+    bounds: Bounds,
+    started: Instant,
+    fresh: bool,
+    stage: Cell<Stage>,
+    accepted: Cell<bool>,
+    awaited: RefCell<String>,
+    silent: Cell<Option<Hint>>,
+    entered: RefCell<Vec<(Stage, Instant)>>,
+}
+
+impl Attempt {
+    /// An attempt that begins now. `fresh` forbids answers from a cache.
+    pub(crate) fn new(bounds: Bounds, fresh: bool) -> Self {
+        Self {
+            bounds,
+            started: Instant::now(),
+            fresh,
+            stage: Cell::new(Stage::Local),
+            accepted: Cell::new(false),
+            awaited: RefCell::default(),
+            silent: Cell::new(None),
+            entered: RefCell::default(),
+        }
+    }
+
+    /// The attempt enters `stage`, or waits for something else within it.
+    ///
+    /// `awaited` completes the sentence of a cut-off attempt and names the address:
+    /// - resolve: "no answer from …" (`nameserver 10.96.0.10, asked for db.ns.svc.cluster.local`)
+    /// - connect: "no answer to the connection attempt from …" (`10.1.2.3:5432`)
+    /// - tls: "… accepted the connection and did not finish the TLS handshake" (`10.1.2.3:443`)
+    /// - protocol: "… and no complete answer came" (`10.1.2.3:80 accepted the connection and the request`)
+    /// - expect: "… did not end" (`the body of 200 from 10.1.2.3:80`)
+    pub(crate) fn enter(&self, stage: Stage, awaited: impl Display) {
+        if self.stage.replace(stage) != stage || self.entered.borrow().is_empty() {
+            self.entered.borrow_mut().push((stage, Instant::now()));
+        }
+        *self.awaited.borrow_mut() = awaited.to_string();
+    }
+
+    /// Keeps the hint for an attempt whose addresses stay silent to the end.
+    pub(crate) fn if_silent(&self, hint: Option<Hint>) {
+        self.silent.set(hint);
+    }
+
+    /// A server accepted the connection: from here on the attempt costs it something.
+    pub(crate) fn accept(&self) {
+        self.accepted.set(true);
+    }
+
+    /// Whether a server accepted a connection.
+    pub(crate) fn accepted(&self) -> bool {
+        self.accepted.get()
+    }
+
+    /// The stage that the attempt has reached.
+    pub(crate) fn stage(&self) -> Stage {
+        self.stage.get()
+    }
+
+    /// When it began.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// The instant by which the whole attempt must end.
+    pub(crate) fn until(&self) -> Instant {
+        self.started + self.bounds.attempt
+    }
+
+    /// The bound on each DNS question, and on connecting to one address.
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        self.bounds.connect
+    }
+
+    /// Whether answers from a cache are forbidden.
+    pub(crate) fn fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// How long each stage took, in the order in which they were first entered; the last one until now.
+    ///
+    /// A stage that was entered again (a redirect) counts once, with the sum.
+    pub(crate) fn timings(&self) -> Vec<(Stage, Duration)> {
+        let entered = self.entered.borrow();
+        let ends = entered.iter().skip(1).map(|(_, at)| *at).chain([Instant::now()]);
+        let mut timings: Vec<(Stage, Duration)> = Vec::new();
+        for ((stage, began), end) in entered.iter().zip(ends) {
+            let took = end - *began;
+            match timings.iter_mut().find(|(known, _)| known == stage) {
+                Some((_, sum)) => *sum += took,
+                None => timings.push((*stage, took)),
+            }
+        }
+        timings
+    }
+
+    /// For how long it has been in its stage.
+    fn in_stage(&self) -> Duration {
+        self.entered.borrow().last().map(|(_, at)| at.elapsed()).unwrap_or_default()
+    }
+
+    /// The reason of an attempt that is cut off now.
+    ///
+    /// The hint for silence is added only after half of the connect timeout.
+    pub(crate) fn cut_off(&self) -> Reason {
+        let awaited = self.awaited.borrow();
+        // Timers are late by a little; what was waited for is the bound.
+        let after = text::duration(self.started.elapsed().min(self.bounds.attempt));
+        match self.stage.get() {
+            Stage::Local => {
+                Reason::new(Code::LocalSocket, format!("the attempt had not reached the network after {after}"))
+            }
+            Stage::Resolve => Reason::new(Code::ResolveTimeout, format!("no answer from {awaited} within {after}")),
+            Stage::Connect => Reason::new(
+                Code::ConnectTimeout,
+                format!("no answer to the connection attempt from {awaited} within {after}"),
+            )
+            .with_hint(
+                self.silent.get().filter(|_| self.in_stage() >= self.bounds.connect.min(self.bounds.attempt) / 2),
+            ),
+            Stage::Tls => Reason::new(
+                Code::TlsTimeout,
+                format!("{awaited} accepted the connection and did not finish the TLS handshake within {after}"),
+            ),
+            Stage::Protocol => {
+                Reason::new(Code::ProtocolTimeout, format!("{awaited}, and no complete answer came within {after}"))
+            }
+            Stage::Expect => Reason::new(Code::ExpectTimeout, format!("{awaited} did not end within {after}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds { attempt: Duration::from_secs(3), connect: Duration::from_secs(1) };
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cut_off_attempt_says_where_it_hung() {
+        let attempt = Attempt::new(BOUNDS, false);
+        assert_eq!(attempt.cut_off().code(), Code::LocalSocket);
+        attempt.enter(Stage::Resolve, "nameserver 10.96.0.10, asked for db.");
+        tokio::time::advance(Duration::from_millis(1240)).await;
+        assert_eq!(attempt.cut_off().text(), "no answer from nameserver 10.96.0.10, asked for db. within 1.2s");
+        attempt.enter(Stage::Connect, "10.0.0.1:5432");
+        assert!(!attempt.accepted());
+        attempt.accept();
+        attempt.enter(Stage::Tls, "10.0.0.1:5432");
+        assert_eq!(attempt.cut_off().code(), Code::TlsTimeout);
+        assert!(attempt.accepted());
+        let stages: Vec<_> = attempt.timings().into_iter().map(|(stage, _)| stage).collect();
+        assert_eq!(stages, [Stage::Resolve, Stage::Connect, Stage::Tls]);
+        assert_eq!(attempt.timings()[0].1, Duration::from_millis(1240));
+        attempt.enter(Stage::Resolve, "again");
+        tokio::time::advance(Duration::from_millis(60)).await;
+        assert_eq!(attempt.timings()[0], (Stage::Resolve, Duration::from_millis(1300)), "a repeated stage is summed");
+    }
+}

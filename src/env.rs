@@ -1,0 +1,189 @@
+//! The environment as it was found, and `$(NAME)` filled from it.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+
+use anyhow::{Result, anyhow, bail};
+
+/// The process's environment, read once by the application and passed down.
+#[derive(Clone, Default)]
+pub(crate) struct Env(BTreeMap<String, OsString>);
+
+impl Env {
+    /// The value of `name`; an empty value is one.
+    pub(crate) fn get(&self, name: &str) -> Option<&OsStr> {
+        self.0.get(name).map(OsString::as_os_str)
+    }
+
+    /// The value of `name` as text; an empty value counts as unset, as libpq and most tools have it.
+    pub(crate) fn text(&self, name: &str) -> Result<Option<&str>> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(value) => match value.to_str() {
+                Some("") => Ok(None),
+                Some(text) => Ok(Some(text)),
+                None => bail!("the environment variable {name} is not valid UTF-8: set it to UTF-8 text"),
+            },
+        }
+    }
+
+    /// Every name, in order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Env {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(vars: I) -> Self {
+        // A name that is not UTF-8 cannot be written in a target, so it cannot be asked for.
+        let named = |(name, value): (N, V)| Some((name.into().into_string().ok()?, value.into()));
+        Self(vars.into_iter().filter_map(named).collect())
+    }
+}
+
+/// Fills `$(NAME)` in a piece of text that has already been split from its neighbours, so that a
+/// value may hold any character without changing where the pieces end.
+///
+/// The kubelet fills `$(NAME)` itself where it knows the name, and leaves it where it does not or
+/// where it was written `$$(NAME)` (kubernetes: third_party/forked/golang/expansion/expand.go).
+#[derive(Clone, Copy)]
+pub(crate) struct Fill<'a>(Option<&'a Env>);
+
+impl<'a> Fill<'a> {
+    /// Fills from `env`.
+    pub(crate) fn from_env(env: &'a Env) -> Self {
+        Self(Some(env))
+    }
+
+    /// Takes `$(NAME)` as it stands: for text that itself came out of the environment.
+    pub(crate) fn none() -> Self {
+        Self(None)
+    }
+
+    /// Fills `$(NAME)` in `raw` and leaves the rest as it stands.
+    pub(crate) fn plain(self, raw: &str) -> Result<String> {
+        self.with(raw, |literal| Ok(literal.to_owned()), str::to_owned)
+    }
+
+    /// Fills `$(NAME)` in `raw` and percent-decodes what stands around it; the values are taken as they are.
+    pub(crate) fn decoded(self, raw: &str) -> Result<String> {
+        self.with(raw, percent_decode, str::to_owned)
+    }
+
+    /// The general form: `literal` turns the text between references, `value` what a reference stands for.
+    pub(crate) fn with(
+        self,
+        raw: &str,
+        literal: impl Fn(&str) -> Result<String>,
+        value: impl Fn(&str) -> String,
+    ) -> Result<String> {
+        let Some(env) = self.0 else { return literal(raw) };
+        let mut filled = String::with_capacity(raw.len());
+        let mut rest = raw;
+        while let Some(at) = rest.find("$(") {
+            filled.push_str(&literal(&rest[..at])?);
+            let after = &rest[at + 2..];
+            let name = after.split(')').next().unwrap_or_default();
+            if name.len() == after.len() {
+                bail!(
+                    "expected $(NAME), found $( without a closing parenthesis: close it, or write %24( for a literal $("
+                );
+            }
+            if !is_name(name) {
+                bail!(
+                    "expected $(NAME) with letters, digits, '_', '-' and '.': no shell runs here, so a command cannot stand in it"
+                );
+            }
+            let text = match env.get(name) {
+                Some(text) => {
+                    text.to_str().ok_or_else(|| anyhow!("$({name}) is not valid UTF-8: set it to UTF-8 text"))?
+                }
+                None => bail!(
+                    "$({name}) is not set in the environment: set {name} for this container (before the list that uses it), or write %24( for a literal $("
+                ),
+            };
+            filled.push_str(&value(text));
+            rest = &after[name.len() + 1..];
+        }
+        filled.push_str(&literal(rest)?);
+        Ok(filled)
+    }
+}
+
+/// Whether `raw` holds a `$(`, so that what it becomes may be a secret.
+pub(crate) fn refers(raw: &str) -> bool {
+    raw.contains("$(")
+}
+
+/// A name as Kubernetes allows it in `env` (apimachinery: validation.IsEnvVarName).
+pub(crate) fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+}
+
+/// Percent-decodes `text`; a `%` without two hex digits is refused, never guessed at.
+pub(crate) fn percent_decode(text: &str) -> Result<String> {
+    if !text.contains('%') {
+        return Ok(text.to_owned());
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16));
+        let (Some(high), Some(low)) = (digit(), digit()) else {
+            bail!("expected two hex digits after '%': write %25 for a literal '%'");
+        };
+        bytes.extend(u8::try_from(high * 16 + low));
+    }
+    String::from_utf8(bytes).map_err(|_| anyhow!("percent-encoded bytes are not valid UTF-8: encode UTF-8 text"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env() -> Env {
+        [("HOST", "db"), ("PASS", "a#b%41$(HOST)@"), ("EMPTY", "")].into_iter().collect()
+    }
+
+    #[test]
+    fn values_are_taken_as_they_are() {
+        let env = env();
+        let fill = Fill::from_env(&env);
+        assert_eq!(fill.plain("x-$(HOST)-$(EMPTY)-").unwrap(), "x-db--");
+        assert_eq!(fill.decoded("%23$(PASS)%23").unwrap(), "#a#b%41$(HOST)@#");
+        assert_eq!(fill.decoded("%24(HOST)").unwrap(), "$(HOST)");
+        assert_eq!(fill.plain("cost: 5$ (each)").unwrap(), "cost: 5$ (each)");
+        assert_eq!(Fill::none().plain("$(HOST)").unwrap(), "$(HOST)");
+    }
+
+    #[test]
+    fn what_cannot_be_filled_is_refused() {
+        let env = env();
+        let fill = Fill::from_env(&env);
+        let refused = |raw| fill.plain(raw).unwrap_err().to_string();
+        assert!(refused("$(NOPE)").starts_with("$(NOPE) is not set"));
+        assert!(refused("$(HOST").contains("closing parenthesis"));
+        assert!(refused("$(cat /x)").contains("no shell runs here"));
+        assert!(refused("$()").contains("expected $(NAME)"));
+    }
+
+    #[test]
+    fn a_percent_sign_without_digits_is_refused() {
+        for bad in ["%", "%4", "%zz", "a%2", "%ff"] {
+            assert!(percent_decode(bad).is_err(), "{bad}");
+        }
+        assert_eq!(percent_decode("%41%c3%a9").unwrap(), "Aé");
+    }
+
+    #[test]
+    fn an_empty_variable_is_unset_as_text() {
+        assert_eq!(env().text("EMPTY").unwrap(), None);
+        assert_eq!(env().text("HOST").unwrap(), Some("db"));
+    }
+}

@@ -1,0 +1,227 @@
+//! The loop: targets in order or in parallel, attempts and pauses.
+//!
+//! It knows no deadline of the run and no signal. The application drops it at any moment, and what every target was
+//! waiting for is still on the [`Board`].
+
+pub(crate) mod backoff;
+mod board;
+#[cfg(test)]
+mod tests;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
+use tokio::time::{self, Instant};
+
+use crate::attempt::Attempt;
+use crate::event::Event;
+use crate::kind::Ready;
+use crate::plan::{Plan, Planned};
+use crate::reason::Reason;
+use crate::verdict::Verdict;
+use backoff::{Backoff, jitter};
+pub(crate) use board::Board;
+
+/// After how long the first heartbeat comes, and how far apart the next ones are.
+const FIRST_HEARTBEAT: Duration = Duration::from_secs(10);
+const HEARTBEAT: Duration = Duration::from_secs(30);
+
+/// How often a live view is drawn anew.
+const REDRAW: Duration = Duration::from_millis(200);
+
+/// One run over a plan; `probe` tries a target once.
+pub(crate) struct Gate<'a, P> {
+    plan: &'a Plan,
+    board: &'a Board,
+    tell: &'a dyn Fn(Event<'_>),
+    probe: P,
+    in_flight: Semaphore,
+    live: bool,
+}
+
+/// A target that did not become ready: how that ends the run.
+type Ended = Verdict;
+
+/// Permission for one attempt. The semaphore is fair: the longest-waiting target is probed next.
+type Permit<'a> = Result<SemaphorePermit<'a>, AcquireError>;
+
+/// One attempt that has ended.
+struct Done {
+    number: u32,
+    attempt: Rc<Attempt>,
+    outcome: Result<Ready, Reason>,
+    in_a_row: u32,
+}
+
+impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
+    /// A gate that has at most `in_flight` attempts under way at once.
+    pub(crate) fn new(
+        plan: &'a Plan,
+        board: &'a Board,
+        tell: &'a dyn Fn(Event<'_>),
+        in_flight: usize,
+        probe: P,
+    ) -> Self {
+        Self { plan, board, tell, probe, in_flight: Semaphore::new(in_flight.max(1)), live: false }
+    }
+
+    /// The same with a live view instead of heartbeats.
+    pub(crate) fn live(mut self, live: bool) -> Self {
+        self.live = live;
+        self
+    }
+
+    /// Sleeps the initial delay, then waits until every target is ready or the run has to end.
+    pub(crate) async fn run(&self) -> Verdict {
+        if !self.plan.initial_delay.is_zero() {
+            time::sleep(self.plan.initial_delay).await;
+        }
+        let wait = async {
+            match (self.plan.parallel, self.plan.once) {
+                (false, false) => self.in_order().await,
+                (true, false) => self.all_at_once().await,
+                (false, true) => self.once_in_order().await,
+                (true, true) => self.once_all().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            outcome = wait => outcome.err().unwrap_or(Verdict::Ready),
+            () = self.heartbeat() => Verdict::Ready,
+        }
+    }
+
+    async fn in_order(&self) -> Result<(), Ended> {
+        for at in 0..self.plan.targets.len() {
+            self.until_ready(at).await?;
+        }
+        Ok(())
+    }
+
+    async fn all_at_once(&self) -> Result<(), Ended> {
+        let mut waits: FuturesUnordered<_> = (0..self.plan.targets.len()).map(|at| self.until_ready(at)).collect();
+        while let Some(outcome) = waits.next().await {
+            outcome?;
+        }
+        Ok(())
+    }
+
+    async fn once_in_order(&self) -> Result<(), Ended> {
+        for at in 0..self.plan.targets.len() {
+            self.once(at).await?;
+        }
+        Ok(())
+    }
+
+    async fn once_all(&self) -> Result<(), Ended> {
+        let attempts: FuturesUnordered<_> = (0..self.plan.targets.len()).map(|at| self.once(at)).collect();
+        let outcomes: Vec<_> = attempts.collect().await;
+        outcomes.into_iter().collect()
+    }
+
+    /// One attempt. A target's own timeout bounds it too.
+    async fn once(&self, at: usize) -> Result<(), Ended> {
+        let permit = self.in_flight.acquire().await;
+        let Done { number, outcome, .. } = self.bounded(at, self.attempt(at, false, permit)).await?;
+        match outcome {
+            Ok(ready) => {
+                self.ready(at, &ready);
+                Ok(())
+            }
+            Err(reason) => {
+                let target = &self.plan.targets[at].shown;
+                (self.tell)(Event::NotReady { target, number, reason: &reason });
+                Err(Verdict::NotReady)
+            }
+        }
+    }
+
+    /// Attempts and pauses, until the target has been ready often enough.
+    async fn until_ready(&self, at: usize) -> Result<(), Ended> {
+        let permit = self.in_flight.acquire().await;
+        self.bounded(at, self.attempts(at, permit)).await
+    }
+
+    /// Runs `work`, which begins with the target's first attempt, within the target's own timeout.
+    async fn bounded<T>(&self, at: usize, work: impl Future<Output = T>) -> Result<T, Ended> {
+        let planned = &self.plan.targets[at];
+        match planned.timeout {
+            None => Ok(work.await),
+            Some(timeout) => {
+                let ended = |_| Verdict::TimedOut(timeout, Some(planned.shown.clone()));
+                time::timeout(timeout, work).await.map_err(ended)
+            }
+        }
+    }
+
+    async fn attempts(&self, at: usize, mut permit: Permit<'_>) {
+        let planned = &self.plan.targets[at];
+        let mut backoff = Backoff::new(planned.max_pause);
+        loop {
+            let Done { number, attempt, outcome, in_a_row } = self.attempt(at, planned.successes > 1, permit).await;
+            let pause = match &outcome {
+                Ok(ready) => {
+                    if in_a_row >= planned.successes {
+                        self.ready(at, ready);
+                        return;
+                    }
+                    backoff.between_successes()
+                }
+                Err(reason) => {
+                    // Every Linux since 3.17 has getrandom. Without it the pause is the longest.
+                    jitter(backoff.base(reason), getrandom::u64().unwrap_or(u64::MAX))
+                }
+            };
+            let (target, outcome) = (&planned.shown, outcome.as_ref());
+            (self.tell)(Event::Attempt { at, target, number, outcome, in_a_row, attempt: &attempt, pause });
+            time::sleep_until(next_start(&attempt, pause)).await;
+            permit = self.in_flight.acquire().await;
+        }
+    }
+
+    /// One attempt within its bound. It is on the board while it runs.
+    async fn attempt(&self, at: usize, fresh: bool, _permit: Permit<'_>) -> Done {
+        let planned = &self.plan.targets[at];
+        let attempt = Rc::new(Attempt::new(planned.bounds, fresh));
+        let number = self.board.begin(at, &attempt);
+        let outcome = match time::timeout_at(attempt.until(), (self.probe)(planned, &attempt)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(attempt.cut_off()),
+        };
+        let in_a_row = self.board.end(at, &attempt, &outcome);
+        Done { number, attempt, outcome, in_a_row }
+    }
+
+    fn ready(&self, at: usize, ready: &Ready) {
+        let (attempts, after) = self.board.ready(at);
+        (self.tell)(Event::Ready { target: &self.plan.targets[at].shown, attempts, after, ready });
+    }
+
+    /// Says from time to time what is still waited for.
+    async fn heartbeat(&self) {
+        if self.live {
+            loop {
+                // The first one waits too: the attempts that are refused at once have ended by then.
+                time::sleep(REDRAW).await;
+                (self.tell)(Event::Live(&self.board.standings(self.plan)));
+            }
+        }
+        time::sleep(FIRST_HEARTBEAT).await;
+        loop {
+            (self.tell)(Event::Heartbeat(&self.board.standings(self.plan)));
+            time::sleep(HEARTBEAT).await;
+        }
+    }
+}
+
+/// When the next attempt may start.
+///
+/// The pause counts from the attempt's start, so that a slow attempt does not add to it. If a server had accepted a
+/// connection, at least half of the pause follows the attempt's end: the server may still be busy with the attempt that
+/// was given up, and such work must not pile up.
+fn next_start(attempt: &Attempt, pause: Duration) -> Instant {
+    let counted = attempt.started() + pause;
+    if attempt.accepted() { counted.max(Instant::now() + pause / 2) } else { counted }
+}

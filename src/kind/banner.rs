@@ -1,0 +1,203 @@
+//! What makes an accepted connection ready: that it stays open, or what the server says first.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::time;
+
+use super::expect::{Expectations, Spec, Zero};
+use super::regex::Pattern;
+use crate::attempt::Attempt;
+use crate::reason::{Code, Hint, Reason, Stage};
+
+/// The expectations of a connection.
+pub(super) const HOLD: Spec = Spec::value("hold", "DURATION");
+/// What the server must say.
+pub(super) const BANNER: Spec = Spec::value("banner", "TEXT");
+/// The same as a pattern.
+pub(super) const BANNER_MATCH: Spec = Spec::value("banner-match", "REGEX");
+
+/// Long enough for a front on the same machine to notice that it has nobody to talk to
+/// (docker-proxy to a refusing backend closes within 12 ms), short enough to cost nothing.
+const DEFAULT_HOLD: Duration = Duration::from_millis(50);
+
+/// As much of what a server says first is read, in bytes.
+const LONGEST: usize = 4096;
+
+/// A server that has begun to speak and pauses for this long has said its banner.
+const QUIET: Duration = Duration::from_millis(300);
+
+/// What is expected of an accepted connection.
+#[derive(Clone, Debug)]
+pub(super) struct Accept {
+    hold: Duration,
+    text: Option<String>,
+    pattern: Option<Pattern>,
+}
+
+impl Accept {
+    pub(super) fn parse(it: &Expectations) -> Result<Self> {
+        let text = match it.get("banner") {
+            Some("") => bail!("#banner: expected a text that the server says first, found nothing"),
+            Some(text) if text.len() > LONGEST => bail!("#banner: expected at most {LONGEST} bytes"),
+            text => text.map(str::to_owned),
+        };
+        let pattern = it.get("banner-match").map(Pattern::parse).transpose();
+        let pattern = pattern.map_err(|error| error.context("#banner-match"))?;
+        if it.has("hold") && (text.is_some() || pattern.is_some()) {
+            bail!("#hold: a banner is expected too, which says more than an open connection: leave #hold out");
+        }
+        let hold = it.duration("hold", Zero::Allowed)?.unwrap_or(DEFAULT_HOLD);
+        Ok(Self { hold, text, pattern })
+    }
+
+    /// Looks at a connection that `peer` has accepted.
+    pub(super) async fn check(
+        &self,
+        mut stream: impl AsyncRead + Unpin,
+        peer: &impl Display,
+        attempt: &Attempt,
+    ) -> Result<(), Reason> {
+        attempt.enter(Stage::Protocol, format_args!("{peer} accepted the connection"));
+        if self.text.is_some() || self.pattern.is_some() {
+            return self.banner(stream, peer).await;
+        }
+        if self.hold.is_zero() {
+            return Ok(());
+        }
+        match time::timeout(self.hold, stream.read(&mut [0; 1])).await {
+            // Still open, or the server spoke first: somebody is there.
+            Err(_) | Ok(Ok(1..)) => Ok(()),
+            Ok(Ok(0) | Err(_)) => Err(closed(peer)),
+        }
+    }
+
+    async fn banner(&self, mut stream: impl AsyncRead + Unpin, peer: &impl Display) -> Result<(), Reason> {
+        let mut said = Vec::new();
+        let mut piece = [0; 512];
+        loop {
+            let reading = stream.read(&mut piece);
+            // A silent server has the attempt's bound, one that has spoken is given a moment to go on.
+            let read = if said.is_empty() {
+                reading.await
+            } else {
+                match time::timeout(QUIET, reading).await {
+                    Ok(read) => read,
+                    Err(_) => return Err(other(&said, peer)),
+                }
+            };
+            match read {
+                Ok(0) | Err(_) if said.is_empty() => return Err(closed(peer)),
+                Ok(0) | Err(_) => return Err(other(&said, peer)),
+                Ok(read) => said.extend_from_slice(&piece[..read]),
+            }
+            said.truncate(LONGEST);
+            if self.is_said(&said).await? {
+                return Ok(());
+            }
+            if said.len() == LONGEST {
+                return Err(other(&said, peer));
+            }
+        }
+    }
+
+    async fn is_said(&self, said: &[u8]) -> Result<bool, Reason> {
+        let text = self.text.as_ref().is_none_or(|text| said.windows(text.len()).any(|found| found == text.as_bytes()));
+        match &self.pattern {
+            Some(pattern) if text => pattern.matches(said.to_vec(), "#banner-match").await,
+            _ => Ok(text),
+        }
+    }
+}
+
+fn closed(peer: &impl Display) -> Reason {
+    let text = format!("{peer} accepted the connection and closed it at once");
+    Reason::new(Code::ProtocolClosed, text).with_hint(Hint::ProxyClosed)
+}
+
+/// Another banner, and how it begins.
+fn other(said: &[u8], peer: &impl Display) -> Reason {
+    const SHOWN: usize = 60;
+    let line = said.split(|byte| matches!(byte, b'\r' | b'\n')).find(|line| !line.is_empty()).unwrap_or_default();
+    let shown: String = String::from_utf8_lossy(line).chars().take(SHOWN).collect();
+    Reason::new(Code::ExpectBanner, format!("{peer} says \"{shown}\" first, which is not what is expected"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::{Env, Fill};
+    use tokio::io::AsyncWriteExt as _;
+
+    const SPECS: &[Spec] = &[HOLD, BANNER, BANNER_MATCH];
+
+    fn parse(text: &str) -> Result<Accept> {
+        let env = Env::default();
+        Accept::parse(&Expectations::parse(text.split('#').skip(1), "tcp", SPECS, Fill::from_env(&env))?)
+    }
+
+    async fn check(text: &str, pieces: &[&[u8]], ends: bool) -> Result<(), Reason> {
+        let bounds = crate::attempt::Bounds { attempt: Duration::from_secs(1), connect: Duration::from_secs(1) };
+        let attempt = Attempt::new(bounds, false);
+        let (mut server, client) = tokio::io::duplex(64 * 1024);
+        let speak = async {
+            for piece in pieces {
+                server.write_all(piece).await.unwrap();
+                time::sleep(Duration::from_millis(20)).await;
+            }
+            if ends {
+                drop(server);
+            } else {
+                std::future::pending::<()>().await;
+            }
+            std::future::pending::<()>().await;
+        };
+        let accept = parse(text).unwrap();
+        tokio::select! {
+            () = speak => unreachable!(),
+            outcome = time::timeout(bounds.attempt, accept.check(client, &"10.0.0.1:22", &attempt)) =>
+                outcome.unwrap_or_else(|_| Err(attempt.cut_off())),
+        }
+    }
+
+    #[test]
+    fn what_is_refused() {
+        for (text, says) in [
+            ("#banner=", "found nothing"),
+            ("#banner-match=(", "regular expression"),
+            ("#banner=x#hold=1s", "leave #hold out"),
+        ] {
+            let message = format!("{:#}", parse(text).unwrap_err());
+            assert!(message.contains(says), "{text}: {message}");
+        }
+        assert!(parse(&format!("#banner={}", "x".repeat(4097))).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_connection_has_to_stay_open() {
+        assert!(check("", &[], false).await.is_ok());
+        assert!(check("", &[b"220 mail"], true).await.is_ok());
+        assert_eq!(check("", &[], true).await.unwrap_err().code(), Code::ProtocolClosed);
+        assert!(check("#hold=0", &[], true).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn banners() {
+        let ssh: &[&[u8]] = &[b"SSH-2.0-", b"OpenSSH_9.2\r\n"];
+        assert!(check("#banner=SSH-2.0-OpenSSH", ssh, false).await.is_ok());
+        assert!(check("#banner-match=^SSH-2\\.0-\\w+_9", ssh, false).await.is_ok());
+        assert!(check("#banner=SSH#banner-match=9\\.2\\r\\n$", ssh, false).await.is_ok());
+        let reason = check("#banner=220 ", ssh, false).await.unwrap_err();
+        assert_eq!(reason.code(), Code::ExpectBanner);
+        assert_eq!(reason.text(), "10.0.0.1:22 says \"SSH-2.0-OpenSSH_9.2\" first, which is not what is expected");
+        assert_eq!(check("#banner=220 ", ssh, true).await.unwrap_err().code(), Code::ExpectBanner);
+        assert_eq!(check("#banner=220 ", &[], true).await.unwrap_err().code(), Code::ProtocolClosed);
+        assert_eq!(check("#banner=220 ", &[], false).await.unwrap_err().code(), Code::ProtocolTimeout);
+        let endless: Vec<&[u8]> = vec![&[b'a'; 512]; 12];
+        assert_eq!(check("#banner=b", &endless, false).await.unwrap_err().code(), Code::ExpectBanner);
+        let hostile = check("#banner=b", &[b"\x1b[2J\xff\n"], true).await.unwrap_err();
+        assert!(hostile.text().contains("\\u{1b}[2J"), "{}", hostile.text());
+    }
+}

@@ -1,0 +1,194 @@
+//! Whether an answer is the one expected.
+
+use std::ops::RangeInclusive;
+
+use anyhow::{Result, bail};
+use reqwest::header::{HeaderMap, LOCATION, SERVER};
+use reqwest::{StatusCode, Url};
+
+use super::body::Body;
+use super::complaint::{self, Complaint};
+use super::exchange::{Answer, Outgoing};
+use crate::attempt::Attempt;
+use crate::kind::expect::Expectations;
+use crate::reason::{Code, Cost, Hint, Reason};
+
+/// What the answer must be.
+#[derive(Clone)]
+pub(super) struct Check {
+    /// Without it: 200 to 399, redirects on the same host followed.
+    statuses: Option<Statuses>,
+    /// Redirects to other hosts are followed too.
+    follow: bool,
+    body: Body,
+}
+
+/// What an answer that is not a disappointment leads to.
+pub(super) enum Step {
+    /// Ready, and why.
+    Ready(String),
+    /// The question is to be asked there, because of this status.
+    Follow(Url, StatusCode),
+}
+
+impl Check {
+    pub(super) fn parse(expectations: &Expectations) -> Result<Self> {
+        let statuses = expectations.get("status").map(Statuses::parse).transpose();
+        let statuses = statuses.map_err(|error| error.context("#status"))?;
+        let follow = expectations.has("follow");
+        if follow && statuses.as_ref().is_some_and(Statuses::list_redirects) {
+            bail!("#follow: #status lists redirects, so that none is followed: give one of them");
+        }
+        let body = Body::parse(expectations)?;
+        if !body.is_empty() && expectations.get("method") == Some("HEAD") {
+            bail!("#method: the answer to HEAD has no body to look at: leave it out, or #body, #match and #json");
+        }
+        Ok(Self { statuses, follow, body })
+    }
+
+    /// Judges the answer to `request`.
+    pub(super) async fn judge(&self, answer: Answer, request: &Outgoing, attempt: &Attempt) -> Result<Step, Reason> {
+        let url = request.url();
+        let status = answer.response.status();
+        // A proxy answers itself where it does not reach the server, and nothing tells its answers apart.
+        let proxied = if request.is_proxied() { ", a proxy" } else { "" };
+        let said = format!("{} from {}{proxied}", named(status), answer.address);
+        if is_redirect(status) && self.statuses.as_ref().is_none_or(|expected| !expected.list_redirects()) {
+            return self.redirect(&answer, url, &said);
+        }
+        let expected = match &self.statuses {
+            Some(expected) => expected.contains(status.as_u16()),
+            None => (200..=399).contains(&status.as_u16()),
+        };
+        if !expected {
+            let said = if self.statuses.is_some() { format!("{said}, which #status does not list") } else { said };
+            return Err(unexpected(answer, said, attempt).await);
+        }
+        if !self.body.is_empty() {
+            self.body.check(answer, &said, attempt).await?;
+        }
+        Ok(Step::Ready(said))
+    }
+
+    /// Kubernetes's rule: the same host is followed, another host is an answer (pkg/probe/http/http.go,
+    /// RedirectChecker), unless more than an answer is expected. Unlike there, nothing leads from https: to http:.
+    fn redirect(&self, answer: &Answer, url: &Url, said: &str) -> Result<Step, Reason> {
+        let cannot = |why: &str| Err(Reason::new(Code::ExpectRedirect, format!("{said}, {why}")).with_key(why));
+        let Some(location) = answer.response.headers().get(LOCATION) else {
+            return cannot("which does not say where to");
+        };
+        let next = std::str::from_utf8(location.as_bytes()).ok().and_then(|location| url.join(location).ok());
+        let Some(next) = next else {
+            return cannot("to something that is not a URL");
+        };
+        let to_https = match next.scheme() {
+            "http" => false,
+            "https" => true,
+            _ => return cannot("to something that is not http: or https:"),
+        };
+        if next.host_str() != url.host_str() && !self.follow {
+            let host: String = next.host_str().unwrap_or_default().chars().take(253).collect();
+            let said = format!("{said}, which redirects to another host, {host}");
+            let lacks = match (&self.statuses, self.body.is_empty()) {
+                (None, true) => return Ok(Step::Ready(said)),
+                (Some(_), _) => "#status does not list it",
+                (None, false) => "there is no body to look at",
+            };
+            let text = format!("{said}: {lacks} (#follow follows to other hosts)");
+            return Err(Reason::new(Code::ExpectRedirect, text).with_key(lacks));
+        }
+        if url.scheme() == "https" && !to_https {
+            return cannot("from https: to http:");
+        }
+        if to_https && cfg!(not(feature = "tls")) {
+            return cannot("to https:, which this build does not have");
+        }
+        Ok(Step::Follow(next, answer.response.status()))
+    }
+}
+
+async fn unexpected(answer: Answer, said: String, attempt: &Attempt) -> Reason {
+    let status = answer.response.status();
+    let address = answer.address;
+    let reason = match status {
+        StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            Reason::new(Code::ExpectStatus, said).with_cost(Cost::Credentials).with_hint(Hint::Credentials)
+        }
+        StatusCode::FORBIDDEN => {
+            Reason::new(Code::ExpectStatus, said).with_cost(Cost::Credentials).with_hint(Hint::Forbidden)
+        }
+        StatusCode::BAD_REQUEST => match complaint::complaint(answer.response, attempt).await {
+            None => Reason::new(Code::ExpectStatus, said),
+            Some(Complaint::Tls) => {
+                let text = format!("{said}: {address} wants TLS on this port");
+                return Reason::new(Code::ProtocolTlsWanted, text).with_hint(Hint::UseKind("https"));
+            }
+            Some(Complaint::Certificate) => {
+                let text = format!("{said}: {address} wants a client certificate that it trusts");
+                return Reason::new(Code::TlsClientCertificate, text);
+            }
+        },
+        // By their definition a gateway's own (RFC 9110 sections 15.6.3 and 15.6.5).
+        StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => {
+            Reason::new(Code::ExpectStatus, said).with_hint(Hint::Gateway)
+        }
+        // What a sidecar answers for a Service without ready Pods; the name is Envoy's own, or Istio's for it.
+        StatusCode::SERVICE_UNAVAILABLE if is_envoy(answer.response.headers()) => {
+            Reason::new(Code::ExpectStatus, said).with_hint(Hint::Gateway)
+        }
+        _ => Reason::new(Code::ExpectStatus, said),
+    };
+    reason.with_key(status.as_u16())
+}
+
+/// Whether Envoy itself answered: it puts its name, or Istio's for it, on whatever passes, and the time that the server
+/// behind it took only on what came from there (envoy: http_connection_manager `server_name`, router
+/// `x-envoy-upstream-service-time`).
+fn is_envoy(headers: &HeaderMap) -> bool {
+    let named = headers.get(SERVER).is_some_and(|server| matches!(server.as_bytes(), b"envoy" | b"istio-envoy"));
+    named && !headers.contains_key("x-envoy-upstream-service-time")
+}
+
+/// "503 Service Unavailable"; never the server's own words.
+fn named(status: StatusCode) -> String {
+    match status.canonical_reason() {
+        Some(words) => format!("{} {words}", status.as_u16()),
+        None => status.as_u16().to_string(),
+    }
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// `200,204,300-399`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Statuses(Vec<RangeInclusive<u16>>);
+
+impl Statuses {
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        const FORM: &str = "expected statuses such as 200, or 200,204,300-399";
+        let code = |text: &str| match text.parse() {
+            Ok(code @ 100..=599) if text.len() == 3 => Ok(code),
+            _ => bail!("a status has three digits and is from 100 to 599 ({FORM})"),
+        };
+        let range = |piece: &str| {
+            let (low, high) = piece.split_once('-').unwrap_or((piece, piece));
+            let range = code(low)?..=code(high)?;
+            if range.is_empty() {
+                bail!("the first status of a range is the lower one ({FORM})");
+            }
+            Ok(range)
+        };
+        Ok(Self(text.split(',').map(range).collect::<Result<_>>()?))
+    }
+
+    pub(super) fn contains(&self, status: u16) -> bool {
+        self.0.iter().any(|range| range.contains(&status))
+    }
+
+    /// Whether a redirect is itself an expected answer, so that none is followed.
+    fn list_redirects(&self) -> bool {
+        self.0.iter().any(|range| *range.start() <= 399 && *range.end() >= 300)
+    }
+}

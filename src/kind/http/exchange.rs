@@ -1,0 +1,332 @@
+//! The request on its way: over which connection it goes, and what came back.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::future::{MaybeDone, maybe_done};
+use hyper::rt::Write;
+use hyper_util::client::legacy::connect::{Connection, HttpInfo};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderValue, PROXY_AUTHORIZATION,
+};
+use reqwest::{Client, Method, Response, StatusCode, Url, redirect, retry};
+use rustix::io::Errno;
+use tokio::time;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::errors;
+use super::proxy::Proxy;
+use super::tls;
+use super::url::Login;
+use crate::attempt::Attempt;
+use crate::net::Net;
+use crate::net::address::Host;
+use crate::net::connect;
+use crate::net::race::race;
+use crate::reason::{Code, Hint, Reason, Stage};
+
+/// More headers than this are refused; hyper bounds their bytes.
+const HEADERS: usize = 100;
+
+/// What is sent in one attempt, its files read.
+pub(super) struct Outgoing {
+    pub(super) url: Url,
+    pub(super) login: Option<Login>,
+    pub(super) method: Method,
+    pub(super) headers: HeaderMap,
+    pub(super) data: Option<Bytes>,
+    pub(super) session: tls::Config,
+    pub(super) proxy: Option<Proxy>,
+}
+
+/// What came back: the head, and the body as long as nobody asks for it still on its way.
+pub(super) struct Answer {
+    pub(super) response: Response,
+    pub(super) address: SocketAddr,
+}
+
+impl Outgoing {
+    pub(super) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        port(&self.url)
+    }
+
+    /// Whom to connect to: the proxy, or `host`, which the URL names.
+    pub(super) fn place<'a>(&'a self, host: &'a Host) -> (&'a Host, u16) {
+        self.proxy.as_ref().map_or((host, self.port()), |proxy| (&proxy.host, proxy.port))
+    }
+
+    pub(super) fn is_proxied(&self) -> bool {
+        self.proxy.is_some()
+    }
+
+    /// Asks at `url` next, because `status` said so; what is meant for one host is not sent to another.
+    pub(super) fn redirect(&mut self, url: Url, status: StatusCode) {
+        if url.host_str() != self.url.host_str() {
+            self.login = None;
+            self.session.forget_name();
+            for name in [AUTHORIZATION, COOKIE, HOST, PROXY_AUTHORIZATION] {
+                self.headers.remove(name);
+            }
+        }
+        // RFC 9110 section 15.4: 307 and 308 repeat the request, the others ask for what stands there.
+        if matches!(status.as_u16(), 301..=303) && self.method != Method::GET && self.method != Method::HEAD {
+            self.method = Method::GET;
+            self.data = None;
+            for name in [CONTENT_LENGTH, CONTENT_TYPE] {
+                self.headers.remove(name);
+            }
+        }
+        self.url = url;
+    }
+
+    /// Sends the request to the first address that accepts a connection (and finishes the TLS handshake).
+    pub(super) async fn send(
+        &self,
+        net: &Net,
+        host: &Host,
+        addresses: &[SocketAddr],
+        attempt: &Attempt,
+    ) -> Result<Answer, Reason> {
+        let shaking = Cell::new(None);
+        // The race is about connections only. Whoever comes first is polled alone from there on, so the
+        // request goes out once, whatever the number of addresses: a POST is not ours to repeat.
+        let first = race(addresses, attempt, async |address| self.connect(net, address, &shaking, attempt).await).await;
+        let InFlight { mut sending, address } =
+            first.map_err(|failed| connect::explain(net, self.place(host).0, &failed))?;
+        attempt.accept();
+        attempt.enter(Stage::Protocol, format_args!("{address} accepted the connection and the request"));
+        sending.as_mut().await;
+        match sending.as_mut().take_output() {
+            Some(Ok(response)) => Ok(Answer { response, address }),
+            Some(Err(error)) => {
+                let reason = errors::answering(&error, &self.wire_url(), address, attempt).await;
+                // What to do about the server is no advice about the proxy.
+                let proxy = self.is_proxied() && self.url.scheme() == "http";
+                Err(if proxy {
+                    reason.with_text(format!("the proxy {}", reason.text())).with_hint(None)
+                } else {
+                    reason
+                })
+            }
+            None => Err(Reason::new(Code::ProtocolClosed, format!("{address} was asked twice"))),
+        }
+    }
+
+    /// Starts the request, and returns as soon as its connection stands.
+    async fn connect(
+        &self,
+        net: &Net,
+        address: SocketAddr,
+        shaking: &Cell<Option<SocketAddr>>,
+        attempt: &Attempt,
+    ) -> Result<InFlight, Reason> {
+        let progress = Arc::new(Progress::default());
+        let client = self.client(net, address, &progress)?;
+        let mut sending: Pin<Box<MaybeDone<Sending>>> = Box::pin(maybe_done(self.execute(client)));
+        let tunnel = self.is_proxied() && self.url.scheme() == "https";
+        if tunnel {
+            // Until TLS begins the one cannot be told from the other.
+            let awaited = format_args!("the proxy {address} was to accept a connection and to open a tunnel");
+            attempt.enter(Stage::Protocol, awaited);
+        }
+        let bound = attempt.connect_timeout();
+        let mut late = pin!(time::sleep(bound));
+        let in_time = poll_fn(|cx| {
+            let done = sending.as_mut().poll(cx).is_ready();
+            if progress.tls.load(Ordering::Relaxed) {
+                shaking.set(Some(address));
+                attempt.accept();
+            }
+            // Of several addresses, the one that came furthest is the one to name.
+            if let Some(address) = shaking.get()
+                && attempt.stage() != Stage::Tls
+            {
+                attempt.enter(Stage::Tls, address);
+            }
+            if done || progress.stands.load(Ordering::Relaxed) {
+                return Poll::Ready(true);
+            }
+            // The bound is on connecting; a handshake has the attempt's. When a proxy accepted cannot be seen.
+            if tunnel || progress.tls.load(Ordering::Relaxed) {
+                return Poll::Pending;
+            }
+            late.as_mut().poll(cx).map(|()| false)
+        })
+        .await;
+        if !in_time {
+            return Err(connect::timed_out(address, bound));
+        }
+        if progress.stands.load(Ordering::Relaxed) {
+            return Ok(InFlight { sending, address });
+        }
+        let Some(Err(error)) = sending.as_mut().take_output() else {
+            return Err(Reason::new(Code::LocalSocket, format!("cannot connect to {address}")));
+        };
+        #[cfg(feature = "tls")]
+        if progress.tls.load(Ordering::Relaxed) {
+            if shaking.get() == Some(address) {
+                shaking.set(None);
+            }
+            return Err(errors::handshaking(&error, &self.wire_url(), address, attempt).await);
+        }
+        Err(errors::connecting(&error, address, tunnel))
+    }
+
+    fn execute(&self, client: Client) -> Sending {
+        let mut request = reqwest::Request::new(self.method.clone(), self.wire_url());
+        *request.headers_mut() = self.headers.clone();
+        if self.session.name().is_some()
+            && let Ok(authority) = HeaderValue::from_str(&authority(&self.url))
+        {
+            request.headers_mut().entry(HOST).or_insert(authority);
+        }
+        *request.body_mut() = self.data.clone().map(Into::into);
+        let mut request = reqwest::RequestBuilder::from_parts(client, request);
+        if let Some(Login { user, password }) = &self.login {
+            request = request.basic_auth(user.expose(), password.as_ref().map(crate::secret::Secret::expose));
+        }
+        Box::pin(request.send())
+    }
+
+    /// The URL as reqwest gets it: it takes the name for the handshake from there.
+    fn wire_url(&self) -> Url {
+        let mut url = self.url.clone();
+        if let Some(name) = self.session.name() {
+            // The name was parsed as one, and the Host header is set.
+            let _ = url.set_host(Some(name));
+        }
+        url
+    }
+
+    /// The name that reqwest looks up: the proxy's, or the URL's.
+    fn name(&self) -> String {
+        match &self.proxy {
+            Some(proxy) => proxy.host.to_string(),
+            None => self.wire_url().host_str().unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// A client for one address and one attempt: no pool, no proxy unless asked for, no redirects, no resolver of
+    /// its own.
+    fn client(&self, net: &Net, address: SocketAddr, progress: &Arc<Progress>) -> Result<Client, Reason> {
+        let builder = Client::builder()
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .referer(false)
+            .http1_only()
+            .http1_max_headers(HEADERS)
+            .pool_max_idle_per_host(0)
+            .connector_layer(Watch(Arc::clone(progress)))
+            .resolve_to_addrs(&self.name(), &[address]);
+        let builder = match &self.proxy {
+            None => builder,
+            Some(proxy) => match reqwest::Proxy::all(proxy.url.expose()) {
+                Ok(proxy) => builder.proxy(proxy),
+                Err(_) => return Err(Reason::new(Code::LocalSocket, "the proxy's URL cannot be used")),
+            },
+        };
+        #[cfg(feature = "tls")]
+        let builder = builder.tls_backend_preconfigured(self.session.client(net, &self.url, progress));
+        #[cfg(not(feature = "tls"))]
+        let _ = net;
+        builder
+            .build()
+            .map_err(|_| Reason::new(Code::LocalSocket, "the HTTP client cannot be set up").with_hint(Hint::Limits))
+    }
+}
+
+type Sending = Pin<Box<dyn Future<Output = reqwest::Result<Response>> + Send>>;
+
+/// A request whose connection stands.
+struct InFlight {
+    sending: Pin<Box<MaybeDone<Sending>>>,
+    address: SocketAddr,
+}
+
+/// How far a connection came. reqwest's connectors cannot see the `Attempt`: their futures must be `Send`.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// TCP is accepted and the TLS handshake has begun.
+    pub(super) tls: AtomicBool,
+    /// The request can go out.
+    stands: AtomicBool,
+}
+
+/// Tells when a connection stands.
+#[derive(Clone)]
+struct Watch(Arc<Progress>);
+
+impl<S> Layer<S> for Watch {
+    type Service = Watched<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Watched { inner, progress: Arc::clone(&self.0) }
+    }
+}
+
+#[derive(Clone)]
+struct Watched<S> {
+    inner: S,
+    progress: Arc<Progress>,
+}
+
+/// reqwest's request and connection types cannot be named, so this is for any.
+impl<S, R> Service<R> for Watched<S>
+where
+    S: Service<R, Response: Connection + Write + Send + Unpin, Error: From<io::Error>, Future: Send + 'static>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        let connecting = self.inner.call(request);
+        let progress = Arc::clone(&self.progress);
+        Box::pin(async move {
+            let mut connection = connecting.await?;
+            if is_with_itself(&connection) {
+                // Closed with its own bytes unread it is reset: a socket that closes in order would keep the
+                // server from binding its port for a minute.
+                let _ = poll_fn(|cx| Pin::new(&mut connection).poll_write(cx, b"\r\n")).await;
+                return Err(io::Error::from(Errno::CONNREFUSED).into());
+            }
+            progress.stands.store(true, Ordering::Relaxed);
+            Ok(connection)
+        })
+    }
+}
+
+/// Whether a connection is one to itself, as [`connect::one`] has it.
+fn is_with_itself(connection: &impl Connection) -> bool {
+    let mut about = hyper::http::Extensions::new();
+    connection.connected().get_extras(&mut about);
+    about.get::<HttpInfo>().is_some_and(|info| info.local_addr() == info.remote_addr())
+}
+
+/// The port that `url` names or implies.
+pub(super) fn port(url: &Url) -> u16 {
+    url.port_or_known_default().unwrap_or(80)
+}
+
+/// `HOST[:PORT]`, as a Host header has it.
+fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}

@@ -1,0 +1,297 @@
+//! `json=/pointer=value`: the value at a JSON pointer (RFC 6901), found without a tree of the rest.
+
+use std::fmt;
+
+use anyhow::{Result, bail};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// What must stand at a pointer.
+#[derive(Clone, Debug)]
+pub(super) struct Value {
+    /// As it was written, for people.
+    pointer: String,
+    tokens: Vec<String>,
+    expected: Option<String>,
+}
+
+/// What stands there.
+#[derive(Clone, Debug, PartialEq)]
+enum Found {
+    Nothing,
+    Null,
+    Bool(bool),
+    Integer(i128),
+    Float(f64),
+    Text(String),
+    Array,
+    Object,
+}
+
+impl Value {
+    /// Parses `/pointer=value` or `/pointer`; the first `=` ends the pointer.
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        const FORM: &str = "expected /POINTER=VALUE or /POINTER, such as /status=UP";
+        let (pointer, expected) = match text.split_once('=') {
+            Some((pointer, expected)) => (pointer, Some(expected.to_owned())),
+            None => (text, None),
+        };
+        if !pointer.is_empty() && !pointer.starts_with('/') {
+            bail!("a JSON pointer begins with '/' ({FORM})");
+        }
+        let unescape = |token: &str| {
+            if token.replace("~0", "").replace("~1", "").contains('~') {
+                bail!("in a JSON pointer '~' is written ~0, and a '/' that belongs to a name ~1 ({FORM})");
+            }
+            Ok(token.replace("~1", "/").replace("~0", "~"))
+        };
+        let tokens = pointer.split('/').skip(1).map(unescape).collect::<Result<_>>()?;
+        Ok(Self { pointer: pointer.to_owned(), tokens, expected })
+    }
+
+    /// Whether `document` has it; what stands there instead, in words, if not.
+    pub(super) fn check(&self, document: &[u8]) -> Result<(), String> {
+        let mut reader = serde_json::Deserializer::from_slice(document);
+        let found = At(&self.tokens).deserialize(&mut reader).and_then(|found| reader.end().map(|()| found));
+        let Ok(found) = found else {
+            return Err("is not JSON".to_owned());
+        };
+        let is_it = match &self.expected {
+            None => found != Found::Nothing,
+            Some(expected) => found.is(expected),
+        };
+        if is_it { Ok(()) } else { Err(format!("has {found} at {}", self.place())) }
+    }
+
+    fn place(&self) -> &str {
+        if self.pointer.is_empty() { "its root" } else { &self.pointer }
+    }
+}
+
+impl Found {
+    /// Whether it is what `text` says: a string by its characters, a number by its value.
+    fn is(&self, text: &str) -> bool {
+        match self {
+            Self::Null => text == "null",
+            Self::Bool(value) => text.parse() == Ok(*value),
+            Self::Integer(value) => match text.parse::<i128>() {
+                Ok(text) => text == *value,
+                Err(_) => is_float(text, &value.to_string()),
+            },
+            Self::Float(value) => is_float(text, &value.to_string()),
+            Self::Text(value) => value == text,
+            Self::Nothing | Self::Array | Self::Object => false,
+        }
+    }
+}
+
+/// Whether both are the same number as a program with doubles reads it: 3 and 3.0, 1.5 and 15e-1.
+fn is_float(text: &str, value: &str) -> bool {
+    match (text.parse::<f64>(), value.parse::<f64>()) {
+        // Adding 0 makes 0 of -0.
+        (Ok(text), Ok(value)) => (text + 0.0).to_bits() == (value + 0.0).to_bits(),
+        _ => false,
+    }
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 40;
+        match self {
+            Self::Nothing => f.write_str("nothing"),
+            Self::Null => f.write_str("null"),
+            Self::Bool(value) => value.fmt(f),
+            Self::Integer(value) => value.fmt(f),
+            Self::Float(value) => value.fmt(f),
+            Self::Text(value) if value.chars().count() > SHOWN => {
+                write!(f, "\"{}…\"", value.chars().take(SHOWN).collect::<String>())
+            }
+            Self::Text(value) => write!(f, "\"{value}\""),
+            Self::Array => f.write_str("an array"),
+            Self::Object => f.write_str("an object"),
+        }
+    }
+}
+
+/// The value at the end of these tokens; everything beside their way is read and forgotten.
+struct At<'a>(&'a [String]);
+
+impl At<'_> {
+    fn end(&self, found: Found) -> Found {
+        if self.0.is_empty() { found } else { Found::Nothing }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for At<'_> {
+    type Value = Found;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for At<'_> {
+    type Value = Found;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Found, E> {
+        Ok(self.end(Found::Null))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Found, E> {
+        Ok(self.end(Found::Bool(value)))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Found, E> {
+        Ok(self.end(Found::Integer(value.into())))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Found, E> {
+        Ok(self.end(Found::Integer(value.into())))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Found, E> {
+        Ok(self.end(Found::Float(value)))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Found, E> {
+        Ok(if self.0.is_empty() { Found::Text(value.to_owned()) } else { Found::Nothing })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Found, A::Error> {
+        let Some((token, rest)) = self.0.split_first() else {
+            while items.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(Found::Array);
+        };
+        let wanted = index(token);
+        let mut found = Found::Nothing;
+        for at in 0_usize.. {
+            if Some(at) == wanted {
+                match items.next_element_seed(At(rest))? {
+                    Some(item) => found = item,
+                    None => break,
+                }
+            } else if items.next_element::<IgnoredAny>()?.is_none() {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Found, A::Error> {
+        let Some((token, rest)) = self.0.split_first() else {
+            while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(Found::Object);
+        };
+        let mut found = Found::Nothing;
+        // Of several members with one name the last counts, as most parsers have it (RFC 8259 section 4).
+        while let Some(name) = members.next_key::<String>()? {
+            if name == *token {
+                found = members.next_value_seed(At(rest))?;
+            } else {
+                members.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// An array index: digits without leading zeros (RFC 6901 section 4).
+fn index(token: &str) -> Option<usize> {
+    let canonical = token == "0" || !token.starts_with(['0', '+']);
+    canonical.then(|| token.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(expectation: &str, document: &str) -> Result<(), String> {
+        Value::parse(expectation).unwrap().check(document.as_bytes())
+    }
+
+    /// The examples of RFC 6901 section 5.
+    const RFC: &str = r#"{"foo":["bar","baz"],"":0,"a/b":1,"c%d":2,"e^f":3,"g|h":4,"i\\j":5,"k\"l":6," ":7,"m~n":8}"#;
+
+    #[test]
+    fn pointers_as_the_rfc_has_them() {
+        for (pointer, value) in [
+            ("/foo/0", "bar"),
+            ("/", "0"),
+            ("/a~1b", "1"),
+            ("/c%d", "2"),
+            ("/e^f", "3"),
+            ("/g|h", "4"),
+            ("/i\\j", "5"),
+            ("/k\"l", "6"),
+            ("/ ", "7"),
+            ("/m~0n", "8"),
+        ] {
+            assert_eq!(check(&format!("{pointer}={value}"), RFC), Ok(()), "{pointer}");
+            assert_eq!(check(pointer, RFC), Ok(()), "{pointer}");
+        }
+        assert_eq!(check("/foo", RFC), Ok(()));
+        assert_eq!(check("", RFC), Ok(()));
+        for missing in ["/foo/2", "/foo/-", "/foo/00", "/foo/bar", "/nope", "/foo/0/x", "/ /x"] {
+            assert_eq!(check(missing, RFC), Err(format!("has nothing at {missing}")));
+        }
+    }
+
+    #[test]
+    fn values_of_every_kind() {
+        let document = r#"{"s":"UP","n":3,"f":1.5,"t":true,"z":null,"big":18446744073709551615,"zero":-0,"one":"1","o":{},"a":[1]}"#;
+        for same in [
+            "/s=UP",
+            "/n=3",
+            "/zero=0",
+            "/n=3.0",
+            "/f=1.5",
+            "/f=15e-1",
+            "/t=true",
+            "/z=null",
+            "/one=1",
+            "/big=18446744073709551615",
+            "/z",
+        ] {
+            assert_eq!(check(same, document), Ok(()), "{same}");
+        }
+        for (other, has) in [
+            ("/s=up", "\"UP\""),
+            ("/s=", "\"UP\""),
+            ("/n=4", "3"),
+            ("/n=x", "3"),
+            ("/t=1", "true"),
+            ("/t=false", "true"),
+            ("/z=", "null"),
+            ("/o=", "an object"),
+            ("/a=1", "an array"),
+            ("=x", "an object"),
+            ("/big=18446744073709551614", "18446744073709551615"),
+        ] {
+            let place = if other.starts_with('=') { "its root" } else { &other[..other.find('=').unwrap()] };
+            assert_eq!(check(other, document), Err(format!("has {has} at {place}")), "{other}");
+        }
+        assert_eq!(check("/a=2", r#"{"a":1,"a":2}"#), Ok(()));
+        assert!(check("/s=x", &format!("{{\"s\":\"{}\"}}", "y".repeat(99))).unwrap_err().len() < 70);
+    }
+
+    #[test]
+    fn what_is_not_json_is_said() {
+        for bad in ["", "{", "{\"a\":1}x", "<html>", "{\"a\":1,}", "nul", "{\"a\":\"\u{1}\"}"] {
+            assert_eq!(check("/a", bad), Err("is not JSON".to_owned()), "{bad}");
+        }
+        // Deep nesting beside the way, and along it.
+        let deep = |n: usize| format!("{{\"a\":1,\"b\":{}{}}}", "[".repeat(n), "]".repeat(n));
+        assert_eq!(check("/a=1", &deep(30_000)), Ok(()));
+        assert!(check(&format!("/b{}", "/0".repeat(1000)), &deep(30_000)).is_err());
+    }
+
+    #[test]
+    fn what_is_no_pointer_is_refused() {
+        for bad in ["status=UP", "~=1", "/~2", "/a~"] {
+            assert!(Value::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! `http:` and `https:`: a request is answered as expected.
+
+mod body;
+mod check;
+mod complaint;
+mod errors;
+
+mod exchange;
+mod json;
+mod proxy;
+mod request;
+mod tls;
+mod url;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use anyhow::{Result, bail};
+
+use super::expect::Spec;
+use super::{Kind, Parts, Ready, gone};
+use crate::attempt::Attempt;
+use crate::net::address::Host;
+use crate::net::sniff::Protocol;
+use crate::net::{Net, connect};
+use crate::reason::{Code, Reason};
+use check::{Check, Step};
+use exchange::Outgoing;
+use proxy::Proxy;
+use request::Request;
+use url::Location;
+
+/// How many redirects are followed, as the kubelet has it (kubernetes: pkg/probe/http/http.go).
+const REDIRECTS: u32 = 10;
+
+/// A URL, the request that it is asked with, and the answer that it must give.
+#[derive(Clone)]
+pub(crate) struct Http {
+    host: Host,
+    request: Request,
+    check: Check,
+    gone: bool,
+    shown: String,
+}
+
+impl Kind for Http {
+    const NAMES: &'static [&'static str] = &["http", "https"];
+    const FORM: &'static str = "http://HOST/PATH, https://HOST/PATH";
+    const HELP: &'static [(&'static str, &'static str)] =
+        &[("http://HOST[:PORT]/PATH", "GET is answered with 200 to 399; also https:")];
+    const EXPECTATIONS: &'static [Spec] = &[
+        Spec::value("status", "200,204,300-399"),
+        Spec::value("method", "METHOD"),
+        Spec::value("header", "NAME:VALUE or NAME:@FILE").repeatable().secret(),
+        Spec::value("data", "TEXT or @FILE").secret(),
+        Spec::value("body", "TEXT"),
+        Spec::value("match", "REGEX"),
+        Spec::value("json", "/POINTER=VALUE").repeatable(),
+        Spec::flag("follow"),
+        Spec::flag("proxy"),
+        Spec::value("ca", "FILE"),
+        Spec::value("cert", "FILE"),
+        Spec::value("key", "FILE"),
+        Spec::value("servername", "NAME"),
+        Spec::flag("insecure"),
+        gone::GONE,
+    ];
+    const SPEAKS: &'static [(Protocol, &'static str)] = &[(Protocol::Http, "http"), (Protocol::Tls, "https")];
+
+    /// Parses what follows `http:` or `https:`.
+    fn parse(parts: &Parts<'_>) -> Result<Self> {
+        if parts.kind == "https" && cfg!(not(feature = "tls")) {
+            bail!("expected http://HOST[:PORT]/PATH: this build has no TLS, it was left out by a cargo feature");
+        }
+        let Location { host, url, login, shown } = Location::parse(parts)?;
+        let gone = gone::is_given(&parts.expectations, Self::EXPECTATIONS)?;
+        let check = Check::parse(&parts.expectations)?;
+        let mut request = Request::parse(parts.kind, url, login, &parts.expectations)?;
+        if parts.expectations.has("proxy") {
+            if parts.expectations.has("servername") {
+                bail!("#proxy: a proxy is asked for the name that #servername changes: give one of them");
+            }
+            request.via(Proxy::of(parts.given.env, parts.kind, &host, request.port())?);
+        }
+        let shown = format!("{shown}{}", parts.expectations.shown());
+        Ok(Self { host, request, check, gone, shown })
+    }
+
+    /// Sends the request to the first address that accepts a connection, and follows its redirects.
+    async fn probe(&self, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
+        if self.gone {
+            return gone::probe(net, &self.host, self.request.port(), attempt).await;
+        }
+        let request = self.request.read(net)?;
+        let (host, port) = request.place(&self.host);
+        let addresses = connect::resolve(net, host, port, attempt).await?;
+        self.ask(request, net, addresses, attempt).await
+    }
+
+    /// What is worth a warning.
+    fn warnings(&self) -> Vec<String> {
+        let insecure = self.request.is_insecure().then(|| "#insecure: its certificate is not verified".to_owned());
+        insecure.into_iter().collect()
+    }
+
+    /// Whether TLS is spoken from the start.
+    fn uses_tls(&self) -> bool {
+        self.request.url().scheme() == "https"
+    }
+}
+
+impl Http {
+    async fn ask(
+        &self,
+        mut request: Outgoing,
+        net: &Net,
+        mut addresses: Vec<SocketAddr>,
+        attempt: &Attempt,
+    ) -> Result<Ready, Reason> {
+        let mut host = self.host.clone();
+        let mut followed = 0;
+        loop {
+            let answer = request.send(net, &host, &addresses, attempt).await?;
+            let (url, status) = match self.check.judge(answer, &request, attempt).await? {
+                Step::Ready(note) if followed == 0 => return Ok(Ready::noted(note)),
+                Step::Ready(note) => return Ok(Ready::noted(format!("{note} after {}", redirects(followed)))),
+                Step::Follow(url, status) => (url, status),
+            };
+            if followed == REDIRECTS {
+                let text = format!("more than {}, the last one on {host}:{}", redirects(REDIRECTS), request.port());
+                return Err(Reason::new(Code::ExpectRedirect, text).with_key("loop"));
+            }
+            followed += 1;
+            let elsewhere = url.host_str() != request.url().host_str();
+            request.redirect(url, status);
+            if request.is_proxied() {
+                continue;
+            }
+            if elsewhere {
+                host = Host::parse(request.url().host_str().unwrap_or_default()).map_err(|_| {
+                    let text = format!("{host} redirects to a host whose name cannot be looked up");
+                    Reason::new(Code::ExpectRedirect, text).with_key("host")
+                })?;
+                addresses = connect::resolve(net, &host, request.port(), attempt).await?;
+            }
+            for address in &mut addresses {
+                address.set_port(request.port());
+            }
+        }
+    }
+}
+
+fn redirects(count: u32) -> String {
+    if count == 1 { "1 redirect".to_owned() } else { format!("{count} redirects") }
+}
+
+impl fmt::Display for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+/// As Display: the parts hold secrets.
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Http").field(&self.shown).finish()
+    }
+}

@@ -1,0 +1,200 @@
+//! What is sent: the method, the headers, the data; files among them are read anew for each attempt.
+
+use anyhow::{Result, bail};
+use bytes::Bytes;
+use reqwest::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+};
+use reqwest::{Method, Url};
+
+use super::exchange::{self, Outgoing};
+use super::proxy::Proxy;
+use super::tls::Wanted;
+use super::url::Login;
+use crate::file::{SECRET_MAX, read_for};
+use crate::kind::expect::Expectations;
+use crate::net::Net;
+use crate::reason::{Code, Reason};
+
+/// What is sent, as it was asked for.
+#[derive(Clone)]
+pub(super) struct Request {
+    url: Url,
+    login: Option<Login>,
+    method: Method,
+    headers: Vec<(HeaderName, Source<HeaderValue>)>,
+    data: Option<Source<Bytes>>,
+    session: Wanted,
+    proxy: Option<Proxy>,
+}
+
+/// Where a header's value or the data comes from.
+#[derive(Clone)]
+enum Source<T> {
+    Given(T),
+    File(String),
+}
+
+impl Request {
+    pub(super) fn parse(kind: &str, url: Url, login: Option<Login>, expectations: &Expectations) -> Result<Self> {
+        let mut headers: Vec<(HeaderName, Source<HeaderValue>)> = Vec::new();
+        for (text, written) in expectations.written("header") {
+            let (name, value) = header(text, written).map_err(|error| error.context("#header"))?;
+            if name == HOST && headers.iter().any(|(name, _)| name == HOST) {
+                bail!("#header: Host is given twice: give it once");
+            }
+            if name == AUTHORIZATION && login.is_some() {
+                bail!("#header: Authorization is given, and a user in the URL too: give one of them");
+            }
+            headers.push((name, value));
+        }
+        let data = match expectations.written("data").next() {
+            None => None,
+            Some((text, written)) => Some(match file_of(text, written) {
+                Some("") => bail!("#data: expected TEXT or @FILE, found '@' alone"),
+                Some(path) => Source::File(path.to_owned()),
+                None => Source::Given(Bytes::copy_from_slice(text.as_bytes())),
+            }),
+        };
+        let method = match expectations.get("method") {
+            Some(text) => method(text).map_err(|error| error.context("#method"))?,
+            None if data.is_some() => Method::POST,
+            None => Method::GET,
+        };
+        let session = Wanted::parse(kind, expectations)?;
+        Ok(Self { url, login, method, headers, data, session, proxy: None })
+    }
+
+    pub(super) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        exchange::port(&self.url)
+    }
+
+    /// Goes through `proxy`, where there is one.
+    pub(super) fn via(&mut self, proxy: Option<Proxy>) {
+        self.proxy = proxy;
+    }
+
+    pub(super) fn is_insecure(&self) -> bool {
+        self.session.is_insecure()
+    }
+
+    /// What one attempt sends: the same with the files as they are now.
+    pub(super) fn read(&self, net: &Net) -> Result<Outgoing, Reason> {
+        let mut headers = HeaderMap::new();
+        for (name, source) in &self.headers {
+            let value = match source {
+                Source::Given(value) => value.clone(),
+                Source::File(path) => header_in(path, name)?,
+            };
+            headers.append(name, value);
+        }
+        let data = match &self.data {
+            None => None,
+            Some(Source::Given(data)) => Some(data.clone()),
+            Some(Source::File(path)) => Some(Bytes::from(read_for(path, SECRET_MAX, &format!("#data=@{path}"))?)),
+        };
+        if let Some(data) = &data
+            && !headers.contains_key(CONTENT_TYPE)
+        {
+            headers.insert(CONTENT_TYPE, content_type(data));
+        }
+        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(concat!("waitgate/", env!("CARGO_PKG_VERSION"))));
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        // hyper leaves it out where there is nothing to send, and some servers then answer 411.
+        let empty = data.as_ref().is_none_or(Bytes::is_empty);
+        if empty && [Method::POST, Method::PUT, Method::PATCH].contains(&self.method) {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        Ok(Outgoing {
+            url: self.url.clone(),
+            login: self.login.clone(),
+            method: self.method.clone(),
+            headers,
+            data,
+            session: self.session.read(net)?,
+            proxy: self.proxy.clone(),
+        })
+    }
+}
+
+/// The path behind an `@` that was written: one that came out of a variable is part of the value.
+fn file_of<'a>(text: &'a str, written: &str) -> Option<&'a str> {
+    if written.starts_with('@') { text.strip_prefix('@') } else { None }
+}
+
+/// A header's value out of a file; the line break at its end is not part of it.
+fn header_in(path: &str, name: &HeaderName) -> Result<HeaderValue, Reason> {
+    let what = format!("#header={name}:@{path}");
+    let content = read_for(path, SECRET_MAX, &what)?;
+    let unusable = |why: &str| Reason::new(Code::LocalFile, format!("{what} cannot be used: {why}")).with_key(why);
+    let end = content.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
+    let Some(value) = content.get(..end).filter(|value| !value.is_empty()) else {
+        return Err(unusable("it is empty"));
+    };
+    match HeaderValue::from_bytes(value) {
+        Ok(mut value) => {
+            value.set_sensitive(true);
+            Ok(value)
+        }
+        Err(_) => Err(unusable("it holds a line break or another control character")),
+    }
+}
+
+fn header(text: &str, written: &str) -> Result<(HeaderName, Source<HeaderValue>)> {
+    const FORM: &str = "expected NAME:VALUE or NAME:@FILE, such as Host:example.org";
+    let Some((name, value)) = text.split_once(':') else {
+        bail!("the colon is missing ({FORM})");
+    };
+    let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
+        bail!("a header's name has letters, digits and '-', and no blank before the colon ({FORM})");
+    };
+    if [CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE].contains(&name) {
+        bail!("{name} is waitgate's own to set ({FORM})");
+    }
+    let unpadded = |value| -> &str { str::strip_prefix(value, ' ').unwrap_or(value) };
+    let value = unpadded(value);
+    let written = unpadded(written.split_once(':').map_or("", |(_, value)| value));
+    match file_of(value, written) {
+        Some("") => bail!("the file of {name} is missing behind the '@' ({FORM})"),
+        Some(path) => return Ok((name, Source::File(path.to_owned()))),
+        None => {}
+    }
+    if value.contains(['\r', '\n']) {
+        bail!(
+            "the value of {name} holds a line break; where it comes out of a Secret, that was made with a line break at its end ({FORM})"
+        );
+    }
+    let Ok(mut value) = HeaderValue::from_bytes(value.as_bytes()) else {
+        bail!("the value of {name} holds a control character ({FORM})");
+    };
+    value.set_sensitive(true);
+    Ok((name, Source::Given(value)))
+}
+
+fn method(text: &str) -> Result<Method> {
+    const FORM: &str = "expected a method such as GET, HEAD or POST";
+    let Ok(method) = Method::from_bytes(text.as_bytes()) else {
+        bail!("a method is one word of letters ({FORM})");
+    };
+    if method == Method::CONNECT {
+        bail!("CONNECT asks a proxy for a tunnel, it has no answer to expect ({FORM})");
+    }
+    let upper = text.to_ascii_uppercase();
+    if upper != text && ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"].contains(&upper.as_str())
+    {
+        bail!("methods are upper case, write {upper} ({FORM})");
+    }
+    Ok(method)
+}
+
+/// A guess, for whoever does not say it: an object or an array is JSON, the rest is a form.
+fn content_type(data: &[u8]) -> HeaderValue {
+    let trimmed = data.trim_ascii();
+    let json = matches!((trimmed.first(), trimmed.last()), (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')));
+    HeaderValue::from_static(if json { "application/json" } else { "application/x-www-form-urlencoded" })
+}

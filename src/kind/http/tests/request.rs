@@ -1,0 +1,126 @@
+//! What is sent, how often, and by which way.
+
+use super::*;
+
+#[tokio::test]
+async fn the_request_is_what_was_asked_for() {
+    let server = Server::always(&ok("200 OK"));
+    probe(&server.url("/p?q=1")).await.unwrap();
+    probe(&server.url("/#header=Host:api.example.org#header=X-A: 1#header=X-A:2#header=User-Agent:me")).await.unwrap();
+    probe(&server.url("/#method=HEAD")).await.unwrap();
+    for _ in 0..2 {
+        probe(&server.url("/#data={\"a\":1}")).await.unwrap();
+    }
+    probe(&server.url("/#data=a=1#method=PUT")).await.unwrap();
+    probe(&server.url("/#data=[1]#header=content-type:text/plain")).await.unwrap();
+    probe(&server.url("/#data=")).await.unwrap();
+    let with_login = server.url("/").replace("http://", "http://user:p%40ss@");
+    probe(&with_login).await.unwrap();
+
+    let seen = server.seen();
+    let line = |at: usize| seen[at].head.lines().next().unwrap().to_owned();
+    assert_eq!(line(0), "GET /p?q=1 HTTP/1.1");
+    assert_eq!(seen[0].header("host"), [server.address.to_string()]);
+    assert_eq!(seen[0].header("connection"), ["close"]);
+    assert_eq!(seen[0].header("user-agent"), [concat!("waitgate/", env!("CARGO_PKG_VERSION"))]);
+    assert!(seen[0].header("referer").is_empty() && seen[0].header("authorization").is_empty());
+    assert_eq!(seen[1].header("host"), ["api.example.org"]);
+    assert_eq!(seen[1].header("x-a"), ["1", "2"]);
+    assert_eq!(seen[1].header("user-agent"), ["me"]);
+    assert_eq!(line(2), "HEAD / HTTP/1.1");
+    for seen in &seen[3..5] {
+        assert_eq!(seen.body, "{\"a\":1}");
+        assert_eq!(seen.header("content-type"), ["application/json"]);
+        assert!(seen.head.starts_with("POST "));
+    }
+    assert_eq!(line(5), "PUT / HTTP/1.1");
+    assert_eq!(seen[5].header("content-type"), ["application/x-www-form-urlencoded"]);
+    assert_eq!(seen[6].header("content-type"), ["text/plain"]);
+    assert_eq!(seen[7].header("content-length"), ["0"]);
+    assert_eq!(seen[8].header("authorization"), ["Basic dXNlcjpwQHNz"]);
+}
+
+#[tokio::test]
+async fn a_post_goes_out_once_whatever_the_number_of_addresses() {
+    let slow = Server::start(|_| {
+        thread::sleep(Duration::from_millis(600));
+        ok("200 OK")
+    });
+    let other = Server::start_at(&format!("127.0.0.2:{}", slow.address.port()), |_| ok("200 OK"));
+    let http = parse("http://several/#data=a");
+    let addresses = vec![slow.address, other.address];
+    let ready = ask(&http, addresses, &attempt()).await.unwrap();
+    assert_eq!(ready.note.unwrap(), format!("200 OK from {}", slow.address));
+    assert_eq!((slow.seen().len(), other.seen().len()), (1, 0));
+}
+
+#[tokio::test]
+async fn files_are_read_anew_each_attempt() {
+    let dir = tempfile::tempdir().unwrap();
+    let (token, data) = (dir.path().join("token"), dir.path().join("data"));
+    let server = Server::always(&ok("200 OK"));
+    let env: Env = [("DIR", dir.path().to_str().unwrap()), ("AT", "@/etc/passwd")].into_iter().collect();
+    let text = server.url("/#header=Authorization: @$(DIR)/token#data=@$(DIR)/data#header=X-At:$(AT)");
+    let http = parse_with(&text, &env).unwrap();
+    assert!(!format!("{http} {http:?}").contains("token"));
+    let (net, attempt) = (net(), attempt());
+    let reason = http.probe(&net, &attempt).await.unwrap_err();
+    assert_eq!((reason.code(), reason.stage()), (Code::LocalFile, Stage::Local));
+    assert!(reason.text().contains("#header=authorization:@"), "{}", reason.text());
+    std::fs::write(&token, "Bearer one\r\n").unwrap();
+    assert!(http.probe(&net, &attempt).await.unwrap_err().text().contains("#data=@"));
+    std::fs::write(&data, "{}\n").unwrap();
+    http.probe(&net, &attempt).await.unwrap();
+    std::fs::write(&token, "Bearer two").unwrap();
+    http.probe(&net, &attempt).await.unwrap();
+    let seen = server.seen();
+    assert_eq!(
+        (seen[0].header("authorization"), seen[1].header("authorization")),
+        (vec!["Bearer one"], vec!["Bearer two"])
+    );
+    assert_eq!((seen[0].body.as_str(), seen[0].header("content-type")), ("{}\n", vec!["application/json"]));
+    assert_eq!(seen[0].header("x-at"), ["@/etc/passwd"]);
+    for bad in ["", "\n", "hunter2\nX: y", "hunter2\0"] {
+        std::fs::write(&token, bad).unwrap();
+        let reason = http.probe(&net, &attempt).await.unwrap_err();
+        assert!(reason.code() == Code::LocalFile && !reason.text().contains("hunter2"), "{}", reason.text());
+    }
+    std::fs::write(&token, vec![b'a'; 65 * 1024]).unwrap();
+    assert!(http.probe(&net, &attempt).await.unwrap_err().text().contains("64 KiB"));
+}
+
+#[tokio::test]
+async fn proxies_are_used_where_asked_for_and_only_there() {
+    let proxy = Server::start(|seen| match seen.head.split(' ').nth(1) {
+        Some("http://nowhere.invalid/x") => ok("200 OK"),
+        Some("nowhere.invalid:443") => "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n".into(),
+        _ => ok("502 Bad Gateway"),
+    });
+    let direct = Server::always(&ok("200 OK"));
+    let at = proxy.address.to_string();
+    let env: Env = [
+        ("HTTP_PROXY", format!("http://u:hunter2@{at}")),
+        ("https_proxy", at),
+        ("NO_PROXY", "direct,127.0.0.0/8".into()),
+    ]
+    .into_iter()
+    .collect();
+    let (net, attempt) = (net(), attempt());
+    let http = |text: &str| parse_with(text, &env).unwrap();
+    let ready = http("http://nowhere.invalid/x#proxy").probe(&net, &attempt).await.unwrap();
+    assert_eq!(ready.note.unwrap(), format!("200 OK from {}, a proxy", proxy.address));
+    assert_eq!(proxy.seen()[0].header("proxy-authorization"), ["Basic dTpodW50ZXIy"]);
+    assert_eq!(proxy.seen()[0].header("host"), ["nowhere.invalid"]);
+    let reason = http("http://other.invalid/#proxy").probe(&net, &attempt).await.unwrap_err();
+    assert_eq!(reason.text(), format!("502 Bad Gateway from {}, a proxy", proxy.address));
+    http(&direct.url("/")).probe(&net, &attempt).await.unwrap();
+    http(&direct.url("/#proxy")).probe(&net, &attempt).await.unwrap();
+    assert_eq!((proxy.seen().len(), direct.seen().len()), (2, 2));
+    #[cfg(feature = "tls")]
+    {
+        let reason = http("https://nowhere.invalid/#proxy").probe(&net, &attempt).await.unwrap_err();
+        assert_eq!((reason.code(), reason.cost()), (Code::ProtocolError, Cost::Credentials), "{}", reason.text());
+        assert!(proxy.seen()[2].head.starts_with("CONNECT nowhere.invalid:443"));
+    }
+    assert!(refused("http://host/#proxy").contains("is set in the environment"));
+}

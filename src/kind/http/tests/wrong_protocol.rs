@@ -1,0 +1,127 @@
+//! Nobody, or somebody else, where a web server was expected.
+
+use super::*;
+
+#[tokio::test]
+async fn a_refused_address_is_followed_by_the_next_at_once() {
+    let server = Server::always(&ok("200 OK"));
+    let closed = SocketAddr::from(([127, 0, 0, 3], server.address.port()));
+    let http = parse("http://several/");
+    let attempt = attempt();
+    ask(&http, vec![closed, server.address], &attempt).await.unwrap();
+    assert!(attempt.started().elapsed() < Duration::from_millis(200));
+    let reason = ask(&http, vec![closed, closed], &attempt).await.unwrap_err();
+    assert_eq!(reason.code(), Code::ConnectRefused);
+}
+
+#[tokio::test]
+async fn a_refusal_is_a_refusal() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let reason = probe(&format!("http://{address}/?token=hunter2")).await.unwrap_err();
+    assert_eq!(reason.text(), format!("refused by {address}"));
+    assert_eq!((reason.code(), reason.hint()), (Code::ConnectRefused, Some(Hint::NothingListens)));
+}
+
+#[tokio::test]
+async fn a_silent_server_is_named_and_where_it_hung() {
+    let address = raw(|_connection| thread::sleep(Duration::from_secs(30)));
+    let http = parse(&format!("http://{address}/"));
+    let attempt = Attempt::new(Bounds { attempt: Duration::from_millis(200), connect: BOUNDS.connect }, false);
+    let net = net();
+    assert!(tokio::time::timeout(Duration::from_millis(200), http.probe(&net, &attempt)).await.is_err());
+    assert!(attempt.accepted());
+    let reason = attempt.cut_off();
+    assert_eq!(reason.code(), Code::ProtocolTimeout);
+    assert!(
+        reason
+            .text()
+            .starts_with(&format!("{address} accepted the connection and the request, and no complete answer came"))
+    );
+}
+
+#[tokio::test]
+async fn what_answers_instead_of_http_is_named() {
+    let said = |bytes: &'static [u8]| {
+        raw(move |mut connection| {
+            let _ = connection.write_all(bytes);
+            let _ = connection.read(&mut [0; 512]);
+        })
+    };
+    let answered = |bytes: &'static [u8]| {
+        raw(move |mut connection| {
+            let _ = connection.read(&mut [0; 512]);
+            let _ = connection.write_all(bytes);
+        })
+    };
+    for (address, looks_like, hint) in [
+        (said(b"SSH-2.0-OpenSSH_9.2\r\n"), "SSH", Hint::UseKind("tcp")),
+        (said(b"220 mail.example.org ESMTP\r\n"), "SMTP", Hint::UseKind("tcp")),
+        (said(b"\x4a\0\0\0\x0a8.0.36\0"), "MySQL", Hint::UseKind("tcp")),
+        (answered(b"-ERR wrong number of arguments for 'get' command\r\n"), "Redis", Hint::UseKind("tcp")),
+        (answered(b"\0\0\x06\x04\0\0\0\0\0\0\x05\0\0\x40\0"), "HTTP/2", Hint::UseKind("tcp")),
+    ] {
+        let reason = probe(&format!("http://{address}/")).await.unwrap_err();
+        assert_eq!((reason.code(), reason.hint()), (Code::ProtocolOther, Some(hint)), "{}", reason.text());
+        assert!(
+            reason.text().starts_with(&format!("{address} answered, but not in HTTP (it looks like {looks_like}")),
+            "{}",
+            reason.text()
+        );
+    }
+    let tls = answered(&[0x15, 3, 1, 0, 2, 2, 70]);
+    let reason = probe(&format!("http://{tls}/")).await.unwrap_err();
+    assert_eq!((reason.code(), reason.hint()), (Code::ProtocolTlsWanted, Some(Hint::UseKind("https"))));
+    let garbage = answered(b"\x1b[2Jwhat?\r\n");
+    let reason = probe(&format!("http://{garbage}/")).await.unwrap_err();
+    assert_eq!(reason.text(), format!("{garbage} answered, but not in HTTP"));
+    let broken = answered(b"HTTP/1.1 2OO OK\r\n\r\n");
+    let reason = probe(&format!("http://{broken}/")).await.unwrap_err();
+    assert_eq!(reason.text(), format!("{broken} answered in HTTP with a mistake in it"));
+    let nginx = Server::always(
+        "HTTP/1.1 400 Bad Request\r\n\r\n<center>The plain HTTP request was sent to HTTPS port</center>",
+    );
+    let reason = probe(&nginx.url("/")).await.unwrap_err();
+    assert_eq!((reason.code(), reason.hint()), (Code::ProtocolTlsWanted, Some(Hint::UseKind("https"))));
+}
+
+#[tokio::test]
+async fn a_server_that_closes_is_looked_at_again() {
+    let postgres = raw(|mut connection| {
+        let mut first = [0; 8];
+        if connection.read_exact(&mut first).is_ok() && first == [0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f] {
+            let _ = connection.write_all(b"N");
+        }
+    });
+    let reason = probe(&format!("http://{postgres}/")).await.unwrap_err();
+    assert_eq!((reason.code(), reason.hint()), (Code::ProtocolOther, Some(Hint::UseKind("postgres"))));
+    #[cfg(feature = "tls")]
+    {
+        let reason = probe(&format!("https://{postgres}/")).await.unwrap_err();
+        assert_eq!((reason.code(), reason.hint()), (Code::TlsNotTls, Some(Hint::UseKind("postgres"))));
+    }
+    // Redis 7.0.15: "Possible SECURITY ATTACK detected", and an error for the same without Host.
+    let redis = raw(|mut connection| {
+        let mut request = [0; 512];
+        let read = connection.read(&mut request).unwrap_or(0);
+        if !String::from_utf8_lossy(&request[..read]).to_lowercase().contains("host:") {
+            let _ = connection.write_all(b"-ERR wrong number of arguments for 'get' command\r\n");
+        }
+    });
+    let reason = probe(&format!("http://{redis}/")).await.unwrap_err();
+    assert_eq!((reason.code(), reason.hint()), (Code::ProtocolOther, Some(Hint::UseKind("tcp"))));
+    assert!(reason.text().contains("it looks like Redis"));
+    for script in [
+        Box::new(|_: TcpStream| ()) as Box<dyn Fn(TcpStream) + Send + Sync>,
+        Box::new(|mut connection: TcpStream| drop(connection.read(&mut [0; 512]))),
+        Box::new(|mut connection: TcpStream| {
+            let _ = connection.read(&mut [0; 512]);
+            let _ = connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Le");
+        }),
+    ] {
+        let closes = raw(script);
+        let reason = probe(&format!("http://{closes}/")).await.unwrap_err();
+        assert_eq!((reason.code(), reason.stage()), (Code::ProtocolClosed, Stage::Protocol), "{}", reason.text());
+    }
+}

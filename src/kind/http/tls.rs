@@ -1,0 +1,185 @@
+//! What a target wants of its TLS sessions: `ca=`, `cert=`, `key=`, `servername=`, `insecure`.
+
+use anyhow::{Result, bail};
+
+use crate::kind::expect::Expectations;
+use crate::net::address::Host;
+
+#[cfg(feature = "tls")]
+pub(super) use spoken::Config;
+
+/// The files are read anew for each attempt: a certificate may be mounted, or renewed, while waiting.
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "without TLS it is only refused"))]
+pub(super) struct Wanted {
+    ca: Option<String>,
+    /// The files of the certificate and of its key.
+    identity: Option<(String, String)>,
+    name: Option<String>,
+    insecure: bool,
+}
+
+impl Wanted {
+    pub(super) fn parse(kind: &str, expectations: &Expectations) -> Result<Self> {
+        const NAMES: [&str; 5] = ["ca", "cert", "key", "servername", "insecure"];
+        if kind != "https"
+            && let Some(given) = NAMES.into_iter().find(|name| expectations.has(name))
+        {
+            bail!("#{given}: expected https://HOST[:PORT]/PATH in front of it: http: does not speak TLS");
+        }
+        let path = |name: &str| match expectations.get(name) {
+            Some("") => bail!("#{name}: expected the path of a PEM file, found nothing"),
+            path => Ok(path.map(str::to_owned)),
+        };
+        let ca = path("ca")?;
+        let identity = match (path("cert")?, path("key")?) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            (Some(_), None) => bail!("#cert: its key is missing: give #key=FILE too (it may be the same file)"),
+            (None, Some(_)) => bail!("#key: its certificate is missing: give #cert=FILE too"),
+        };
+        let name = match expectations.get("servername") {
+            None => None,
+            Some(text) => match Host::parse(text).map_err(|error| error.context("#servername"))? {
+                Host::Name(name) => Some(name.trim_end_matches('.').to_owned()),
+                Host::Ip(_) => bail!("#servername: expected a name, found an address: TLS sends names only"),
+            },
+        };
+        let insecure = expectations.has("insecure");
+        if insecure && ca.is_some() {
+            bail!(
+                "#insecure: #ca is given too, and certificates cannot be verified and not verified: give one of them"
+            );
+        }
+        Ok(Self { ca, identity, name, insecure })
+    }
+
+    pub(super) fn is_insecure(&self) -> bool {
+        self.insecure
+    }
+}
+
+#[cfg(feature = "tls")]
+mod spoken {
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
+
+    use reqwest::Url;
+    use rustls::client::{ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue};
+    use rustls::pki_types::ServerName;
+    use rustls::{ClientConfig, NamedGroup, RootCertStore};
+
+    use super::super::exchange::Progress;
+    use super::Wanted;
+    use crate::net::Net;
+    use crate::net::tls::Verify;
+    use crate::net::tls::files::{self, Pem};
+    use crate::net::tls::roots::Roots;
+    use crate::reason::Reason;
+
+    impl Wanted {
+        /// Reads what there is to read.
+        pub(crate) fn read(&self, net: &Net) -> Result<Config, Reason> {
+            let mut own = None;
+            if self.ca.is_some() || self.identity.is_some() || self.insecure {
+                let verify = if self.insecure { Verify::Nothing } else { Verify::Full };
+                let ca = self.ca.as_ref().map(|path| Pem::new("#ca", path));
+                let identity =
+                    self.identity.as_ref().map(|(cert, key)| (Pem::new("#cert", cert), Pem::new("#key", key)));
+                own = Some(files::config(&net.tls, verify, Roots::Run, ca.as_ref(), identity.as_ref())?);
+            }
+            Ok(Config { own, name: self.name.clone() })
+        }
+    }
+
+    /// The sessions of one attempt.
+    pub(crate) struct Config {
+        /// Where it differs from the run's.
+        own: Option<Arc<ClientConfig>>,
+        name: Option<String>,
+    }
+
+    impl Config {
+        /// The name that the server is asked for and must prove, where it is not the URL's.
+        pub(crate) fn name(&self) -> Option<&str> {
+            self.name.as_deref()
+        }
+
+        /// It was meant for another host.
+        pub(crate) fn forget_name(&mut self) {
+            self.name = None;
+        }
+
+        /// The configuration of a client for `url`; the roots take memory, so plain HTTP goes without.
+        pub(crate) fn client(&self, net: &Net, url: &Url, progress: &Arc<Progress>) -> ClientConfig {
+            let mut config = match &self.own {
+                _ if url.scheme() != "https" => rootless(),
+                Some(own) => ClientConfig::clone(own),
+                None => ClientConfig::clone(&net.tls.config()),
+            };
+            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            config.resumption = Resumption::store(Arc::new(Begun(Arc::clone(progress))));
+            config
+        }
+    }
+
+    /// reqwest wants a configuration even where no TLS is spoken. This one trusts nobody.
+    fn rootless() -> ClientConfig {
+        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring must support the default TLS versions")
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth()
+    }
+
+    /// Tells when a handshake begins: that is when rustls looks for a session to resume. There is never one,
+    /// since every attempt looks at the certificate anew.
+    #[derive(Debug)]
+    struct Begun(Arc<Progress>);
+
+    impl ClientSessionStore for Begun {
+        fn set_kx_hint(&self, _: ServerName<'static>, _: NamedGroup) {}
+
+        fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
+            None
+        }
+
+        fn set_tls12_session(&self, _: ServerName<'static>, _: Tls12ClientSessionValue) {}
+
+        fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+            None
+        }
+
+        fn remove_tls12_session(&self, _: &ServerName<'static>) {}
+
+        fn insert_tls13_ticket(&self, _: ServerName<'static>, _: Tls13ClientSessionValue) {}
+
+        fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+            self.0.tls.store(true, Ordering::Relaxed);
+            None
+        }
+    }
+}
+
+/// Without TLS there is nothing to configure.
+#[cfg(not(feature = "tls"))]
+pub(super) struct Config;
+
+#[cfg(not(feature = "tls"))]
+impl Wanted {
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with TLS")]
+    pub(super) fn read(&self, _: &crate::net::Net) -> Result<Config, crate::reason::Reason> {
+        Ok(Config)
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+impl Config {
+    #[expect(clippy::unused_self, reason = "as with TLS")]
+    pub(super) fn name(&self) -> Option<&str> {
+        None
+    }
+
+    #[expect(clippy::unused_self, reason = "as with TLS")]
+    pub(super) fn forget_name(&mut self) {}
+}

@@ -1,0 +1,148 @@
+//! The URL of a target: split as it was written, filled afterwards.
+
+use std::fmt::Write as _;
+
+use anyhow::{Result, anyhow, bail};
+use reqwest::Url;
+
+use crate::env::{self, Fill};
+use crate::kind::Parts;
+use crate::net::address::{self, Host};
+use crate::secret::{HIDDEN, Secret};
+
+/// A user and a password, for Basic authentication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Login {
+    pub(super) user: Secret,
+    pub(super) password: Option<Secret>,
+}
+
+/// Where to ask.
+pub(super) struct Location {
+    /// For the resolver: as written.
+    pub(super) host: Host,
+    /// For the request: without userinfo, and without the dot that ends a full name.
+    pub(super) url: Url,
+    pub(super) login: Option<Login>,
+    /// For people.
+    pub(super) shown: String,
+}
+
+impl Location {
+    pub(super) fn parse(parts: &Parts<'_>) -> Result<Self> {
+        let kind = parts.kind;
+        let form = format!("{kind}://HOST[:PORT]/PATH");
+        let in_form = |error: anyhow::Error| anyhow!("{error:#} (expected {form})");
+        let Some(rest) = parts.address.strip_prefix("//") else {
+            bail!("the two slashes after {kind}: are missing (expected {form})");
+        };
+        address::refuse_service_link(rest).map_err(in_form)?;
+        let path_at = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, path_and_query) = rest.split_at(path_at);
+        let (userinfo, server) = address::userinfo(authority).map_err(in_form)?;
+
+        let login = userinfo.map(|userinfo| login(userinfo, parts.fill)).transpose().map_err(in_form)?;
+        let (raw_host, raw_port) = address::split(server);
+        if raw_port.is_none() && raw_host.contains(':') && !raw_host.starts_with('[') {
+            bail!("an IPv6 address stands in brackets, {kind}://[::1]:8080/ (expected {form})");
+        }
+        let fill = |raw| parts.fill.plain(raw).map_err(in_form);
+        let host = Host::parse(&fill(raw_host)?).map_err(in_form)?;
+        let port = match raw_port {
+            Some(raw) => Some(address::port(&fill(raw)?).map_err(in_form)?),
+            None => None,
+        };
+
+        let (raw_path, raw_query) = match path_and_query.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (path_and_query, None),
+        };
+        let port_text = port.map(|port| format!(":{port}")).unwrap_or_default();
+        let mut text = format!("{kind}://{}{port_text}", wire_name(&host));
+        text.push_str(&encoded(raw_path, parts.fill, true).map_err(in_form)?);
+        if let Some(raw) = raw_query {
+            text.push('?');
+            text.push_str(&encoded(raw, parts.fill, false).map_err(in_form)?);
+        }
+        // Neither the text nor the parser's error is shown: the query may hold a token.
+        let Ok(url) = Url::parse(&text) else {
+            bail!("found something that is not a URL: check the characters of host and path (expected {form})");
+        };
+
+        let mut shown = format!("{kind}://");
+        if login.is_some() {
+            shown.push_str(HIDDEN);
+            shown.push('@');
+        }
+        let _ = write!(shown, "{host}{port_text}{raw_path}");
+        if let Some(raw) = raw_query {
+            shown.push('?');
+            shown.push_str(&shown_query(raw));
+        }
+        Ok(Self { host, url, login, shown })
+    }
+}
+
+/// The name without the dot that ends a full name: servers compare the Host header and the
+/// certificate's names with the form without it.
+fn wire_name(host: &Host) -> String {
+    let text = host.to_string();
+    text.strip_suffix('.').map(str::to_owned).unwrap_or(text)
+}
+
+fn login(raw: &str, fill: Fill<'_>) -> Result<Login> {
+    let (user, password) = match raw.split_once(':') {
+        Some((user, password)) => (user, Some(password)),
+        None => (raw, None),
+    };
+    let user = fill.decoded(user)?;
+    // RFC 7617 section 2: the first colon ends the user.
+    if user.contains(':') {
+        bail!("found a ':' in the user: Basic authentication has no way to send one");
+    }
+    let password = password.map(|raw| fill.decoded(raw)).transpose()?;
+    Ok(Login { user: Secret::new(user), password: password.map(Secret::new) })
+}
+
+/// A path or a query: what was written stays (it is a URL's own text), what is filled in is encoded.
+///
+/// A slash in a filled path stays one, so that a base path can come from a variable.
+fn encoded(raw: &str, fill: Fill<'_>, path: bool) -> Result<String> {
+    let literal = |text: &str| {
+        if text.chars().any(char::is_control) {
+            bail!("found a control character: write it percent-encoded");
+        }
+        let mut rest = text.as_bytes();
+        while let Some(at) = rest.iter().position(|b| *b == b'%') {
+            if !matches!(rest.get(at + 1..at + 3), Some(digits) if digits.iter().all(u8::is_ascii_hexdigit)) {
+                bail!("found a '%' without two hex digits: write %25 for a literal '%'");
+            }
+            rest = &rest[at + 3..];
+        }
+        Ok(text.to_owned())
+    };
+    fill.with(raw, literal, |value| percent_encode(value, path))
+}
+
+/// RFC 3986 section 2.3: everything but the unreserved characters.
+fn percent_encode(text: &str, slashes_stay: bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || (slashes_stay && byte == b'/') {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+/// The query's names; a value, or a piece that has no name, may be a token.
+fn shown_query(raw: &str) -> String {
+    let pieces = raw.split('&').map(|piece| match piece.split_once('=') {
+        Some((name, _)) if !env::refers(name) => format!("{name}={HIDDEN}"),
+        None if piece.is_empty() => String::new(),
+        _ => HIDDEN.to_owned(),
+    });
+    pieces.collect::<Vec<_>>().join("&")
+}

@@ -1,0 +1,336 @@
+//! The kinds: what every kind is, the table of them, and what they are given.
+//!
+//! A new kind is one file or folder here and one row in the table. The table makes the enum, the list of forms in
+//! messages, the section of `--help`, the feature gates and the completions.
+
+mod banner;
+mod credentials;
+pub(crate) mod expect;
+mod gone;
+mod regex;
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::attempt::Attempt;
+use crate::env::{Env, Fill, is_name};
+use crate::net::Net;
+use crate::net::sniff::Protocol;
+use crate::reason::{Code, Hint, Reason};
+use crate::text::{nearest, printable};
+use expect::{Expectations, Spec, Zero};
+
+/// What every kind of target is. Parsing is pure; a probe tries the target once.
+pub(crate) trait Kind: Sized + fmt::Display {
+    /// The words before the colon; the first one is the kind's own.
+    const NAMES: &'static [&'static str];
+    /// The shortest form of an address, for lists.
+    const FORM: &'static str;
+    /// For `--help`: forms, and when they are ready.
+    const HELP: &'static [(&'static str, &'static str)];
+    /// What it takes beyond the expectations that every kind takes.
+    const EXPECTATIONS: &'static [Spec];
+    /// The protocols that it waits for, each with the word before the colon. Hints of other kinds use it.
+    const SPEAKS: &'static [(Protocol, &'static str)] = &[];
+    /// Whether `+driver` after its name is dropped, as in SQLAlchemy's `postgresql+psycopg2`.
+    const DROPS_DRIVER: bool = false;
+    /// What a blank in the address means.
+    const BLANK: &'static str =
+        "found a blank in the address: one target is one argument, and a blank in a URL or a path is written %20";
+
+    /// Parses the address and the expectations. A message repeats nothing that could be secret.
+    fn parse(parts: &Parts<'_>) -> Result<Self>;
+
+    /// Tries the target once.
+    async fn probe(&self, net: &Net, attempt: &Attempt) -> Result<Ready, Reason>;
+
+    /// What is odd about the target and not wrong.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Whether an attempt may speak TLS.
+    fn uses_tls(&self) -> bool {
+        false
+    }
+}
+
+macro_rules! kinds {
+    ($($module:ident::$name:ident $(if $feature:literal)?;)*) => {
+        $($(#[cfg(feature = $feature)])? mod $module;)*
+
+        /// One target: one argument, its kind, its address and its expectations.
+        #[derive(Clone, Debug)]
+        pub(crate) enum Target {
+            $($(#[cfg(feature = $feature)])? #[doc = concat!("See `kind::", stringify!($module), "`.")] $name(Box<$module::$name>),)*
+        }
+
+        /// The kinds of this build.
+        const KINDS: &[Row] = &[$($(#[cfg(feature = $feature)])? Row::of::<$module::$name>(Parser::$name),)*];
+
+        /// The kinds that a cargo feature left out.
+        const LEFT_OUT: &[&str] = &[$($(#[cfg(not(feature = $feature))] $feature,)?)*];
+
+        /// Which kind parses a target.
+        #[derive(Clone, Copy)]
+        enum Parser {
+            $($(#[cfg(feature = $feature)])? $name,)*
+        }
+
+        impl Parser {
+            fn parse(self, parts: &Parts<'_>) -> Result<Target> {
+                Ok(match self {
+                    $($(#[cfg(feature = $feature)])? Self::$name => Target::$name(Box::new(Kind::parse(parts)?)),)*
+                })
+            }
+        }
+
+        impl Target {
+            /// Tries the target once.
+            pub(crate) async fn probe(&self, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
+                match self { $($(#[cfg(feature = $feature)])? Self::$name(kind) => kind.probe(net, attempt).await,)* }
+            }
+
+            /// What is odd about the target and not wrong.
+            pub(crate) fn warnings(&self) -> Vec<String> {
+                match self { $($(#[cfg(feature = $feature)])? Self::$name(kind) => kind.warnings(),)* }
+            }
+
+            /// Whether an attempt may speak TLS, so that a root that cannot be used is worth a warning.
+            pub(crate) fn uses_tls(&self) -> bool {
+                match self { $($(#[cfg(feature = $feature)])? Self::$name(kind) => kind.uses_tls(),)* }
+            }
+        }
+
+        /// The target as the log shows it: recognisable, secrets hidden.
+        impl fmt::Display for Target {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self { $($(#[cfg(feature = $feature)])? Self::$name(kind) => kind.fmt(f),)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    dns::Dns if "dns";
+    tcp::Tcp;
+    unix::Unix;
+    http::Http if "http";
+    postgres::Postgres if "postgres";
+}
+
+/// What the table knows of a kind.
+struct Row {
+    names: &'static [&'static str],
+    form: &'static str,
+    help: &'static [(&'static str, &'static str)],
+    expectations: &'static [Spec],
+    speaks: &'static [(Protocol, &'static str)],
+    drops_driver: bool,
+    blank: &'static str,
+    parser: Parser,
+}
+
+impl Row {
+    const fn of<K: Kind>(parser: Parser) -> Self {
+        Self {
+            names: K::NAMES,
+            form: K::FORM,
+            help: K::HELP,
+            expectations: K::EXPECTATIONS,
+            speaks: K::SPEAKS,
+            drops_driver: K::DROPS_DRIVER,
+            blank: K::BLANK,
+            parser,
+        }
+    }
+
+    /// The kind of this name, and the name without a driver.
+    fn named(kind: &str) -> Option<(&'static Self, &'static str)> {
+        KINDS.iter().find_map(|row| {
+            let bare = if row.drops_driver { kind.split('+').next().unwrap_or_default() } else { kind };
+            row.names.iter().find(|name| **name == bare).map(|name| (row, *name))
+        })
+    }
+}
+
+/// The forms of a target's address, for the end of a message.
+pub(crate) fn forms() -> String {
+    let forms: Vec<&str> = KINDS.iter().map(|row| row.form).collect();
+    format!("{} or env:NAME", forms.join(", "))
+}
+
+/// The words before the colon, for completions.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().flat_map(|row| row.names.iter().copied()).chain(["env"])
+}
+
+/// The section of `--help` about the kinds.
+pub(crate) fn help() -> String {
+    const ENV: (&str, &str) = ("env:NAME", "the address is the value of the environment variable NAME");
+    const COLUMN: usize = 29;
+    let mut out = String::new();
+    for (form, ready) in KINDS.iter().flat_map(|row| row.help).chain([&ENV]) {
+        out.push_str("  ");
+        out.push_str(form);
+        if form.len() + 1 < COLUMN {
+            out.push_str(&" ".repeat(COLUMN - form.len()));
+        } else {
+            out.push('\n');
+            out.push_str(&" ".repeat(COLUMN + 2));
+        }
+        out.push_str(ready);
+        out.push('\n');
+    }
+    out
+}
+
+/// The hint for a port that speaks `protocol`: the kind that waits for it, or else tcp:.
+pub(crate) fn instead(protocol: Option<Protocol>) -> Hint {
+    let mut speaks = KINDS.iter().flat_map(|row| row.speaks);
+    let kind = protocol.and_then(|protocol| speaks.find(|(known, _)| *known == protocol));
+    Hint::UseKind(kind.map_or("tcp", |(_, name)| *name))
+}
+
+/// The reason for a server that answered in another protocol than `wanted`.
+pub(crate) fn other_protocol(peer: impl fmt::Display, wanted: &str, protocol: Option<Protocol>) -> Reason {
+    let hint = instead(protocol);
+    match protocol {
+        Some(other) => Reason::new(Code::ProtocolOther, format!("{peer} answered in {other}, not in {wanted}"))
+            .with_key(other)
+            .with_hint(hint),
+        None => Reason::new(Code::ProtocolOther, format!("{peer} answered, but not in {wanted}")).with_hint(hint),
+    }
+}
+
+/// What the meaning of a target depends on, beside its text.
+#[derive(Clone, Copy)]
+pub(crate) struct Given<'a> {
+    /// The environment, for `$(NAME)`, `env:NAME` and libpq's variables.
+    pub(crate) env: &'a Env,
+    /// Whether --ca-file is given.
+    pub(crate) ca_file: bool,
+}
+
+/// One target's text, split and known to be of a kind, for that kind's parser.
+pub(crate) struct Parts<'a> {
+    /// What follows the kind's colon, up to the first `#`, unfilled.
+    pub(crate) address: &'a str,
+    /// The kind's name, one of `NAMES`.
+    pub(crate) kind: &'static str,
+    /// The expectations.
+    pub(crate) expectations: Expectations,
+    /// How to fill the address.
+    pub(crate) fill: Fill<'a>,
+    /// What else is known.
+    pub(crate) given: Given<'a>,
+}
+
+/// A ready answer, and what is worth saying about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ready {
+    /// For the ready line: "10.0.0.1:5432", "200 from 10.0.0.1:80", "redirected to another host".
+    pub(crate) note: Option<String>,
+}
+
+impl Ready {
+    /// Ready, with a note.
+    pub(crate) fn noted(note: impl AsRef<str>) -> Self {
+        Self { note: Some(printable(note.as_ref())) }
+    }
+}
+
+/// A target's own bounds, where they differ from the run's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Overrides {
+    /// Give up on this target after this long, counted from its first attempt.
+    pub(crate) timeout: Option<Duration>,
+    /// Bound on one attempt.
+    pub(crate) attempt_timeout: Option<Duration>,
+    /// Bound on each DNS question and on connecting to one address.
+    pub(crate) connect_timeout: Option<Duration>,
+    /// Longest pause.
+    pub(crate) max_pause: Option<Duration>,
+    /// Ready answers in a row.
+    pub(crate) successes: Option<u32>,
+}
+
+impl Target {
+    /// Parses one argument. A message repeats nothing of it that could be secret.
+    pub(crate) fn parse(text: &str, given: Given<'_>) -> Result<(Self, Overrides)> {
+        if text.is_empty() {
+            bail!("the target is empty (expected {})", forms());
+        }
+        let mut pieces = text.split('#');
+        let address = pieces.next().unwrap_or_default();
+        let Some(name) = address.strip_prefix("env:") else {
+            return Self::of_kind(address, pieces, Fill::from_env(given.env), given);
+        };
+        if !is_name(name) {
+            bail!("env: needs the name of an environment variable that holds a target's address (expected env:NAME)");
+        }
+        let value = given.env.text(name)?.with_context(|| {
+            format!("env:{name}: {name} is not set in the environment, or it is empty: set it to {}", forms())
+        })?;
+        if value.starts_with("env:") {
+            bail!("env:{name}: its value is another env:NAME, which is not followed: set it to the address itself");
+        }
+        // The value is taken whole: a `#` in it is the password's, and a `$(NAME)` in it is not filled.
+        Self::of_kind(value.trim_end_matches(['\r', '\n']), pieces, Fill::none(), given).with_context(|| {
+            if value.contains('#') {
+                format!("env:{name} (a '#' in its value belongs to the address: expectations are written env:{name}#name=value)")
+            } else {
+                format!("env:{name}")
+            }
+        })
+    }
+
+    fn of_kind<'a>(
+        address: &str,
+        expectations: impl Iterator<Item = &'a str>,
+        fill: Fill<'_>,
+        given: Given<'_>,
+    ) -> Result<(Self, Overrides)> {
+        let Some((kind, rest)) = address.split_once(':') else {
+            bail!("the kind and its colon are missing (expected {})", forms());
+        };
+        let kind = kind.to_ascii_lowercase();
+        let Some((row, kind)) = Row::named(&kind) else { bail!("{}", unknown_kind(&kind)) };
+        if address.contains(|c: char| c.is_whitespace()) {
+            bail!("{} (expected {})", row.blank, row.form);
+        }
+        let expectations = Expectations::parse(expectations, kind, row.expectations, fill)?;
+        let overrides = Overrides {
+            timeout: expectations.duration("timeout", Zero::Refused)?,
+            attempt_timeout: expectations.duration("attempt-timeout", Zero::Refused)?,
+            connect_timeout: expectations.duration("connect-timeout", Zero::Refused)?,
+            max_pause: expectations.duration("max-pause", Zero::Refused)?,
+            successes: expectations.count("successes")?.or_else(|| gone::successes(&expectations)),
+        };
+        let parts = Parts { address: rest, kind, expectations, fill, given };
+        Ok((row.parser.parse(&parts)?, overrides))
+    }
+}
+
+/// What to say about a kind that is not in the table. It is not echoed: `hunter2@db:5432` has the shape of one.
+fn unknown_kind(kind: &str) -> String {
+    let forms = forms();
+    match kind {
+        "jdbc" => {
+            return "a jdbc: URL is Java's own form: leave out jdbc: and write user and password into the URL, as in postgres://USER@HOST/DATABASE".into();
+        }
+        "udp" => return format!("no probe can tell whether a UDP port is ready (expected {forms})"),
+        _ => {}
+    }
+    if let Some(feature) = LEFT_OUT.iter().find(|feature| kind.starts_with(**feature)) {
+        return format!("this build has no kind {feature}:, a cargo feature left it out (expected {forms})");
+    }
+    match nearest(kind, names(), 1) {
+        Some(known) => format!("the kind before the first colon is unknown: did you mean {known}:? (expected {forms})"),
+        None => format!(
+            "the kind before the first colon is unknown (for a server that listens, tcp:HOST:PORT waits for its port) (expected {forms})"
+        ),
+    }
+}

@@ -1,0 +1,116 @@
+//! `postgres:`: the server accepts connections, or the login succeeds.
+
+#[cfg(feature = "tls")]
+mod binding;
+mod errors;
+mod frame;
+mod login;
+mod messages;
+mod negotiate;
+mod params;
+mod passfile;
+mod ping;
+mod probe;
+mod query;
+mod sslmode;
+#[cfg(test)]
+mod tests;
+mod uri;
+
+use std::fmt;
+
+use anyhow::{Result, bail};
+
+use super::credentials::{PASSWORD, password_file};
+use super::expect::Spec;
+use super::{Kind, Parts, Ready, gone};
+use crate::attempt::Attempt;
+use crate::net::Net;
+use crate::net::sniff::Protocol;
+use crate::reason::Reason;
+
+use probe::Probe;
+use sslmode::SslMode;
+use uri::{Conninfo, Session};
+
+/// What a session calls itself in the server's log, unless the target says otherwise.
+const APPLICATION: &str = "waitgate";
+
+/// A PostgreSQL server.
+#[derive(Clone, Debug)]
+pub(crate) struct Postgres {
+    info: Conninfo,
+    login: bool,
+    password_file: Option<String>,
+    query: Option<String>,
+    gone: bool,
+    shown: String,
+}
+
+impl Kind for Postgres {
+    const NAMES: &'static [&'static str] = &["postgres", "postgresql"];
+    const FORM: &'static str = "postgres://HOST/DATABASE";
+    const HELP: &'static [(&'static str, &'static str)] = &[
+        ("postgres:HOST:PORT", "the server accepts connections"),
+        ("postgres://USER:PASSWORD@HOST/DATABASE", "the login works"),
+    ];
+    const EXPECTATIONS: &'static [Spec] = &[
+        Spec::flag("login"),
+        Spec::value("role", "primary|standby"),
+        Spec::value("query", "SQL"),
+        PASSWORD,
+        gone::GONE,
+    ];
+    const SPEAKS: &'static [(Protocol, &'static str)] = &[(Protocol::PostgreSql, "postgres")];
+    const DROPS_DRIVER: bool = true;
+    const BLANK: &'static str = "found a blank in the address: in a URL a blank is written %20, and libpq's keywords (host=… user=…) are written as a URL";
+
+    /// Parses the URL and the expectations.
+    fn parse(parts: &Parts<'_>) -> Result<Self> {
+        let mut info = Conninfo::parse(parts)?;
+        let expectations = &parts.expectations;
+        // `role=` is waitgate's word and counts more than what an application's URL asks for itself.
+        match expectations.get("role") {
+            None => {}
+            Some("primary") => info.session = Session::Primary,
+            Some("standby") => info.session = Session::Standby,
+            Some(_) => bail!("expected #role=primary or #role=standby"),
+        }
+        let query = match expectations.get("query") {
+            Some(sql) if sql.trim().is_empty() => bail!("expected #query=SQL, a SELECT; found nothing"),
+            Some(sql) if sql.contains('\0') => bail!("expected #query=SQL, a SELECT; found a NUL (%00) in it"),
+            other => other.map(str::to_owned),
+        };
+        let password_file = password_file(expectations)?;
+        let gone = gone::is_given(expectations, Self::EXPECTATIONS)?;
+        let login = info.password.is_some()
+            || info.passfile.is_some()
+            || info.identity.is_some()
+            || password_file.is_some()
+            || expectations.has("login")
+            || query.is_some()
+            || info.session != Session::Any;
+        Ok(Self { info, login, password_file, query, gone, shown: expectations.shown() })
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.info.ignored.clone()
+    }
+
+    /// Whether TLS may be spoken.
+    fn uses_tls(&self) -> bool {
+        self.info.ssl_mode != SslMode::Disable
+    }
+
+    /// Probes the servers once, in order; the first that is ready will do.
+    async fn probe(&self, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
+        let probe = Probe::new(self, net, attempt)?;
+        if self.gone { probe.gone().await } else { probe.run().await }
+    }
+}
+
+impl fmt::Display for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", crate::text::printable(&self.info.shown), self.shown)
+    }
+}

@@ -1,0 +1,275 @@
+//! What is asked of a server that has let us in: its role, and one query of the target's own.
+//!
+//! Over the extended protocol, without a name for anything: one statement is one statement there
+//! (`…;COMMIT;…` cannot leave the transaction), the first row is all that is sent, and a pooler that hands
+//! out its sessions by the transaction is left as it was found.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use postgres_protocol::IsNull;
+use postgres_protocol::message::frontend;
+use tokio::io::AsyncWriteExt as _;
+use tokio::time::Instant;
+
+use super::errors;
+use super::messages::{self, Broken, Messages, ServerError};
+use super::uri::Session;
+use crate::attempt::Attempt;
+use crate::net::stream::Stream;
+use crate::reason::{Code, Reason, Stage};
+
+/// What the server keeps of the attempt's time for itself, so that it is the one to end a query.
+const AHEAD: Duration = Duration::from_millis(50);
+
+const AFTER: &str = "when it was asked";
+
+/// Asks for the role: the first of the two statements that fits, as libpq has it
+/// (fe-connect.c: CONNECTION_CHECK_WRITABLE and CONNECTION_CHECK_STANDBY).
+pub(super) async fn role(wanted: Session, stream: &mut Stream, attempt: &Attempt) -> Result<(), Reason> {
+    let (sql, yes) = match wanted {
+        Session::Any => return Ok(()),
+        Session::ReadWrite => ("SHOW transaction_read_only", "off"),
+        Session::ReadOnly => ("SHOW transaction_read_only", "on"),
+        Session::Primary => ("SELECT pg_catalog.pg_is_in_recovery()", "f"),
+        Session::Standby => ("SELECT pg_catalog.pg_is_in_recovery()", "t"),
+    };
+    let peer = stream.peer();
+    attempt.enter(Stage::Expect, format_args!("the question for the role of {peer}"));
+    let value = first_value(sql, stream).await?.map_err(|error| errors::of_query(&peer, &error))?;
+    let value = value.and_then(|value| value.text);
+    if value.as_deref() == Some(yes.as_bytes()) {
+        return Ok(());
+    }
+    let (is, expected) = match wanted {
+        Session::ReadWrite => ("takes no writes", "one that does is expected"),
+        Session::ReadOnly => ("takes writes", "one that does not is expected"),
+        Session::Standby => ("is a primary", "a standby is expected"),
+        _ => ("is a standby", "a primary is expected"),
+    };
+    Err(Reason::new(Code::ExpectRole, format!("the server at {peer} {is}; {expected}")))
+}
+
+/// Runs the target's query in a read-only transaction, and judges the first row's first column.
+pub(super) async fn query(sql: &str, stream: &mut Stream, attempt: &Attempt) -> Result<(), Reason> {
+    let peer = stream.peer();
+    attempt.enter(Stage::Expect, format_args!("the query at {peer}"));
+    let left = attempt.until().saturating_duration_since(Instant::now()).saturating_sub(AHEAD);
+    // By SET LOCAL: a pooler refuses startup options, and would hand on what a session was set to.
+    let begin = format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {}", left.as_millis().max(1));
+    simple(&begin, stream).await?;
+    let value = first_value(sql, stream).await?;
+    // A pooler throws away a server session that was left within a transaction, failed or not.
+    simple("ROLLBACK", stream).await?;
+    let value = value.map_err(|error| errors::of_query(&peer, &error))?;
+    let why = match &value {
+        None => Some("has no row"),
+        Some(value) => value.objection(),
+    };
+    match why {
+        None => Ok(()),
+        Some(why) => Err(Reason::new(Code::ExpectQuery, format!("the query's answer from {peer} {why}")).with_key(why)),
+    }
+}
+
+/// The first column of the first row.
+#[derive(Debug)]
+struct Value {
+    /// Its type's object identifier (pg_type.dat); of a domain it is that of the type below.
+    kind: u32,
+    /// Its text form, unless it is NULL.
+    text: Option<Vec<u8>>,
+}
+
+impl Value {
+    /// Why it does not count as yes, if it does not.
+    fn objection(&self) -> Option<&'static str> {
+        const BOOL: u32 = 16;
+        /// int8, int2, int4, oid, float4, float8, money, numeric.
+        const NUMBERS: [u32; 8] = [20, 21, 23, 26, 700, 701, 790, 1700];
+        /// "char", name, text, unknown, bpchar, varchar.
+        const TEXTS: [u32; 6] = [18, 19, 25, 705, 1042, 1043];
+        let Some(text) = &self.text else { return Some("is NULL") };
+        let digit = |wanted: fn(&u8) -> bool| text.iter().any(wanted);
+        match self.kind {
+            BOOL if text == b"f" => Some("is false"),
+            // -0, 0.00 and $0.00 are zero; NaN and Infinity have no digits.
+            kind if NUMBERS.contains(&kind) && digit(|b| *b == b'0') && !digit(|b| matches!(b, b'1'..=b'9')) => {
+                Some("is zero")
+            }
+            // char(3) is filled up with blanks.
+            kind if TEXTS.contains(&kind) && text.iter().all(|byte| *byte == b' ' && kind == 1042) => Some("is empty"),
+            _ => None,
+        }
+    }
+}
+
+/// What a server made of a statement, once it is ready for the next one.
+type Answer<T> = Result<T, ServerError>;
+
+/// Runs one statement and returns the first column of its first row; `None` where it has no row.
+async fn first_value(sql: &str, stream: &mut Stream) -> Result<Answer<Option<Value>>, Reason> {
+    let mut packet = BytesMut::new();
+    let made = frontend::parse("", sql, [], &mut packet)
+        .and_then(|()| {
+            let nothing = |(), _: &mut BytesMut| Ok(IsNull::Yes);
+            frontend::bind("", "", [], std::iter::empty::<()>(), nothing, [0], &mut packet)
+                .map_err(|_| std::io::Error::from(std::io::ErrorKind::InvalidInput))
+        })
+        .and_then(|()| frontend::describe(b'P', "", &mut packet))
+        .and_then(|()| frontend::execute("", 1, &mut packet));
+    if made.is_err() {
+        return Err(Reason::new(Code::ExpectQuery, "the query is too long to be sent"));
+    }
+    frontend::sync(&mut packet);
+    let mut kind = 0;
+    let mut first: Option<Value> = None;
+    let answer = converse(&packet, stream, |tag, body| {
+        match tag {
+            b'T' => kind = described(body)?,
+            b'D' if first.is_none() => first = Some(column(kind, body)?),
+            // One row was asked for, and COPY has none.
+            b'D' | b'G' | b'H' | b'W' => return None,
+            _ => {}
+        }
+        Some(())
+    })
+    .await?;
+    Ok(answer.map(|()| first))
+}
+
+/// Runs statements that return nothing.
+async fn simple(sql: &str, stream: &mut Stream) -> Result<(), Reason> {
+    let mut packet = BytesMut::new();
+    if frontend::query(sql, &mut packet).is_err() {
+        return Err(Reason::new(Code::ExpectQuery, "the query is too long to be sent"));
+    }
+    let peer = stream.peer();
+    converse(&packet, stream, |_, _| Some(())).await?.map_err(|error| errors::of_query(&peer, &error))
+}
+
+/// Sends `packet` and reads as far as ReadyForQuery; `heed` gets each message that belongs to the answer,
+/// and returns `None` where it makes no sense.
+async fn converse(
+    packet: &[u8],
+    stream: &mut Stream,
+    mut heed: impl FnMut(u8, &[u8]) -> Option<()>,
+) -> Result<Answer<()>, Reason> {
+    let peer = stream.peer();
+    if let Err(error) = stream.write_all(packet).await {
+        let broken = if messages::hung_up(&error) { Broken::Closed } else { Broken::Failed(error) };
+        return Err(messages::broken(&broken, stream, AFTER));
+    }
+    let mut failed: Option<ServerError> = None;
+    let mut messages = Messages::with_rows(stream);
+    let broken = loop {
+        let message = match messages.next().await {
+            Ok(message) => message,
+            Err(broken) => break broken,
+        };
+        match message.tag {
+            b'Z' => return Ok(failed.map_or(Ok(()), Err)),
+            b'E' => match ServerError::parse(&message.body) {
+                Some(error) => failed = Some(error.or(failed)),
+                None => break Broken::Foreign,
+            },
+            // NoticeResponse, ParameterStatus and NotificationResponse come at any time.
+            b'N' | b'S' | b'A' => {}
+            b'1' | b'2' | b'C' | b'D' | b'G' | b'H' | b'I' | b'T' | b'W' | b'n' | b's' | b't' => {
+                if heed(message.tag, &message.body).is_none() {
+                    let why = format!("the query's answer from {peer} is not a row: it has to be a SELECT");
+                    return Err(Reason::new(Code::ExpectQuery, why).with_key("form"));
+                }
+            }
+            _ => break Broken::Foreign,
+        }
+    };
+    // A server that goes away says why before it does (57P01), and then there is no ReadyForQuery.
+    match (failed, broken) {
+        (Some(error), Broken::Closed) => Err(errors::of_query(&peer, &error)),
+        (_, Broken::TooLong) => Err(messages::too_large(&peer)),
+        (_, broken) => Err(messages::broken(&broken, stream, AFTER)),
+    }
+}
+
+/// The type of the first column, out of a RowDescription.
+fn described(body: &[u8]) -> Option<u32> {
+    let (count, fields) = body.split_first_chunk::<2>()?;
+    if u16::from_be_bytes(*count) == 0 {
+        return None;
+    }
+    let name = fields.iter().position(|byte| *byte == 0)?;
+    // The name's NUL, the table (4 bytes) and the column in it (2).
+    let kind = fields.get(name + 7..name + 11)?;
+    Some(u32::from_be_bytes(kind.try_into().ok()?))
+}
+
+/// The first column out of a DataRow.
+fn column(kind: u32, body: &[u8]) -> Option<Value> {
+    let (count, values) = body.split_first_chunk::<2>()?;
+    if u16::from_be_bytes(*count) == 0 {
+        return None;
+    }
+    let (length, value) = values.split_first_chunk::<4>()?;
+    let text = match i32::from_be_bytes(*length) {
+        -1 => None,
+        length => Some(value.get(..usize::try_from(length).ok()?)?.to_vec()),
+    };
+    Some(Value { kind, text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_counts_as_yes() {
+        let rows: &[(u32, &str, Option<&str>)] = &[
+            (16, "t", None),
+            (16, "f", Some("is false")),
+            (25, "f", None),
+            (25, "", Some("is empty")),
+            (1043, "", Some("is empty")),
+            (1042, "   ", Some("is empty")),
+            (25, "   ", None),
+            (25, "0", None),
+            (23, "0", Some("is zero")),
+            (20, "10", None),
+            (701, "-0", Some("is zero")),
+            (701, "1e-10", None),
+            (701, "NaN", None),
+            (1700, "0.00", Some("is zero")),
+            (1700, "0.01", None),
+            (790, "$0.00", Some("is zero")),
+            (17, "\\x", None),
+            (114, "null", None),
+            (99_999, "", None),
+        ];
+        for (kind, text, expected) in rows {
+            let value = Value { kind: *kind, text: Some(text.as_bytes().to_vec()) };
+            assert_eq!(value.objection(), *expected, "{kind} {text:?}");
+        }
+        assert_eq!(Value { kind: 25, text: None }.objection(), Some("is NULL"));
+    }
+
+    #[test]
+    fn rows_are_never_trusted() {
+        let description = b"\0\x01ok\0\0\0\0\0\0\0\0\0\0\x10\0\x01\xff\xff\xff\xff\0\0";
+        assert_eq!(described(description), Some(16));
+        let row = b"\0\x01\0\0\0\x01t";
+        let text = |row: &[u8]| column(16, row).map(|value| value.text);
+        assert_eq!(text(row), Some(Some(b"t".to_vec())));
+        assert_eq!(text(b"\0\x01\xff\xff\xff\xff"), Some(None));
+        assert_eq!(text(b"\0\x02\0\0\0\0\xff\xff\xff\xff"), Some(Some(Vec::new())));
+        for cut in 0..16 {
+            assert!(described(&description[..cut.min(15)]).is_none() || cut >= 15, "cut at {cut}");
+        }
+        for cut in 0..row.len() {
+            assert_eq!(text(&row[..cut]), None, "cut at {cut}");
+        }
+        assert_eq!(text(b"\0\x01\x7f\xff\xff\xfft"), None);
+        assert_eq!(text(b"\0\x01\xff\xff\xff\xfe"), None);
+        assert_eq!(text(b"\0\0"), None);
+        assert_eq!(described(b"\0\0"), None);
+    }
+}

@@ -1,0 +1,251 @@
+//! Tables for the URLs.
+
+use super::*;
+use crate::env::Env;
+use crate::kind::postgres::Postgres;
+#[cfg(feature = "tls")]
+use crate::kind::postgres::sslmode::RootCert;
+use crate::kind::{Given, Kind as _, Target};
+
+const NOBODY: &[(&str, &str)] = &[];
+
+fn parse_with(text: &str, vars: &[(&str, &str)], ca_file: bool) -> Result<Postgres> {
+    let env: Env = vars.iter().copied().collect();
+    match Target::parse(text, Given { env: &env, ca_file })? {
+        (Target::Postgres(postgres), _) => Ok(*postgres),
+        _ => bail!("another kind"),
+    }
+}
+
+pub(in crate::kind::postgres) fn parse(text: &str) -> Postgres {
+    parse_with(text, NOBODY, false).unwrap_or_else(|error| panic!("{text}: {error:#}"))
+}
+
+fn refused(text: &str) -> String {
+    match parse_with(text, NOBODY, false) {
+        Ok(target) => panic!("{text} was taken as {target}"),
+        Err(error) => format!("{error:#}"),
+    }
+}
+
+fn password(info: &Conninfo) -> Option<&str> {
+    info.password.as_ref().map(Secret::expose)
+}
+
+#[test]
+fn urls_as_people_write_them() {
+    // The text, how it is shown, the user, the password, the database.
+    type Row = (&'static str, &'static str, &'static str, Option<&'static str>, Option<&'static str>);
+    let rows: &[Row] = &[
+        ("postgres:db:5433", "postgres:db:5433", "postgres", None, None),
+        ("postgres://db", "postgres://db:5432", "postgres", None, None),
+        ("postgres:[::1]:5433", "postgres:[::1]:5433", "postgres", None, None),
+        ("postgres://db", "postgres://db:5432", "postgres", None, None),
+        ("postgresql://db/", "postgres://db:5432", "postgres", None, None),
+        ("POSTGRES://db/shop", "postgres://db:5432/shop", "postgres", None, Some("shop")),
+        ("postgres://app@db:6432/shop", "postgres://app@db:6432/shop", "app", None, Some("shop")),
+        ("postgresql+psycopg2://app:pw@db/shop", "postgres://app@db:5432/shop", "app", Some("pw"), Some("shop")),
+        ("postgresql+asyncpg://app:pw@db/shop", "postgres://app@db:5432/shop", "app", Some("pw"), Some("shop")),
+        ("postgres://app:p%40ss%23%25@db/shop", "postgres://app@db:5432/shop", "app", Some("p@ss#%"), Some("shop")),
+        ("postgres://app:a:b:c@db", "postgres://app@db:5432", "app", Some("a:b:c"), None),
+        ("postgres://app:@db", "postgres://app@db:5432", "app", None, None),
+        ("postgres://:pw@db", "postgres://db:5432", "postgres", Some("pw"), None),
+        ("postgres://@db", "postgres://db:5432", "postgres", None, None),
+        ("postgres://app@[2001:db8::1]:5433/x", "postgres://app@[2001:db8::1]:5433/x", "app", None, Some("x")),
+        ("postgres://a:5433,b,c:5435/x", "postgres://a:5433,b:5432,c:5435/x", "postgres", None, Some("x")),
+        (
+            "postgres://db?user=app&password=p%26w&dbname=shop",
+            "postgres://app@db:5432/shop",
+            "app",
+            Some("p&w"),
+            Some("shop"),
+        ),
+        ("postgres:///shop?host=db&port=5433", "postgres://db:5433/shop", "postgres", None, Some("shop")),
+        ("postgres://:5433/shop?host=db", "postgres://db:5433/shop", "postgres", None, Some("shop")),
+        ("postgres://?host=a,b&port=1,2", "postgres://a:1,b:2", "postgres", None, None),
+        ("postgres://?hostaddr=10.0.0.1", "postgres://10.0.0.1:5432", "postgres", None, None),
+        ("postgres://db?host=other", "postgres://other:5432", "postgres", None, None),
+        (
+            "postgres://db/x?user=me@tenant&password=p@w",
+            "postgres://me@tenant@db:5432/x",
+            "me@tenant",
+            Some("p@w"),
+            Some("x"),
+        ),
+        ("postgres:///shop?host=/run/pg&port=5433", "postgres://%2Frun%2Fpg:5433/shop", "postgres", None, Some("shop")),
+        ("postgres://%2Frun%2Fpg/shop", "postgres://%2Frun%2Fpg:5432/shop", "postgres", None, Some("shop")),
+        ("postgres://b%C3%BCro@db/l%C3%A4den", "postgres://büro@db:5432/läden", "büro", None, Some("läden")),
+        ("postgres://db/shop?schema=public&pgbouncer=true", "postgres://db:5432/shop", "postgres", None, Some("shop")),
+    ];
+    for (text, shown, user, secret, database) in rows {
+        let target = parse(text);
+        assert_eq!(target.to_string(), *shown, "{text}");
+        assert_eq!(target.info.user, *user, "{text}");
+        assert_eq!(password(&target.info), *secret, "{text}");
+        assert_eq!(target.info.database.as_deref(), *database, "{text}");
+        assert_eq!(target.login, secret.is_some(), "{text}");
+        assert!(target.info.ignored.is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn parameters() {
+    let info = parse(
+        "postgres://db?application_name=a%20b&connect_timeout=7&target_session_attrs=read-write&options=-c%20x%3D1&channel_binding=require",
+    )
+    .info;
+    assert_eq!(info.application_name.as_deref(), Some("a b"));
+    assert_eq!(info.connect_timeout, Some(Duration::from_secs(7)));
+    assert_eq!(info.session, Session::ReadWrite);
+    assert_eq!(info.options.as_deref(), Some("-c x=1"));
+    assert_eq!(parse("postgres://db?connect_timeout=0").info.connect_timeout, None);
+    assert_eq!(parse("postgres://db?connect_timeout=-1").info.connect_timeout, None);
+    assert!(parse("postgres://db?target_session_attrs=primary").login, "only a login tells a primary from a standby");
+    assert!(!parse("postgres://db?target_session_attrs=any").login);
+    assert!(parse("postgres://db#login").login);
+    let ignored = parse("postgres://db?hunter2=x&sslmode=disable&hunter3=y");
+    assert_eq!(ignored.warnings().len(), 2);
+    assert!(!ignored.warnings().join(" ").contains("hunter"));
+}
+
+#[test]
+fn the_environment_fills_what_is_left_out() {
+    let env = &[
+        ("PGUSER", "app"),
+        ("PGPASSWORD", "s3cret"),
+        ("PGDATABASE", "shop"),
+        ("PGHOST", "db"),
+        ("PGPORT", "5433"),
+        ("PGSSLMODE", "disable"),
+        ("EMPTY", ""),
+        ("PW", "a@b/c?d#e%41:$(EMPTY)"),
+    ];
+    let with = |text| parse_with(text, env, false).unwrap();
+    let target = with("postgres://");
+    assert_eq!(target.to_string(), "postgres://app@db:5433/shop");
+    assert_eq!((password(&target.info), target.login), (Some("s3cret"), true));
+    assert_eq!(target.info.ssl_mode, SslMode::Disable);
+    let target = with("postgres://me:mine@other:1/x");
+    assert_eq!((target.to_string().as_str(), password(&target.info)), ("postgres://me@other:1/x", Some("mine")));
+    let target = with("postgres://me:$(PW)@other/$(PGDATABASE)");
+    assert_eq!(password(&target.info), Some("a@b/c?d#e%41:$(EMPTY)"));
+    assert_eq!(target.info.database.as_deref(), Some("shop"));
+    assert_eq!(target.to_string(), "postgres://me@other:5433/$(PGDATABASE)");
+    let target = parse_with("postgres://db", &[("PGPASSWORD", ""), ("PGUSER", "")], false).unwrap();
+    assert_eq!((target.login, target.info.user.as_str()), (false, "postgres"));
+    // A user alone asks for no login.
+    assert!(!parse_with("postgres://db", &[("PGUSER", "app")], false).unwrap().login);
+    let whole = &[("URL", "postgres://u:p#w%23@db/x?sslmode=disable\n")];
+    let target = parse_with("env:URL#successes=2", whole, false).unwrap();
+    assert_eq!(password(&target.info), Some("p#w#"));
+    assert_eq!(target.to_string(), "postgres://u@db:5432/x#successes=2");
+}
+
+#[test]
+#[cfg(feature = "tls")]
+fn sslmode_follows_the_ca() {
+    let mode = |text: &str, ca| parse_with(text, NOBODY, ca).unwrap().info.ssl_mode;
+    assert_eq!(mode("postgres://db", false), SslMode::Prefer);
+    assert_eq!(mode("postgres://db", true), SslMode::VerifyFull);
+    assert_eq!(mode("postgres://db?sslmode=require", true), SslMode::VerifyCa);
+    assert_eq!(mode("postgres://db?sslmode=require", false), SslMode::Require);
+    assert_eq!(mode("postgres://db?sslmode=prefer", true), SslMode::Prefer);
+    assert_eq!(mode("postgres://db?sslmode=allow", false), SslMode::Allow);
+    let env = &[("PGSSLMODE", "disable")];
+    assert_eq!(parse_with("postgres://db?sslmode=require", env, false).unwrap().info.ssl_mode, SslMode::Require);
+    assert_eq!(mode("postgres://db?ssl=true", false), SslMode::Require);
+    assert_eq!(mode("postgres://db?sslrootcert=/ca.pem", false), SslMode::VerifyFull);
+    assert_eq!(mode("postgres://db?sslrootcert=/ca.pem&sslmode=require", false), SslMode::VerifyCa);
+    assert_eq!(mode("postgres://db?sslrootcert=system", false), SslMode::VerifyFull);
+    let info = parse_with("postgres://db", &[("PGSSLROOTCERT", "/ca.pem")], false).unwrap().info;
+    assert_eq!((info.ssl_mode, info.root_cert), (SslMode::VerifyFull, RootCert::File("/ca.pem".into())));
+    assert!(refused("postgres://db?sslrootcert=system&sslmode=require").contains("verify-full only"));
+    assert!(parse("postgres://db").uses_tls() && !parse("postgres://db?sslmode=disable").uses_tls());
+}
+
+#[test]
+#[cfg(not(feature = "tls"))]
+fn without_tls_what_asks_for_it_is_refused() {
+    for mode in ["require", "verify-ca", "verify-full"] {
+        assert!(refused(&format!("postgres://db?sslmode={mode}")).contains("no TLS"));
+    }
+    assert_eq!(parse("postgres://db").info.ssl_mode, SslMode::Disable);
+}
+
+#[test]
+fn what_is_wrong_is_refused_with_the_form_and_without_the_secret() {
+    // Each with a piece of what the message has to say.
+    let rows = [
+        ("postgres:", "the port is missing"),
+        ("postgres://", "host is missing"),
+        ("postgres:///shop", "host is missing"),
+        ("postgres://u:hunter2@/shop", "host is missing"),
+        ("postgres://a,,b/shop", "host is missing"),
+        ("postgres://u:hun@ter2@db/shop", "is written %40"),
+        ("postgres://u:hunter2@x@y@db", "is written %40"),
+        ("postgres://u:hun/ter2@db/shop", "'/' is written %2F"),
+        ("postgres://u:hun?ter2@db/shop", "'?' is written %3F"),
+        ("postgres://u:a@b?hunter2=x@h/d", "'?' is written %3F"),
+        ("postgres://u:hun#ter2@db/shop", "%23"),
+        ("postgres://u:hun%ter2@db/shop", "%25"),
+        ("postgres://u:hunter2%@db/shop", "%25"),
+        ("postgres://u:hunter2%0@db", "%25"),
+        ("postgres://u:hunter2%00@db", "NUL"),
+        ("postgres://u:hunter2%ff@db", "UTF-8"),
+        ("postgres://u:hunter 2@db/shop", "%20"),
+        ("postgres://u:hunter2@db:hunter2/shop", "not a number"),
+        ("postgres://u:hunter2@db:0/shop", "within 1 to 65535"),
+        ("postgres://u:hunter2@db:99999/shop", "within 1 to 65535"),
+        ("postgres://u:hunter2@db:/shop", "the port is missing"),
+        ("postgres://u:hunter2@d!b/shop", "a name has letters"),
+        ("postgres://u:hunter2@$HOST/shop", "no shell runs here"),
+        ("postgres://u:hunter2@127.1/shop", "write 127.0.0.1"),
+        ("postgres://u:$(HUNTER2_UNSET)@db", "is not set"),
+        ("postgres:host=db password=hunter2", "keywords"),
+        ("postgres:user=u password='hunter2' host=db", "keywords"),
+        ("postgres:u:hunter2@db", "the form with //"),
+        ("postgres:db:5432/shop", "the form with //"),
+        ("postgres://db?hunter2", "has no '='"),
+        ("postgres://db?password=%hunter2", "%25"),
+        ("postgres://db?sslmode=disable&channel_binding=require", "needs TLS"),
+        ("postgres://db?sslmode=hunter2", "disable, allow, prefer, require, verify-ca, verify-full"),
+        ("postgres://db?target_session_attrs=hunter2", "read-write"),
+        ("postgres://db?channel_binding=hunter2", "prefer, require"),
+        ("postgres://db?connect_timeout=hunter2", "seconds"),
+        ("postgres://db?port=hunter2", "port"),
+        ("postgres://a,b?port=1,2,3", "one for each host"),
+        ("postgres://a,b?hostaddr=10.0.0.1", "one address for each host"),
+        ("postgres://?host=@hunter2", "a name has letters"),
+        ("postgres://u:hunter2@db#password=hunter2", "expected @FILE"),
+        ("postgres://u:hunter2@db#hunter2", "expectation 1"),
+    ];
+    for (text, says) in rows {
+        let message = refused(text);
+        assert!(message.contains(says), "{text}: {message}");
+        assert!(!message.to_lowercase().contains("hunter2") || text.contains("$(HUNTER2"), "{text}: {message}");
+        assert!(!message.contains("ter2"), "{text}: {message}");
+        assert!(
+            message.contains(&format!("({FORM})"))
+                || message.starts_with("#password: ")
+                || message.starts_with("found ")
+                || message.starts_with("expectation ")
+                || message.contains("expectation"),
+            "{text}: {message}"
+        );
+    }
+    // A password that begins with '@' is no file's name.
+    let error = parse_with("postgres://u@db#password=$(PASS)", &[("PASS", "@hunter2")], false).unwrap_err();
+    assert!(format!("{error:#}").starts_with("#password: expected @FILE"));
+    let env = &[("PGSSLMODE", "hunter2")];
+    let message = format!("{:#}", parse_with("postgres://db", env, false).unwrap_err());
+    assert!(message.contains("PGSSLMODE=") && !message.contains("hunter2"));
+}
+
+#[test]
+fn nothing_shows_the_password() {
+    let target = parse("postgres://app:hunter2@db/shop?password=hunter2&application_name=x#successes=2");
+    for shown in [target.to_string(), format!("{target:?}"), format!("{target:#?}")] {
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+    assert_eq!(target.to_string(), "postgres://app@db:5432/shop#successes=2");
+}

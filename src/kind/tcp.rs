@@ -1,0 +1,200 @@
+//! `tcp:HOST:PORT`: a connection is accepted, and still open after `hold`.
+
+use std::fmt::{self, Write as _};
+use std::net::{IpAddr, SocketAddr};
+
+use anyhow::{Result, bail};
+use futures_util::stream::{self, StreamExt as _};
+
+use super::banner::{self, Accept};
+use super::expect::Spec;
+use super::gone::{self, AT_ONCE};
+use super::{Kind, Parts, Ready};
+use crate::attempt::Attempt;
+use crate::net::Net;
+use crate::net::address::{self, Host};
+use crate::net::connect;
+use crate::net::hints::of_one_family;
+use crate::net::names::answer::Need;
+use crate::net::race::race;
+use crate::reason::{Code, Cost, Reason, Stage};
+use crate::text;
+
+/// A TCP port.
+#[derive(Clone, Debug)]
+pub(crate) struct Tcp {
+    host: Host,
+    port: u16,
+    accept: Accept,
+    wanted: Wanted,
+    shown: String,
+}
+
+/// Which of the addresses behind the name have to accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// Any.
+    Any,
+    /// This many of one family, and every one that is listed where `all` is set: a name of both families has
+    /// each server twice, so the families are counted apart.
+    Quorum { min: usize, all: bool },
+    /// None: every address refuses, or there is none.
+    Gone,
+}
+
+impl Kind for Tcp {
+    const NAMES: &'static [&'static str] = &["tcp"];
+    const FORM: &'static str = "tcp:HOST:PORT";
+    const HELP: &'static [(&'static str, &'static str)] =
+        &[("tcp:HOST:PORT", "a connection is accepted and stays open")];
+    const EXPECTATIONS: &'static [Spec] =
+        &[banner::HOLD, banner::BANNER, banner::BANNER_MATCH, Spec::value("min", "N"), Spec::flag("all"), gone::GONE];
+
+    /// Parses `tcp:HOST:PORT` or `tcp://HOST:PORT`.
+    fn parse(parts: &Parts<'_>) -> Result<Self> {
+        let raw = parts.address.strip_prefix("//").unwrap_or(parts.address);
+        if raw.contains('@') {
+            bail!("found '@', and tcp: takes no user and no password: expected {}", Self::FORM);
+        }
+        let raw = raw.strip_suffix('/').unwrap_or(raw);
+        let (host, port) = address::host_port(raw, Self::FORM, parts.fill)?;
+        let it = &parts.expectations;
+        let min = it.count("min")?.map(|min| min as usize);
+        let wanted = match (min, it.has("all")) {
+            _ if gone::is_given(it, Self::EXPECTATIONS)? => Wanted::Gone,
+            (None, false) => Wanted::Any,
+            (min, all) => Wanted::Quorum { min: min.unwrap_or(1), all },
+        };
+        if let (Host::Ip(_), Wanted::Quorum { min: 2.., .. }) = (&host, wanted) {
+            bail!("#min: expected a name with that many addresses; an address is one");
+        }
+        Ok(Self { host, port, accept: Accept::parse(it)?, wanted, shown: it.shown() })
+    }
+
+    /// Connects, and keeps each connection for `hold`.
+    async fn probe(&self, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
+        match self.wanted {
+            Wanted::Any => {
+                let addresses = connect::resolve(net, &self.host, self.port, attempt).await?;
+                let accepted = race(&addresses, attempt, async |address| self.accepts(address, attempt).await).await;
+                let address = accepted.map_err(|failed| connect::explain(net, &self.host, &failed))?;
+                Ok(Ready::noted(format!("accepted by {address}")))
+            }
+            Wanted::Quorum { min, all } => self.quorum(min, all, net, attempt).await,
+            Wanted::Gone => gone::probe(net, &self.host, self.port, attempt).await,
+        }
+    }
+}
+
+impl Tcp {
+    /// Enough addresses accept.
+    async fn quorum(&self, min: usize, all: bool, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
+        let addresses: Vec<SocketAddr> = match &self.host {
+            // One that did not come is listed, too.
+            Host::Name(name) if all => {
+                let ips = net.every_address(name, attempt).await?;
+                ips.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect()
+            }
+            host => connect::resolve_all(net, host, self.port, Need::Both, attempt).await?,
+        };
+        attempt.enter(Stage::Connect, text::list(&addresses));
+        let mut accepted: Vec<SocketAddr> = Vec::new();
+        let mut failed = Vec::new();
+        let attempts = addresses.iter().map(async |address| (*address, self.accepts(*address, attempt).await));
+        let mut attempts = stream::iter(attempts).buffer_unordered(AT_ONCE);
+        while let Some((address, outcome)) = attempts.next().await {
+            match outcome {
+                Ok(_) => accepted.push(address),
+                Err(reason) => failed.push((address, reason)),
+            }
+            if !all && of_one_family(accepted.iter().map(SocketAddr::ip)) >= min {
+                break;
+            }
+        }
+        accepted.sort();
+        failed.sort_by_key(|(address, _)| *address);
+        let count = of_one_family(accepted.iter().map(SocketAddr::ip));
+        if count >= min && (!all || failed.is_empty()) {
+            return Ok(Ready::noted(format!("accepted by {}", text::list(&accepted))));
+        }
+        // Nobody accepts: then it is the connections that fail, not their number.
+        if accepted.is_empty() {
+            return Err(connect::explain(net, &self.host, &failed));
+        }
+        let mut text = if all {
+            format!("{} of {} addresses accept", accepted.len(), addresses.len())
+        } else {
+            format!("{count} of {min} addresses of one family accept")
+        };
+        let _ = write!(text, ": {}", text::list(&accepted));
+        let (cost, hint) = if failed.is_empty() {
+            text.push_str("; no other is listed");
+            // Only the DNS can bring more.
+            let listed: Vec<IpAddr> = addresses.iter().map(SocketAddr::ip).collect();
+            let hint = if let Host::Name(name) = &self.host { net.too_few(name, &listed) } else { None };
+            (Cost::Work, hint)
+        } else {
+            let main = connect::explain(net, &self.host, &failed);
+            let _ = write!(text, "; {}", main.text());
+            (main.cost(), None)
+        };
+        Err(Reason::new(Code::ExpectQuorum, text).with_cost(cost).with_key(accepted.len()).with_hint(hint))
+    }
+
+    async fn accepts(&self, address: SocketAddr, attempt: &Attempt) -> Result<SocketAddr, Reason> {
+        let stream = connect::one(address, attempt).await?;
+        self.accept.check(stream, &address, attempt).await?;
+        Ok(address)
+    }
+}
+
+impl fmt::Display for Tcp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "tcp:{}:{}{}", self.host, self.port, self.shown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::Env;
+    use crate::kind::{Given, Target};
+
+    fn parse(text: &str) -> Result<Tcp> {
+        let (target, _) = Target::parse(text, Given { env: &Env::default(), ca_file: false })?;
+        let Target::Tcp(tcp) = target else { bail!("{target} is of another kind") };
+        Ok(*tcp)
+    }
+
+    #[test]
+    fn which_addresses_have_to_accept() {
+        for (text, wanted) in [
+            ("tcp:db:1", Wanted::Any),
+            ("tcp:db:1#all", Wanted::Quorum { min: 1, all: true }),
+            ("tcp:db:1#min=3", Wanted::Quorum { min: 3, all: false }),
+            ("tcp:db:1#min=3#all", Wanted::Quorum { min: 3, all: true }),
+            ("tcp:db:1#gone", Wanted::Gone),
+            ("tcp:10.0.0.1:1#min=1", Wanted::Quorum { min: 1, all: false }),
+        ] {
+            let tcp = parse(text).unwrap();
+            assert_eq!((tcp.wanted, tcp.to_string().as_str()), (wanted, text));
+        }
+        for (text, word) in [
+            ("tcp:db:1#gone#min=2", "stands alone"),
+            ("tcp:db:1#gone#all", "stands alone"),
+            ("tcp:db:1#gone#hold=1s", "stands alone"),
+            ("tcp:10.0.0.1:1#min=2", "expected a name"),
+            ("tcp:db:1#min=0", "at least 1"),
+        ] {
+            let message = format!("{:#}", parse(text).unwrap_err());
+            assert!(message.contains(word), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn families_are_counted_apart() {
+        let count = |list: &[&str]| of_one_family(list.iter().map(|text| text.parse().unwrap()));
+        assert_eq!(count(&["10.0.0.1", "10.0.0.2", "fd00::1"]), 2);
+        assert_eq!(count(&[]), 0);
+    }
+}

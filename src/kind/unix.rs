@@ -1,0 +1,155 @@
+//! `unix:/path`: a stream socket accepts, and stays open as with `tcp:`.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use tokio::net::UnixStream;
+
+use super::banner::{self, Accept};
+use super::expect::Spec;
+use super::{Kind, Parts, Ready, gone};
+use crate::attempt::Attempt;
+use crate::net::Net;
+use crate::net::connect::unix_failure;
+use crate::reason::{Code, Reason, Stage};
+use crate::text::InForm as _;
+use crate::text::printable;
+
+/// The longest path that a socket's address holds, in bytes (unix(7): sun_path, and its final zero).
+const LONGEST: usize = 107;
+
+/// A unix socket.
+#[derive(Clone, Debug)]
+pub(crate) struct Unix {
+    path: PathBuf,
+    /// The path for people.
+    name: String,
+    accept: Accept,
+    gone: bool,
+    shown: String,
+}
+
+impl Kind for Unix {
+    const NAMES: &'static [&'static str] = &["unix"];
+    const FORM: &'static str = "unix:/PATH";
+    const HELP: &'static [(&'static str, &'static str)] = &[("unix:/PATH", "the same for a unix socket")];
+    const EXPECTATIONS: &'static [Spec] = &[banner::HOLD, banner::BANNER, banner::BANNER_MATCH, gone::GONE];
+
+    /// Parses `unix:/path` or `unix:///path`.
+    fn parse(parts: &Parts<'_>) -> Result<Self> {
+        const FORM: &str = "expected unix:/PATH";
+        let raw = parts.address.strip_prefix("//").unwrap_or(parts.address);
+        let path = parts.fill.decoded(raw).in_form(FORM)?;
+        if !path.starts_with('/') {
+            bail!("the path of a socket is absolute here, since an init container has a folder of its own ({FORM})");
+        }
+        if path.len() > LONGEST {
+            bail!("the path of a socket has at most {LONGEST} bytes ({FORM})");
+        }
+        if path.contains('\0') {
+            bail!("a path holds no NUL ({FORM})");
+        }
+        let it = &parts.expectations;
+        let gone = gone::is_given(it, Self::EXPECTATIONS)?;
+        Ok(Self { name: printable(&path), path: path.into(), accept: Accept::parse(it)?, gone, shown: it.shown() })
+    }
+
+    /// Connects, and looks at the connection.
+    async fn probe(&self, _: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
+        attempt.enter(Stage::Connect, &self.name);
+        let connected = UnixStream::connect(&self.path).await.map_err(|error| unix_failure(&self.name, &error));
+        if self.gone {
+            return match connected {
+                Ok(_) => Err(gone::still_there(&self.name)),
+                Err(reason) if matches!(reason.code(), Code::ConnectRefused | Code::LocalMissing) => {
+                    Ok(Ready::noted(reason.text()))
+                }
+                Err(reason) => Err(reason),
+            };
+        }
+        let stream = connected?;
+        attempt.accept();
+        self.accept.check(stream, &self.name, attempt).await?;
+        Ok(Ready::noted(format!("accepted by {}", self.name)))
+    }
+}
+
+impl fmt::Display for Unix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unix:{}{}", self.name, self.shown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attempt::Bounds;
+    use crate::env::Env;
+    use crate::kind::{Given, Target};
+    use crate::net::names::resolv_conf::SystemFiles;
+    use std::os::unix::net::{UnixDatagram, UnixListener};
+    use std::path::Path;
+    use std::time::Duration;
+
+    fn parse(text: &str) -> Result<Unix> {
+        let env: Env = [("RUN", "/run/a b")].into_iter().collect();
+        let (target, _) = Target::parse(text, Given { env: &env, ca_file: false })?;
+        let Target::Unix(unix) = target else { bail!("{target} is of another kind") };
+        Ok(*unix)
+    }
+
+    async fn probe(path: &Path, expectations: &str) -> Result<Ready, Reason> {
+        let bounds = Bounds { attempt: Duration::from_secs(3), connect: Duration::from_secs(1) };
+        let net = Net::new(
+            SystemFiles::default(),
+            false,
+            #[cfg(feature = "tls")]
+            crate::net::tls::Tls::default(),
+        );
+        let unix = parse(&format!("unix:{}{expectations}", path.display())).unwrap();
+        unix.probe(&net, &Attempt::new(bounds, false)).await
+    }
+
+    #[test]
+    fn paths() {
+        for (text, shown) in [
+            ("unix:/run/a.sock", "unix:/run/a.sock"),
+            ("unix:///run/a.sock", "unix:/run/a.sock"),
+            ("unix:$(RUN)/s%23#hold=0", "unix:/run/a b/s##hold=0"),
+            ("unix:/run/a#banner=x", "unix:/run/a#banner=x"),
+        ] {
+            assert_eq!(parse(text).unwrap().to_string(), shown);
+        }
+        for (text, says) in [
+            ("unix:run/a.sock", "absolute"),
+            ("unix:", "absolute"),
+            ("unix://host/a.sock", "absolute"),
+            ("unix:/a%00", "NUL"),
+            ("unix:/a#min=2", "expectation 1"),
+            ("unix:/a#gone#hold=1s", "stands alone"),
+        ] {
+            let message = format!("{:#}", parse(text).unwrap_err());
+            assert!(message.contains(says), "{text}: {message}");
+        }
+        assert!(parse(&format!("unix:/{}", "a".repeat(LONGEST))).is_err());
+    }
+
+    #[tokio::test]
+    async fn what_connect_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        assert_eq!(probe(&path, "").await.unwrap_err().code(), Code::LocalMissing);
+        assert!(probe(&path, "#gone").await.is_ok());
+        let listener = UnixListener::bind(&path).unwrap();
+        assert!(probe(&path, "").await.is_ok());
+        assert_eq!(probe(&path, "#gone").await.unwrap_err().code(), Code::ExpectGone);
+        drop(listener);
+        assert_eq!(probe(&path, "").await.unwrap_err().code(), Code::ConnectRefused);
+        let datagram = dir.path().join("d");
+        let _bound = UnixDatagram::bind(&datagram).unwrap();
+        assert!(probe(&datagram, "").await.unwrap_err().text().contains("not a stream socket"));
+        std::fs::write(dir.path().join("f"), "").unwrap();
+        assert_eq!(probe(&dir.path().join("f"), "").await.unwrap_err().code(), Code::ConnectRefused);
+    }
+}

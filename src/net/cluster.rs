@@ -1,0 +1,120 @@
+//! What this Pod knows of its cluster: its own names, its zones, and where in them a full name lies. Pure.
+
+use super::names::hosts::Own;
+use super::names::resolv_conf::ResolvConf;
+
+/// What a full name stands for in a cluster's DNS (the DNS specification of Kubernetes: dns.md of kubernetes/dns).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// `NAME.NAMESPACE.svc.DOMAIN`.
+    Service,
+    /// `POD.SERVICE.NAMESPACE.svc.DOMAIN` or `ADDRESS.NAMESPACE.pod.DOMAIN`.
+    Pod,
+    /// Another zone than the cluster's.
+    Outside,
+}
+
+/// What is known of the place that this process runs in.
+pub(crate) struct Cluster<'a> {
+    /// Whether the environment says that this is a Pod. A container inside a container has a Pod's resolv.conf too.
+    pub(crate) kubernetes: bool,
+    /// resolv.conf.
+    pub(crate) conf: &'a ResolvConf,
+    /// What the hosts file says about the Pod itself.
+    pub(crate) own: &'a Own,
+}
+
+/// How a full name relates to this Pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Relation {
+    /// It is this Pod's own name, or that of its headless Service.
+    Own,
+    /// It is another Pod of that Service.
+    Peer,
+}
+
+impl Cluster<'_> {
+    /// Whether this is a Pod that uses the cluster's nameservers.
+    pub(crate) fn is_joined(&self) -> bool {
+        self.kubernetes && domain(self.conf).is_some()
+    }
+
+    /// Whether this is a Pod that uses other nameservers than the cluster's.
+    pub(crate) fn is_left_out(&self) -> bool {
+        self.kubernetes && domain(self.conf).is_none()
+    }
+
+    /// Where in the cluster a full name lies; `None` outside a cluster.
+    pub(crate) fn place(&self, full: &str) -> Option<Place> {
+        if self.kubernetes { place(self.conf, full) } else { None }
+    }
+
+    /// How a full name relates to this Pod.
+    pub(crate) fn relation(&self, full: &str) -> Option<Relation> {
+        let own = self.own.name.as_deref()?;
+        let (_, service) = own.split_once('.')?;
+        // Another machine's hosts file may hold its full name too.
+        if self.place(service) != Some(Place::Service) {
+            return None;
+        }
+        let full = full.strip_suffix('.').unwrap_or(full).to_ascii_lowercase();
+        if full == service || full == own {
+            return Some(Relation::Own);
+        }
+        let below = full.strip_suffix(service)?.strip_suffix('.')?;
+        // `_port._tcp` is asked of the Service. Any other label before the Service's name is a Pod's.
+        if below.starts_with('_') {
+            return Some(Relation::Own);
+        }
+        (!below.contains('.')).then_some(Relation::Peer)
+    }
+}
+
+/// The cluster's domain, if resolv.conf is a Pod's.
+///
+/// The kubelet writes `NAMESPACE.svc.DOMAIN`, `svc.DOMAIN` and `DOMAIN` (pkg/kubelet/network/dns/dns.go:
+/// generateSearchesForDNSClusterFirst).
+fn domain(conf: &ResolvConf) -> Option<&str> {
+    conf.search.iter().find_map(|domain| {
+        let after = |text: &str| text.strip_prefix("svc.").map(str::len);
+        let length = after(domain).or_else(|| after(domain.split_once('.')?.1))?;
+        domain.get(domain.len() - length..)
+    })
+}
+
+fn place(conf: &ResolvConf, full: &str) -> Option<Place> {
+    let domain = domain(conf)?.to_ascii_lowercase();
+    let full = full.strip_suffix('.').unwrap_or(full).to_ascii_lowercase();
+    let below = full.strip_suffix(&domain).and_then(|below| below.strip_suffix('.'));
+    let labels: Vec<&str> = below.unwrap_or_default().split('.').collect();
+    Some(match labels[..] {
+        [_, _, "svc"] => Place::Service,
+        [_, _, .., "svc"] | [_, .., "pod"] => Place::Pod,
+        _ => Place::Outside,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_name_lies() {
+        let parse = |text: &str| ResolvConf::parse(Some(text.as_bytes()), |_| None);
+        let conf = parse("search ns.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n");
+        for (full, expected) in [
+            ("db.other.SVC.cluster.local", Place::Service),
+            ("db-0.db.other.svc.cluster.local", Place::Pod),
+            ("10-0-0-1.other.pod.cluster.local.", Place::Pod),
+            ("db.corp.example", Place::Outside),
+            ("svc.cluster.local", Place::Outside),
+            ("svc.cluster.local.example", Place::Outside),
+            ("dbsvc.cluster.local", Place::Outside),
+        ] {
+            assert_eq!(place(&conf, full), Some(expected), "{full}");
+        }
+        assert_eq!(place(&parse("search example"), "a.b.svc.x"), None);
+        assert_eq!(domain(&conf), Some("cluster.local"));
+        assert_eq!(domain(&parse("search example.com svcs.example")), None);
+    }
+}

@@ -1,0 +1,221 @@
+//! Hints for a name that is not found and for addresses that do not accept. Pure.
+//!
+//! A hint sends a person somewhere, so each is given only where its evidence is there.
+
+use std::net::IpAddr;
+
+use super::cluster::{Cluster, Place, Relation};
+use super::names::answer::{Throughout, Via};
+use crate::reason::{Code, Hint};
+
+/// A name that was found.
+pub(crate) struct Known<'a> {
+    /// As it was given.
+    pub(crate) name: &'a str,
+    /// The full name that was found.
+    pub(crate) full: &'a str,
+    /// How.
+    pub(crate) via: &'a Via,
+}
+
+/// The hint for a full name of this Pod, of its headless Service, or of another Pod of that Service.
+pub(crate) fn own_service(cluster: &Cluster<'_>, full: &str) -> Option<Hint> {
+    cluster.relation(full).map(|relation| match relation {
+        Relation::Own => Hint::OwnService,
+        Relation::Peer => Hint::OwnPeer,
+    })
+}
+
+/// The hint when the names in `asked` gave no address for `name`; `throughout` is what every nameserver did.
+pub(crate) fn unfound(
+    cluster: &Cluster<'_>,
+    code: Code,
+    name: &str,
+    asked: &[String],
+    throughout: Option<Throughout>,
+) -> Option<Hint> {
+    let short = !name.contains('.');
+    match code {
+        Code::ResolveNoSuchName if let Some(own) = asked.iter().find_map(|full| own_service(cluster, full)) => {
+            Some(own)
+        }
+        // Names outside the cluster are found, or not, without a search list.
+        Code::ResolveNoSuchName if cluster.is_left_out() => {
+            let of_a_service = name.split('.').any(|label| label.eq_ignore_ascii_case("svc"));
+            (short || of_a_service).then_some(Hint::NodeDns)
+        }
+        Code::ResolveNoSuchName if cluster.is_joined() && short => Some(Hint::OtherNamespace),
+        Code::ResolveUnreachable | Code::ResolveTimeout if cluster.is_joined() => throughout.map(|what| match what {
+            Throughout::Refuse => Hint::NoDns,
+            Throughout::Silent => Hint::DnsDropped,
+        }),
+        _ => None,
+    }
+}
+
+/// The hint when every address failed with `code`; `known` tells how the name was resolved.
+pub(crate) fn unreached(
+    cluster: &Cluster<'_>,
+    code: Code,
+    addresses: &[IpAddr],
+    known: Option<&Known<'_>>,
+) -> Option<Hint> {
+    let here = |ip: &IpAddr| ip.is_loopback() || cluster.own.addresses.contains(ip);
+    if !addresses.is_empty() && addresses.iter().all(here) {
+        return match code {
+            // With hostNetwork any process of the node may come to listen.
+            Code::ConnectRefused if cluster.kubernetes && !cluster.own.host_network => Some(Hint::InThisPod),
+            Code::ConnectRefused => Some(Hint::NothingListens),
+            Code::ConnectTimeout => Some(Hint::Overloaded),
+            _ => None,
+        };
+    }
+    if let Some(Known { name, full, via }) = known {
+        match (code, cluster.place(full), cluster.place(&via.owner)) {
+            // A name with a dot is most often meant to lie outside. After a failed query a Service may exist after all.
+            (Code::ConnectRefused | Code::ConnectTimeout | Code::ConnectUnreachable, Some(Place::Outside), _)
+                if !name.contains('.') && !via.doubt =>
+            {
+                return Some(Hint::OutsideCluster);
+            }
+            // A Service with an address of its own has one for each family. A headless one lists its Pods.
+            (Code::ConnectRefused, Some(Place::Service), Some(Place::Service)) => {
+                return Some(if several(addresses) { Hint::PodsRefuse } else { Hint::NoReadyPod });
+            }
+            (Code::ConnectRefused, _, Some(Place::Pod)) => return Some(Hint::PodsRefuse),
+            _ => {}
+        }
+    }
+    (code == Code::ConnectTimeout).then_some(Hint::Dropped)
+}
+
+/// Whether one of the families has more than one address.
+fn several(addresses: &[IpAddr]) -> bool {
+    of_one_family(addresses.iter().copied()) > 1
+}
+
+/// How many of the addresses are of the family that has more of them. A name of both families has each server twice.
+pub(crate) fn of_one_family(addresses: impl Iterator<Item = IpAddr>) -> usize {
+    let (v6, v4): (Vec<_>, Vec<_>) = addresses.partition(IpAddr::is_ipv6);
+    v6.len().max(v4.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::names::hosts::Own;
+    use super::super::names::resolv_conf::ResolvConf;
+    use super::*;
+
+    const POD: &str =
+        "search shop.svc.cluster.local svc.cluster.local cluster.local corp.test\nnameserver 10.96.0.10\n";
+    const NODE: &str = "search corp.test\nnameserver 192.0.2.53\n";
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn here<T>(conf: &str, kubernetes: bool, judge: impl FnOnce(&Cluster<'_>) -> T) -> T {
+        let conf = ResolvConf::parse(Some(conf.as_bytes()), |_| None);
+        let own = Own {
+            addresses: vec![ip("10.244.0.7")],
+            name: Some("db-1.db.shop.svc.cluster.local".into()),
+            host_network: false,
+        };
+        judge(&Cluster { kubernetes, conf: &conf, own: &own })
+    }
+
+    #[test]
+    fn names_that_are_not_found() {
+        let absent = Code::ResolveNoSuchName;
+        for (conf, kubernetes, code, name, asked, hint) in [
+            (POD, true, absent, "db", "db.shop.svc.cluster.local", Some(Hint::OwnService)),
+            (POD, true, absent, "db-1.db", "db-1.db.shop.svc.cluster.local", Some(Hint::OwnService)),
+            (POD, true, absent, "db-0.DB", "db-0.DB.shop.svc.cluster.local", Some(Hint::OwnPeer)),
+            (POD, true, absent, "_pg._tcp.db", "_pg._tcp.db.shop.svc.cluster.local", Some(Hint::OwnService)),
+            (POD, true, Code::ResolveNoAddresses, "db", "db.shop.svc.cluster.local", None),
+            (POD, true, Code::ResolveTrouble, "db", "db.shop.svc.cluster.local", None),
+            (POD, false, absent, "db", "db.shop.svc.cluster.local", None),
+            (POD, true, absent, "mydb", "mydb.shop.svc.cluster.local", Some(Hint::OtherNamespace)),
+            (POD, false, absent, "web", "web.shop.svc.cluster.local", None),
+            (POD, true, absent, "web.other", "web.other.svc.cluster.local", None),
+            (NODE, true, absent, "web", "web.corp.test", Some(Hint::NodeDns)),
+            (NODE, true, absent, "db.shop.svc", "db.shop.svc", Some(Hint::NodeDns)),
+            (NODE, true, absent, "api.example", "api.example", None),
+            (NODE, false, absent, "web", "web.corp.test", None),
+            (POD, true, Code::ResolveUnreachable, "web", "web", Some(Hint::NoDns)),
+            (NODE, true, Code::ResolveUnreachable, "web", "web", None),
+            (POD, true, Code::ResolveTimeout, "web", "web", Some(Hint::DnsDropped)),
+            (NODE, true, Code::ResolveTimeout, "web", "web", None),
+        ] {
+            let steps = [asked.to_owned()];
+            let throughout = if code == Code::ResolveTimeout { Throughout::Silent } else { Throughout::Refuse };
+            let it = here(conf, kubernetes, |here| unfound(here, code, name, &steps, Some(throughout)));
+            assert_eq!(it, hint, "{name} {code} {conf}");
+        }
+        for code in [Code::ResolveUnreachable, Code::ResolveTimeout] {
+            let partly = here(POD, true, |here| unfound(here, code, "web", &[], None));
+            assert_eq!(partly, None, "no route, or silence behind a denial");
+        }
+    }
+
+    #[test]
+    fn addresses_that_need_no_name() {
+        let (refused, silent) = (Code::ConnectRefused, Code::ConnectTimeout);
+        for (kubernetes, code, addresses, hint) in [
+            (true, refused, "127.0.0.1", Some(Hint::InThisPod)),
+            (true, refused, "10.244.0.7", Some(Hint::InThisPod)),
+            (false, refused, "127.0.0.1 ::1", Some(Hint::NothingListens)),
+            (true, silent, "127.0.0.1", Some(Hint::Overloaded)),
+            (true, refused, "192.0.2.1", None),
+            (true, silent, "192.0.2.1", Some(Hint::Dropped)),
+            (false, silent, "192.0.2.1", Some(Hint::Dropped)),
+            (true, Code::ConnectDenied, "127.0.0.1", None),
+        ] {
+            let addresses: Vec<IpAddr> = addresses.split(' ').map(ip).collect();
+            let it = here(POD, kubernetes, |here| unreached(here, code, &addresses, None));
+            assert_eq!(it, hint, "{addresses:?} {code}");
+        }
+    }
+
+    #[test]
+    fn names_whose_addresses_do_not_accept() {
+        let (service, pod, other) = ("db.shop.svc.cluster.local", "a.db.shop.svc.cluster.local", "db.corp.test");
+        let refused = Code::ConnectRefused;
+        for (code, addresses, name, full, owner, hint) in [
+            (refused, "10.96.0.9", "db", service, service, Some(Hint::NoReadyPod)),
+            (refused, "10.96.0.9", "db.shop", service, service, Some(Hint::NoReadyPod)),
+            (refused, "10.96.0.9 fd00::9", "db", service, service, Some(Hint::NoReadyPod)),
+            (refused, "10.244.0.8 10.244.0.9", "db", service, service, Some(Hint::PodsRefuse)),
+            (refused, "10.244.0.7 10.244.0.9", "db", service, service, Some(Hint::PodsRefuse)),
+            (refused, "10.244.0.9", "a.db", pod, pod, Some(Hint::PodsRefuse)),
+            (
+                refused,
+                "10.244.0.9",
+                "x",
+                "10-244-0-9.shop.pod.cluster.local",
+                "10-244-0-9.shop.pod.cluster.local",
+                Some(Hint::PodsRefuse),
+            ),
+            // An ExternalName, and one to another Service.
+            (refused, "192.0.2.1", "db", service, "db.example", None),
+            (refused, "10.96.0.9", "alias", "alias.shop.svc.cluster.local", service, Some(Hint::NoReadyPod)),
+            (refused, "192.0.2.1", "db", other, other, Some(Hint::OutsideCluster)),
+            (Code::ConnectTimeout, "192.0.2.1", "db", other, other, Some(Hint::OutsideCluster)),
+            (refused, "192.0.2.1", "db.corp.test", other, other, None),
+            (Code::ConnectTimeout, "10.96.0.9", "db", service, service, Some(Hint::Dropped)),
+            (Code::ConnectUnreachable, "10.96.0.9", "db", service, service, None),
+        ] {
+            let addresses: Vec<IpAddr> = addresses.split(' ').map(ip).collect();
+            let judge = |kubernetes, doubt| {
+                let via = Via { owner: owner.to_owned(), server: "10.96.0.10:53".parse().unwrap(), doubt };
+                here(POD, kubernetes, |here| unreached(here, code, &addresses, Some(&Known { name, full, via: &via })))
+            };
+            assert_eq!(judge(true, false), hint, "{name} {full} {code}");
+            let plain = (code == Code::ConnectTimeout).then_some(Hint::Dropped);
+            assert_eq!(judge(false, false), plain, "in a container of a Pod's container: {name} {full} {code}");
+            if hint == Some(Hint::OutsideCluster) {
+                assert_eq!(judge(true, true), plain, "a name of the cluster may be there: {full}");
+            }
+        }
+    }
+}

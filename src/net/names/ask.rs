@@ -1,0 +1,239 @@
+//! One walk through the search list: its questions, the nameservers' turns, both families, aliases.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use tokio::time::{self, Instant};
+
+use super::answer::{Found, Need, NoAnswer, NotFound, Records, Source, Then, Throughout, Unfound, Via};
+use super::explain;
+use super::message::{Answer, Content, Question};
+use super::query;
+use super::resolv_conf::ResolvConf;
+use super::search::{self, Step};
+use crate::attempt::Attempt;
+use crate::net::race::staggered;
+use crate::reason::Stage;
+
+/// How long a nameserver may stay silent before the next one is asked, too.
+const JOIN: Duration = Duration::from_millis(300);
+
+/// How long the second family is waited for when the first has addresses (RFC 8305 section 3).
+const GRACE: Duration = Duration::from_millis(50);
+
+/// The records of one name.
+struct Have {
+    records: Vec<RData>,
+    /// For how many seconds they hold.
+    ttl: u32,
+    owner: Name,
+    server: SocketAddr,
+}
+
+/// The name as a question has it; `None` where it is too long.
+fn full(name: &str) -> Option<Name> {
+    Name::from_labels(name.split('.').filter(|label| !label.is_empty()).map(str::as_bytes)).ok()
+}
+
+/// One walk: its nameservers, and which of them answered last.
+pub(crate) struct Walk<'a> {
+    /// What resolv.conf says.
+    pub(crate) conf: ResolvConf,
+    attempt: &'a Attempt,
+    /// The nameserver that a question begins with.
+    first: Cell<usize>,
+}
+
+impl<'a> Walk<'a> {
+    /// A walk that begins with the nameserver whose turn it is under `options rotate`, or the first.
+    pub(crate) fn new(conf: ResolvConf, turn: usize, attempt: &'a Attempt) -> Self {
+        let first = if conf.rotate { turn % conf.nameservers.len().max(1) } else { 0 };
+        Self { conf, attempt, first: Cell::new(first) }
+    }
+
+    fn unfound(&self, got: &[(String, NotFound)], what: &str) -> Unfound {
+        let (origin, bound) = (self.conf.origin, self.attempt.connect_timeout());
+        let all = |what: &NoAnswer| {
+            got.iter().all(|(_, miss)| match miss {
+                NotFound::Failed(each) => each.iter().all(|(_, trouble)| trouble == what),
+                _ => false,
+            })
+        };
+        let throughout = match (all(&NoAnswer::Refused), all(&NoAnswer::Silent)) {
+            (true, false) => Some(Throughout::Refuse),
+            (false, true) => Some(Throughout::Silent),
+            _ => None,
+        };
+        Unfound {
+            reason: explain::reason(got, what, origin, bound),
+            doubt: explain::doubt(got, what, origin, bound).map(Box::new),
+            throughout,
+            steps: Vec::new(),
+        }
+    }
+
+    /// The addresses of the first step that has some, and the seconds for which they hold.
+    pub(crate) async fn addresses(&self, steps: &[Step], need: Need) -> Result<(Found, u32), Unfound> {
+        let doubt = Cell::new(false);
+        let ask = async |name: &str| {
+            let outcome = self.both_families(name, need).await;
+            if let Err((NotFound::Failed(_), _)) = &outcome {
+                doubt.set(true);
+            }
+            outcome
+        };
+        let found = search::walk(steps, ask).await;
+        let (_, (mut found, ttl)) = found.map_err(|got| self.unfound(&got, "address"))?;
+        if let Some(via) = &mut found.via {
+            via.doubt = doubt.get();
+        }
+        Ok((found, ttl))
+    }
+
+    /// The records of the first step that has some.
+    pub(crate) async fn records(&self, steps: &[Step], rtype: RecordType) -> Result<Records, Unfound> {
+        let ask = async |name: &str| {
+            self.one_type(name, rtype).await.map_err(|miss| {
+                let then = miss.then();
+                (miss, then)
+            })
+        };
+        match search::walk(steps, ask).await {
+            Ok((name, have)) => Ok(Records { name, records: have.records }),
+            Err(got) => Err(self.unfound(&got, &format!("{rtype} record"))),
+        }
+    }
+
+    async fn both_families(&self, name: &str, need: Need) -> Result<(Found, u32), (NotFound, Then)> {
+        let v4 = self.one_type(name, RecordType::A);
+        let v6 = async {
+            // `options no-aaaa` answers for the nameserver (resolv/res_send.c).
+            if self.conf.no_aaaa {
+                return Err(NotFound::NoData { ttl: None, alias: None });
+            }
+            self.one_type(name, RecordType::AAAA).await
+        };
+        let (v4, v6) = families(v4, v6, need).await;
+        let (v4, v6) = match (v4, v6) {
+            (Some(Err(v4)), Some(Err(v6))) => return Err(NotFound::of_both(v4, v6)),
+            either => either,
+        };
+        let bound = self.attempt.connect_timeout();
+        let (mut addresses, mut ttl, mut missing, mut via) = (Vec::new(), u32::MAX, None, None);
+        for (family, outcome) in [("the IPv4 addresses", v4), ("the IPv6 addresses", v6)] {
+            match outcome {
+                Some(Ok(have)) => {
+                    ttl = ttl.min(have.ttl);
+                    addresses.extend(have.records.iter().filter_map(RData::ip_addr));
+                    via = Some(Via { owner: shown(&have.owner), server: have.server, doubt: false });
+                }
+                Some(Err(NotFound::Failed(each))) => missing = Some(explain::beside(&each, name, family, bound)),
+                Some(Err(_)) | None => {}
+            }
+        }
+        Ok((Found { addresses, source: Source::Dns(name.to_owned()), missing, via }, ttl))
+    }
+
+    /// The records of one type that exactly `name` has, aliases followed.
+    async fn one_type(&self, name: &str, rtype: RecordType) -> Result<Have, NotFound> {
+        let unaskable = || NotFound::Failed(vec![(self.conf.nameservers[0], NoAnswer::Unaskable)]);
+        let mut question = Question { name: full(name).ok_or_else(unaskable)?, rtype };
+        let original = question.name.clone();
+        let alias = |end: &Name| (*end != original).then(|| shown(end));
+        let mut seen = Vec::new();
+        let mut ttl = u32::MAX;
+        loop {
+            let (server, answer) = self.ask(&question, name).await.map_err(NotFound::Failed)?;
+            let denial = answer.denial_ttl();
+            match answer.content(&question, &mut seen) {
+                Content::Records(records, its_ttl, owner) => {
+                    return Ok(Have { records, ttl: ttl.min(its_ttl), owner, server });
+                }
+                Content::NoName(end) => {
+                    return Err(NotFound::NoName { ttl: denial, alias: alias(&end), doubt: Vec::new() });
+                }
+                Content::NoData(end) => return Err(NotFound::NoData { ttl: denial, alias: alias(&end) }),
+                Content::Alias(target) => {
+                    question.name = target;
+                    ttl = 0;
+                }
+                Content::Loop => {
+                    let chain = seen.iter().map(shown).collect();
+                    return Err(NotFound::Failed(vec![(server, NoAnswer::Loop(chain))]));
+                }
+            }
+        }
+    }
+
+    /// Puts one question to the nameservers, in order, within the bound on a question.
+    async fn ask(&self, question: &Question, name: &str) -> Result<(SocketAddr, Answer), Vec<(SocketAddr, NoAnswer)>> {
+        let count = self.conf.nameservers.len();
+        let bound = self.attempt.connect_timeout();
+        let until = Instant::now() + bound;
+        // However short the bound, every nameserver gets its share of it.
+        let apart = JOIN.min(bound / u32::try_from(count).unwrap_or(1).max(1));
+        let order: Vec<usize> = (0..count).map(|at| (self.first.get() + at) % count).collect();
+        let pending = RefCell::new(Vec::new());
+        let attempt = async |at: usize| {
+            let server = self.conf.nameservers[at];
+            pending.borrow_mut().push(server);
+            self.wait_for(&pending.borrow(), name);
+            let answer = query::ask(server, question, self.conf.use_vc, until).await;
+            pending.borrow_mut().retain(|other| *other != server);
+            answer
+        };
+        match staggered(&order, apart, attempt).await {
+            Ok((at, answer)) => {
+                // The rest of the walk begins with one that answers; the next attempt tries them in order again,
+                // for a later nameserver need not know every name.
+                self.first.set(at);
+                Ok((self.conf.nameservers[at], answer))
+            }
+            Err(failed) => Err(failed.into_iter().map(|(at, trouble)| (self.conf.nameservers[at], trouble)).collect()),
+        }
+    }
+
+    fn wait_for(&self, servers: &[SocketAddr], name: &str) {
+        let names: Vec<String> = servers.iter().map(|server| explain::server(*server)).collect();
+        let word = if names.len() == 1 { "nameserver" } else { "nameservers" };
+        self.attempt.enter(Stage::Resolve, format_args!("{word} {}, asked for {name}", names.join(" and ")));
+    }
+}
+
+/// A name out of an answer, as a person writes it.
+fn shown(name: &Name) -> String {
+    let text = name.to_ascii();
+    match text.strip_suffix('.') {
+        Some(bare) if !bare.is_empty() => bare.to_owned(),
+        _ => text,
+    }
+}
+
+/// Waits for both families, or with [`Need::First`] no more than 50 ms for the second once the first is there.
+async fn families<T, E>(
+    v4: impl Future<Output = Result<T, E>>,
+    v6: impl Future<Output = Result<T, E>>,
+    need: Need,
+) -> (Option<Result<T, E>>, Option<Result<T, E>>) {
+    let (mut v4, mut v6) = (pin!(v4), pin!(v6));
+    // Never more than the grace once one is there and enough; for ever else.
+    let enough = |first: &Result<T, E>| need == Need::First && first.is_ok();
+    tokio::select! {
+        biased;
+        first = &mut v4 => {
+            let second = if enough(&first) { time::timeout(GRACE, v6).await.ok() } else { Some(v6.await) };
+            (Some(first), second)
+        }
+        first = &mut v6 => {
+            let second = if enough(&first) { time::timeout(GRACE, v4).await.ok() } else { Some(v4.await) };
+            (second, Some(first))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

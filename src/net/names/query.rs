@@ -1,0 +1,294 @@
+//! One question to one nameserver.
+
+use std::cell::Cell;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use hickory_resolver::proto::op::ResponseCode;
+use rustix::io::Errno;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::{self, Instant};
+
+use super::answer::NoAnswer;
+use super::message::{self, Answer, Packet, Question};
+use crate::text::os_error;
+
+/// How long a packet may stay without an answer before the question is sent again.
+const RESEND: Duration = Duration::from_millis(333);
+
+/// How often a question is sent to one nameserver in all.
+const SENDS: usize = 3;
+
+/// Larger than any answer to the payload that we offer; what passes it is no answer to us.
+const DATAGRAM: usize = 4096;
+
+/// Asks `server`, over TCP at once with `tcp`, and gives up at `until`.
+///
+/// An answer counts when it comes from the address that was asked (the socket is connected, so that
+/// a closed port is seen at once, too) and has our random id and our question in it; anything else is
+/// ignored until the bound. SERVFAIL, REFUSED and their like are trouble, not answers.
+pub(crate) async fn ask(
+    server: SocketAddr,
+    question: &Question,
+    tcp: bool,
+    until: Instant,
+) -> Result<Answer, NoAnswer> {
+    let heard = Cell::new(Heard::Nothing);
+    let exchange = async {
+        let answer = if tcp { None } else { over_udp(server, question, &heard).await? };
+        let answer = match answer {
+            Some(answer) => answer,
+            None if tcp => over_tcp(server, question, &heard).await?,
+            // Where UDP works and TCP does not, the fault to name is the truncated answer's.
+            None => {
+                heard.set(Heard::Truncated);
+                over_tcp(server, question, &heard).await.map_err(|error| match error {
+                    NoAnswer::Local(_) => error,
+                    _ => NoAnswer::Truncated,
+                })?
+            }
+        };
+        match answer.code {
+            ResponseCode::NoError | ResponseCode::NXDomain if !answer.lame => Ok(answer),
+            ResponseCode::NoError => Err(NoAnswer::Lame),
+            code => Err(NoAnswer::Code(code)),
+        }
+    };
+    match time::timeout_at(until, exchange).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(match heard.get() {
+            Heard::Nothing => NoAnswer::Silent,
+            Heard::Noise => NoAnswer::Garbled,
+            Heard::Truncated => NoAnswer::Truncated,
+        }),
+    }
+}
+
+/// What came before the bound cut the exchange off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    Nothing,
+    Noise,
+    Truncated,
+}
+
+/// The answer over UDP; `None` where it was truncated.
+///
+/// The question is sent again from a new socket, so that neither a lost packet nor a firewall's stale
+/// entry for the old port costs the attempt; the old socket is listened to on.
+async fn over_udp(server: SocketAddr, question: &Question, heard: &Cell<Heard>) -> Result<Option<Answer>, NoAnswer> {
+    let mut exchanges = FuturesUnordered::new();
+    let mut sent = 0;
+    let mut edns = true;
+    loop {
+        if sent < SENDS {
+            sent += 1;
+            exchanges.push(datagram(server, question, edns, heard));
+        }
+        let answer = if sent < SENDS {
+            match time::timeout(RESEND, exchanges.next()).await {
+                Ok(answer) => answer,
+                Err(_) => continue,
+            }
+        } else {
+            exchanges.next().await
+        };
+        match answer {
+            Some(Ok(Packet::Truncated)) | None => return Ok(None),
+            // A server from before EDNS says so in one of these ways (RFC 6891 section 7): ask in the old way.
+            Some(Ok(Packet::Answer(answer)))
+                if edns && matches!(answer.code, ResponseCode::FormErr | ResponseCode::NotImp) =>
+            {
+                edns = false;
+                exchanges = FuturesUnordered::new();
+                sent = 0;
+            }
+            Some(Ok(Packet::Answer(answer))) => return Ok(Some(answer)),
+            Some(Ok(Packet::Garbled | Packet::Foreign)) => {}
+            // No socket for sending again, with hundreds of attempts under way: the ones there are may still do.
+            Some(Err(NoAnswer::Local(_))) if !exchanges.is_empty() => {}
+            Some(Err(trouble)) => return Err(trouble),
+        }
+    }
+}
+
+/// One packet there, and the first that answers it back.
+async fn datagram(
+    server: SocketAddr,
+    question: &Question,
+    edns: bool,
+    heard: &Cell<Heard>,
+) -> Result<Packet, NoAnswer> {
+    let id = random_id()?;
+    let bytes = question.encode(id, edns).ok_or(NoAnswer::Unaskable)?;
+    let any: SocketAddr =
+        if server.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
+    let socket = UdpSocket::bind(any).await.map_err(|error| failure(&error))?;
+    socket.connect(server).await.map_err(|error| failure(&error))?;
+    socket.send(&bytes).await.map_err(|error| failure(&error))?;
+    let mut buffer = vec![0; DATAGRAM];
+    loop {
+        let length = socket.recv(&mut buffer).await.map_err(|error| failure(&error))?;
+        match message::read(&buffer[..length], question, id) {
+            Packet::Foreign | Packet::Garbled => heard.set(Heard::Noise),
+            packet => return Ok(packet),
+        }
+    }
+}
+
+/// The answer over TCP, each message behind its length (RFC 7766 section 8).
+async fn over_tcp(server: SocketAddr, question: &Question, heard: &Cell<Heard>) -> Result<Answer, NoAnswer> {
+    let id = random_id()?;
+    let bytes = question.encode(id, false).ok_or(NoAnswer::Unaskable)?;
+    let mut framed = u16::try_from(bytes.len()).map_err(|_| NoAnswer::Unaskable)?.to_be_bytes().to_vec();
+    framed.extend(bytes);
+    let mut stream = TcpStream::connect(server).await.map_err(|error| failure(&error))?;
+    stream.write_all(&framed).await.map_err(|error| failure(&error))?;
+    loop {
+        let length = stream.read_u16().await.map_err(|error| failure(&error))?;
+        let mut packet = vec![0; usize::from(length)];
+        stream.read_exact(&mut packet).await.map_err(|error| failure(&error))?;
+        match message::read(&packet, question, id) {
+            Packet::Answer(answer) => return Ok(answer),
+            Packet::Foreign | Packet::Garbled | Packet::Truncated => heard.set(Heard::Noise),
+        }
+    }
+}
+
+/// An id that nobody off the path can guess.
+fn random_id() -> Result<u16, NoAnswer> {
+    let [high, low, ..] = getrandom::u32().map_err(|_| NoAnswer::Local(Errno::IO))?.to_be_bytes();
+    Ok(u16::from_be_bytes([high, low]))
+}
+
+/// What a socket's error says about the nameserver.
+fn failure(error: &io::Error) -> NoAnswer {
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::CONNREFUSED | Errno::CONNRESET | Errno::PIPE) => NoAnswer::Refused,
+        Some(
+            errno @ (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::ADDRNOTAVAIL | Errno::AGAIN),
+        ) => NoAnswer::Local(errno),
+        Some(_) => NoAnswer::Unreachable(os_error(error)),
+        // The stream ended in the middle of a message.
+        None => NoAnswer::Garbled,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::names::message::Content;
+    use crate::net::names::scripted_server::{BOUND, Server};
+    use hickory_resolver::proto::rr::{Name, RecordType};
+
+    fn question() -> Question {
+        Question { name: Name::from_ascii("db.ns.").unwrap(), rtype: RecordType::A }
+    }
+
+    async fn asked(server: SocketAddr, tcp: bool, bound: Duration) -> Result<usize, NoAnswer> {
+        let answer = ask(server, &question(), tcp, Instant::now() + bound).await?;
+        match answer.content(&question(), &mut Vec::new()) {
+            Content::Records(records, ..) => Ok(records.len()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    const ZONE: &str = "db.ns A 10.0.0.1\ndb.ns A 10.0.0.2";
+    const SHORT: Duration = Duration::from_millis(100);
+
+    #[tokio::test]
+    async fn an_answer_over_udp_or_tcp() {
+        let server = Server::zone(ZONE);
+        assert_eq!(asked(server.address, false, BOUND).await, Ok(2));
+        assert_eq!(asked(server.address, true, BOUND).await, Ok(2));
+        let log = server.log();
+        assert!(log[0].edns && !log[0].tcp && log[1].tcp && log.len() == 2);
+    }
+
+    #[tokio::test]
+    async fn a_truncated_answer_is_asked_for_again_over_tcp() {
+        let server = Server::new(|asked| {
+            let mut message = asked.message(ResponseCode::NoError, if asked.tcp { ZONE } else { "" });
+            message.metadata.truncation = !asked.tcp;
+            vec![message.to_vec().unwrap()]
+        });
+        assert_eq!(asked(server.address, false, BOUND).await, Ok(2));
+        let stuck = Server::new(|asked| {
+            let mut message = asked.message(ResponseCode::NoError, "");
+            message.metadata.truncation = true;
+            if asked.tcp { vec![] } else { vec![message.to_vec().unwrap()] }
+        });
+        assert_eq!(asked(stuck.address, false, SHORT).await, Err(NoAnswer::Truncated));
+    }
+
+    #[tokio::test]
+    async fn what_does_not_answer_the_question_is_ignored() {
+        let server = Server::new(|asked| {
+            let mut foreign = asked.message(ResponseCode::NXDomain, "");
+            foreign.metadata.id ^= 1;
+            let mut other = asked.message(ResponseCode::NXDomain, "");
+            other.queries.clear();
+            let garbled = asked.answer(ZONE);
+            let garbled = garbled[..garbled.len() - 2].to_vec();
+            vec![foreign.to_vec().unwrap(), other.to_vec().unwrap(), vec![], vec![0; 3000], garbled, asked.answer(ZONE)]
+        });
+        assert_eq!(asked(server.address, false, BOUND).await, Ok(2));
+        let noise = Server::new(|_| vec![b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()]);
+        assert_eq!(asked(noise.address, false, SHORT).await, Err(NoAnswer::Garbled));
+        assert_eq!(asked(noise.address, true, SHORT).await, Err(NoAnswer::Garbled));
+    }
+
+    #[tokio::test]
+    async fn an_old_server_is_asked_without_edns() {
+        for code in [ResponseCode::FormErr, ResponseCode::NotImp] {
+            let server = Server::new(move |asked| vec![if asked.edns { asked.code(code) } else { asked.answer(ZONE) }]);
+            assert_eq!(asked(server.address, false, BOUND).await, Ok(2));
+        }
+    }
+
+    #[tokio::test]
+    async fn failures_are_told_apart() {
+        for code in [ResponseCode::ServFail, ResponseCode::Refused, ResponseCode::FormErr] {
+            let server = Server::new(move |asked| vec![asked.code(code)]);
+            assert_eq!(asked(server.address, false, BOUND).await, Err(NoAnswer::Code(code)));
+        }
+        assert_eq!(asked(Server::silent().address, false, SHORT).await, Err(NoAnswer::Silent));
+        let lame = Server::new(|asked| {
+            let mut message = asked.message(ResponseCode::NoError, "");
+            message.metadata.recursion_available = false;
+            vec![message.to_vec().unwrap()]
+        });
+        assert_eq!(asked(lame.address, false, BOUND).await, Err(NoAnswer::Lame));
+        let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        assert_eq!(asked(closed, false, BOUND).await, Err(NoAnswer::Refused));
+        assert_eq!(asked(closed, true, BOUND).await, Err(NoAnswer::Refused));
+    }
+
+    #[tokio::test]
+    async fn a_lost_packet_is_sent_again_under_another_id_and_from_another_port() {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        let seen = AtomicU32::new(0);
+        let server =
+            Server::new(
+                move |asked| {
+                    if seen.fetch_add(1, Ordering::Relaxed) == 0 { vec![] } else { vec![asked.answer(ZONE)] }
+                },
+            );
+        assert_eq!(asked(server.address, false, BOUND).await, Ok(2));
+        assert_eq!(server.asked(), ["db.ns A", "db.ns A"]);
+    }
+
+    #[tokio::test]
+    async fn a_late_answer_to_the_first_packet_counts() {
+        let server = Server::new(|asked| {
+            std::thread::sleep(Duration::from_millis(500));
+            vec![asked.answer(ZONE)]
+        });
+        let started = std::time::Instant::now();
+        assert_eq!(asked(server.address, false, BOUND).await, Ok(2));
+        assert!(started.elapsed() < Duration::from_millis(900), "{:?}", started.elapsed());
+    }
+}

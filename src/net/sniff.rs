@@ -1,0 +1,165 @@
+//! Which protocol a server speaks, by the first bytes that it sends.
+//!
+//! A server that answers in another protocol than the target's kind is looked at once more over a second, plain connection.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{self, Instant};
+
+use super::connect;
+use crate::attempt::Attempt;
+use crate::reason::{Code, Reason};
+
+/// Enough for a server nearby; a reason is not worth waiting for longer.
+const BOUND: Duration = Duration::from_millis(300);
+
+/// The look ends this long before the attempt does, so that the attempt's own reason is still told.
+const MARGIN: Duration = Duration::from_millis(20);
+
+/// Enough of an answer to recognise it.
+const ENOUGH: usize = 64;
+
+/// What is sent first. Servers that speak first do so whatever it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ask {
+    /// What may have brought the odd answer about.
+    Http,
+    /// An SSLRequest (PostgreSQL's documentation, section 55.7), for a server that closes on anything else.
+    PostgreSql,
+}
+
+impl Ask {
+    fn bytes(self) -> &'static [u8] {
+        match self {
+            Self::Http => b"GET / HTTP/1.0\r\n\r\n",
+            Self::PostgreSql => &[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f],
+        }
+    }
+}
+
+/// Who it looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Amqp,
+    Ftp,
+    Http,
+    Http2,
+    Imap,
+    Memcached,
+    MySql,
+    Nats,
+    Pop3,
+    PostgreSql,
+    Redis,
+    Smtp,
+    Ssh,
+    Tls,
+}
+
+impl Protocol {
+    /// Recognises the first bytes of an answer.
+    pub(crate) fn of(first: &[u8]) -> Option<Self> {
+        let starts = |text: &str| first.starts_with(text.as_bytes());
+        let found = match first {
+            // An error: its type, and a length that fits in two bytes.
+            [b'E', 0, 0, ..] => Self::PostgreSql,
+            // An alert or a handshake of any version of TLS.
+            [0x15 | 0x16, 3, 0..=4, ..] => Self::Tls,
+            // SETTINGS or GOAWAY on stream 0 (RFC 9113 section 4.1).
+            [0, _, _, 4 | 7, _, 0, 0, 0, 0, ..] => Self::Http2,
+            // A packet of sequence 0: the greeting of protocol 10, or an error before it.
+            [_, _, 0, 0, 0x0a | 0xff, ..] => Self::MySql,
+            _ if starts("HTTP/") || starts("<!") || starts("<html") || starts("<HTML") => Self::Http,
+            _ if starts("SSH-") => Self::Ssh,
+            _ if starts("AMQP") => Self::Amqp,
+            _ if starts("INFO {") => Self::Nats,
+            _ if starts("* OK") || starts("* PREAUTH") => Self::Imap,
+            _ if starts("ERROR\r\n") => Self::Memcached,
+            _ if ["-ERR ", "-NOAUTH ", "-DENIED ", "-LOADING "].into_iter().any(starts) => Self::Redis,
+            _ if starts("+OK ") => Self::Pop3,
+            _ if starts("220 ") || starts("220-") => {
+                let line = first.to_ascii_uppercase();
+                if line.windows(3).any(|word| word == b"FTP") { Self::Ftp } else { Self::Smtp }
+            }
+            _ => return None,
+        };
+        Some(found)
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Amqp => "AMQP",
+            Self::Ftp => "FTP",
+            Self::Http => "HTTP",
+            Self::Http2 => "HTTP/2, as gRPC servers speak it",
+            Self::Imap => "IMAP",
+            Self::Memcached => "memcached",
+            Self::MySql => "MySQL or MariaDB",
+            Self::Nats => "NATS",
+            Self::Pop3 => "POP3",
+            Self::PostgreSql => "PostgreSQL",
+            Self::Redis => "Redis",
+            Self::Smtp => "SMTP",
+            Self::Ssh => "SSH",
+            Self::Tls => "TLS",
+        })
+    }
+}
+
+/// Looks at which server is at `address`; a refusal is an error.
+///
+/// Redis aborts the connection of a request with a Host header, without a word, and answers one without; PostgreSQL
+/// closes on either, so that it is asked in its own way next.
+pub(crate) async fn look(address: SocketAddr, attempt: &Attempt) -> Result<Option<Protocol>, Reason> {
+    let looking = async {
+        for ask in [Ask::Http, Ask::PostgreSql] {
+            let mut stream = match connect::one(address, attempt).await {
+                Ok(stream) => stream,
+                // The first connection may have been one to ourselves.
+                Err(reason) if reason.code() == Code::ConnectRefused => return Err(reason),
+                Err(_) => break,
+            };
+            let mut first = [0; ENOUGH];
+            if stream.write_all(ask.bytes()).await.is_err() {
+                continue;
+            }
+            let read = stream.read(&mut first).await.unwrap_or(0);
+            if read > 0 {
+                let first = &first[..read];
+                // The answer to an SSLRequest is one letter.
+                let answered = ask == Ask::PostgreSql && matches!(first, [b'S' | b'N']);
+                return Ok(if answered { Some(Protocol::PostgreSql) } else { Protocol::of(first) });
+            }
+        }
+        Ok(None)
+    };
+    let until = (Instant::now() + BOUND).min(attempt.until() - MARGIN);
+    time::timeout_at(until, looking).await.unwrap_or(Ok(None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn protocols_are_recognised() {
+        for (first, protocol) in [
+            (&b"HTTP/1.1 400 Bad Request"[..], Some(Protocol::Http)),
+            (b"\x4a\0\0\0\x0a8.0.36\0", Some(Protocol::MySql)),
+            (b"\x15\x03\x01\0\x02\x02\x46", Some(Protocol::Tls)),
+            (b"-ERR unknown command", Some(Protocol::Redis)),
+            (b"E\0\0\0\x50", Some(Protocol::PostgreSql)),
+            (b"220 mail.example ESMTP", Some(Protocol::Smtp)),
+            (b"R\0\0\0\x08", None),
+            (b"S", None),
+            (b"", None),
+        ] {
+            assert_eq!(Protocol::of(first), protocol, "{first:?}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! A target's own TLS files: a CA, a client certificate and its key, read anew for each attempt.
+
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+
+use super::roots::{Roots, certificates};
+use super::{Identity, Tls, Verify, Wants};
+use crate::file::{PEM_MAX, read_for};
+use crate::reason::{Code, Reason};
+
+/// A PEM file that a target names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pem {
+    /// What names it in the target, with its path: `#ca=/run/ca.pem`.
+    pub(crate) what: String,
+    /// Its path.
+    pub(crate) path: String,
+}
+
+impl Pem {
+    /// The file at `path`, which `name` gives in the target.
+    pub(crate) fn new(name: &str, path: &str) -> Self {
+        Self { what: format!("{name}={path}"), path: path.to_owned() }
+    }
+
+    fn read(&self) -> Result<Vec<u8>, Reason> {
+        read_for(&self.path, PEM_MAX, &self.what)
+    }
+}
+
+/// The configuration of a client with files of its own. `roots` are trusted if no `ca` is given.
+pub(crate) fn config(
+    tls: &Tls,
+    verify: Verify,
+    roots: Roots,
+    ca: Option<&Pem>,
+    identity: Option<&(Pem, Pem)>,
+) -> Result<Arc<ClientConfig>, Reason> {
+    let roots = match ca {
+        None => roots,
+        Some(ca) => Roots::Only(certificates(&ca.read()?).map_err(|error| unusable(&ca.what, &error))?),
+    };
+    let mut wants = Wants { verify, roots, identity: None };
+    let mut what = String::new();
+    if let Some((cert, key)) = identity {
+        what = format!("{} with {}", cert.what, key.what);
+        let own = Identity::from_pem(&cert.read()?, &key.read()?);
+        wants.identity = Some(own.map_err(|error| unusable(&what, &error))?);
+    }
+    tls.config_for(wants).map_err(|error| unusable(&what, &error))
+}
+
+fn unusable(what: &str, error: &anyhow::Error) -> Reason {
+    Reason::new(Code::LocalFile, format!("{what} cannot be used: {error}")).with_key("pem")
+}

@@ -1,0 +1,128 @@
+//! Roots: which are trusted, and those that the environment names with SSL_CERT_FILE and SSL_CERT_DIR, as for OpenSSL.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use crate::env::Env;
+use crate::file::{self, PEM_MAX};
+use crate::text::printable;
+
+/// As many files of a folder are looked at: the Mozilla roots one by one are 150, with their hashed names 300.
+const FILES: usize = 1024;
+
+/// As much is read in all, in bytes: memory is 16 MiB.
+const TOTAL: u64 = 4 * PEM_MAX;
+
+/// Which roots are trusted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Roots {
+    /// Mozilla's and those of --ca-file.
+    #[default]
+    Run,
+    /// Mozilla's alone.
+    Mozilla,
+    /// These and no others.
+    Only(Vec<CertificateDer<'static>>),
+}
+
+/// Certificates that are trusted besides the Mozilla roots, and what could not be used, for a warning: images and
+/// base manifests set these variables without a thought for waitgate, so a mistake in them stops nothing.
+pub(crate) fn inherited(env: &Env) -> (Vec<CertificateDer<'static>>, Vec<String>) {
+    let mut roots = Vec::new();
+    let mut warnings = Vec::new();
+    let mut left = TOTAL;
+    let set = |name| env.get(name).filter(|value: &&OsStr| !value.is_empty());
+    if let Some(path) = set("SSL_CERT_FILE") {
+        match read(Path::new(path), &mut left) {
+            Some(found) => roots.extend(found),
+            None => warnings.push(unused("SSL_CERT_FILE", Path::new(path))),
+        }
+    }
+    if let Some(folders) = set("SSL_CERT_DIR") {
+        for folder in std::env::split_paths(folders) {
+            let before = roots.len();
+            let entries = fs::read_dir(&folder).into_iter().flatten().flatten().take(FILES);
+            entries.filter_map(|entry| read(&entry.path(), &mut left)).for_each(|found| roots.extend(found));
+            if roots.len() == before {
+                warnings.push(unused("SSL_CERT_DIR", &folder));
+            }
+        }
+    }
+    // Certificates stand in such folders under a name, under a hash and in a bundle.
+    roots.sort_unstable_by(|a, b| a.as_ref().cmp(b.as_ref()));
+    roots.dedup();
+    (roots, warnings)
+}
+
+fn unused(name: &str, path: &Path) -> String {
+    let path = printable(&path.to_string_lossy());
+    format!("{name}={path} holds no certificates in PEM that can be read: it is not used")
+}
+
+/// The certificates of one file, if it is not longer than what is `left` to be read.
+fn read(path: &Path, left: &mut u64) -> Option<Vec<CertificateDer<'static>>> {
+    let pem = file::read(path, PEM_MAX.min(*left)).ok()?;
+    *left -= pem.len() as u64;
+    certificates(&pem).ok()
+}
+
+/// The certificates of a PEM file; none is an error.
+pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
+    let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match parsed {
+        Ok(found) if found.is_empty() => bail!("expected certificates in PEM, found no -----BEGIN CERTIFICATE-----"),
+        Ok(found) => {
+            let mut store = RootCertStore::empty();
+            let (good, _) = store.add_parsable_certificates(found.iter().cloned());
+            if good == 0 {
+                bail!("expected certificates in PEM, found none that is an X.509 certificate");
+            }
+            Ok(found)
+        }
+        Err(_) => bail!("expected certificates in PEM, found something that is not PEM"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_used_is_and_the_rest_warns() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let pem = rcgen::CertificateParams::new(vec!["a".to_owned()]).unwrap().self_signed(&key).unwrap().pem();
+        let path = |name: &str| dir.path().join(name).display().to_string();
+        fs::create_dir(path("empty")).unwrap();
+        fs::create_dir(path("full")).unwrap();
+        for name in ["full/a.pem", "full/0a1b2c3d.0"] {
+            fs::write(path(name), &pem).unwrap();
+        }
+        fs::write(path("full/README"), "hello").unwrap();
+        fs::write(path("bad"), "hello").unwrap();
+        let of = |file: &str, dirs: &str| {
+            inherited(&[("SSL_CERT_FILE", file), ("SSL_CERT_DIR", dirs)].into_iter().collect())
+        };
+        let (roots, warnings) = of(&path("full/a.pem"), &path("full"));
+        assert_eq!((roots.len(), warnings.len()), (1, 0));
+        let (roots, warnings) = of(&path("bad"), &format!("{}:{}:{}", path("full"), path("empty"), path("none")));
+        assert_eq!((roots.len(), warnings.len()), (1, 3), "{warnings:?}");
+        assert!(warnings[0].starts_with("SSL_CERT_FILE="));
+        assert_eq!(of("", ""), (vec![], vec![]));
+        // Folders that would fill the memory: what came first counts, the rest is left.
+        fs::create_dir(path("large")).unwrap();
+        for n in 0..8 {
+            fs::write(path(&format!("large/{n}")), pem.clone() + &"#".repeat(1_000_000)).unwrap();
+        }
+        let (_, warnings) = of("", &format!("{}:{}", path("large"), path("full")));
+        assert_eq!(warnings.len(), 0, "a file of a kilobyte still fits");
+        let mut left = 1000;
+        assert!(read(Path::new(&path("large/0")), &mut left).is_none() && left == 1000);
+    }
+}

@@ -1,0 +1,129 @@
+//! The one writer to stderr: each line is one write, made only when it does not block.
+//!
+//! A pipe that no process reads must not keep a Pod from starting or from ending.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Mutex;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::stdio::stderr;
+use rustix::termios::isatty;
+
+use super::terminal::screen::View;
+use crate::text::{count, cut};
+
+/// A pipe takes up to this many bytes in one piece once poll says that it is writable (pipe(7): PIPE_BUF).
+const LINE_MAX: usize = 4096;
+
+/// stderr, for a log of lines and a live view.
+pub(super) struct Stderr {
+    /// Makes a line of the words that say how many lines were lost.
+    loss: Box<dyn Fn(&str) -> String + Send + Sync>,
+    out: Mutex<Out>,
+}
+
+/// stderr, and what is on its way there.
+struct Out {
+    terminal: Option<OwnedFd>,
+    /// What a terminal has not taken yet of a write.
+    rest: Vec<u8>,
+    /// Lines that could not be written; said before the next one that can.
+    lost: usize,
+    view: View,
+}
+
+impl Stderr {
+    /// stderr as it is now. `loss` makes a line of the words that say how many lines were lost.
+    pub(super) fn new(loss: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+        let out = Out { terminal: terminal(), rest: Vec::new(), lost: 0, view: View::default() };
+        Self { loss: Box::new(loss), out: Mutex::new(out) }
+    }
+
+    /// Writes `text` as one line, if stderr takes it now; else it is counted and not awaited.
+    pub(super) fn print(&self, text: &str) {
+        let Ok(mut out) = self.out.lock() else { return };
+        let mut text = cut(text.to_owned(), LINE_MAX - 1 - out.view.erase().len());
+        text.push('\n');
+        if out.lost > 0 {
+            // A line of its own, so that a program which reads the log by the line can, and the next line is not cut for it.
+            let were = if out.lost == 1 { "was" } else { "were" };
+            let loss = format!("{} {were} lost while stderr was full", count(out.lost, "line"));
+            let loss = (self.loss)(&loss) + "\n";
+            if out.view.erase().len() + loss.len() + text.len() <= LINE_MAX {
+                text.insert_str(0, &loss);
+            } else if out.line(&loss) {
+                out.lost = 0;
+            } else {
+                out.lost += 1;
+                return;
+            }
+        }
+        out.lost = if out.line(&text) { 0 } else { out.lost + 1 };
+    }
+
+    /// Puts `rows` in the place of the live view; no rows take it away.
+    pub(super) fn show(&self, rows: String) {
+        let Ok(mut out) = self.out.lock() else { return };
+        out.view.rows = rows;
+        let erase = out.view.erase().to_owned();
+        out.put(erase);
+    }
+}
+
+impl Out {
+    /// Writes `text`, which ends its line, in the place of the view.
+    fn line(&mut self, text: &str) -> bool {
+        let erase = self.view.erase();
+        self.put(format!("{erase}{text}"))
+    }
+
+    /// Writes `text` and, if there is room in this write, the view below it. Only what was written is on the screen.
+    fn put(&mut self, mut text: String) -> bool {
+        let rows = self.view.draw(LINE_MAX.saturating_sub(text.len()));
+        text.push_str(&rows);
+        let written = text.is_empty() || self.write(text.as_bytes());
+        if written {
+            self.view.drawn = !rows.is_empty();
+        }
+        written
+    }
+
+    /// Whether stderr took `bytes`, or the beginning of them, now; the rest goes before whatever comes next.
+    fn write(&mut self, bytes: &[u8]) -> bool {
+        let stderr = stderr();
+        let fd = self.terminal.as_ref().map_or(stderr, AsFd::as_fd);
+        let taken = write_now(fd, &self.rest);
+        self.rest.drain(..taken);
+        if !self.rest.is_empty() {
+            return false;
+        }
+        let taken = write_now(fd, bytes);
+        if taken > 0 {
+            self.rest.extend_from_slice(&bytes[taken..]);
+        }
+        taken > 0
+    }
+}
+
+/// stderr opened again if it is a terminal, for writes that do not block.
+///
+/// poll calls a terminal writable that has room for one byte. A longer write then waits for the reader of the other end,
+/// past any deadline. O_NONBLOCK is never set on stderr itself: waitgate's parent and the command share the file
+/// description. If the terminal cannot be opened (no /proc, another user's terminal), stderr itself is used.
+fn terminal() -> Option<OwnedFd> {
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let opened = || rustix::fs::open("/proc/self/fd/2", flags, Mode::empty()).ok();
+    isatty(stderr()).then(opened).flatten()
+}
+
+/// How many of the bytes `fd` takes now.
+fn write_now(fd: BorrowedFd<'_>, bytes: &[u8]) -> usize {
+    if bytes.is_empty() {
+        return 0;
+    }
+    let mut fds = [PollFd::new(&fd, PollFlags::OUT)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let writable = poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0) && fds[0].revents().contains(PollFlags::OUT);
+    if writable { rustix::io::write(fd, bytes).unwrap_or_default() } else { 0 }
+}
