@@ -71,8 +71,10 @@ fn verdict(args: &[OsString], env: &Env) -> Verdict {
     };
     if plan.dry_run {
         print(&plan.describe());
-        let report = Report::new(Format::Text, plan.verbosity, false, start);
-        report.during(|| plan.warnings.iter().for_each(|warning| report.tell(&Event::Warning(warning))));
+        if !plan.warnings.is_empty() {
+            let report = Report::new(Format::Text, plan.verbosity, false, start);
+            report.during(|| plan.warnings.iter().for_each(|warning| report.tell(&Event::Warning(warning))));
+        }
         return Verdict::Ready;
     }
     let mut prepare = || -> Result<_> {
