@@ -1,5 +1,5 @@
 #!/bin/sh
-# Start the application once its database accepts connections: waitgate runs in
+# Starts the application once its database accepts connections. waitgate runs in
 # the same network and ends with 0 (ready) or 1 (anything else).
 set -e
 network=${NETWORK:-shop}
