@@ -145,6 +145,11 @@ fn shown_again(text: &str) {
     let given = Given { env: &env, ca_file: false };
     let Ok((target, _)) = Target::parse(text, given) else { return };
     let shown = target.to_string();
+    // A hidden secret, a value that was decoded or filled, and an escaped character are not shown as they were written.
+    let plain = |c: char| matches!(c, ' '..='~') && !matches!(c, '%' | '$');
+    if shown.contains("***") || !text.chars().all(plain) {
+        return;
+    }
     let again = Target::parse(&shown, given).map(|(target, _)| target.to_string());
     assert_eq!(again.ok(), Some(shown));
 }
