@@ -1,4 +1,5 @@
-//! From argv to a verdict: start the runtime, race the gate against the deadline and the signals, report, exec.
+//! From argv to a verdict: starts the runtime, runs the gate until it ends or the deadline or a signal comes, writes
+//! the report, and runs the command.
 
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
@@ -27,17 +28,17 @@ use crate::signal::Signals;
 use crate::text::{self, os_error, printable};
 use crate::verdict::Verdict;
 
-/// The most attempts under way at once. A quarter of the file descriptors is the other bound.
-const IN_FLIGHT: usize = 256;
+/// The largest number of attempts at once. A quarter of the file descriptors is the other bound.
+const IN_FLIGHT_MAX: usize = 256;
 
-/// Runs waitgate with these arguments (the program's name first) and this environment. With a command, and if all is
-/// ready, it does not return.
+/// Runs waitgate with these arguments (the program's name first) and this environment. It does not return if there is a
+/// command and every target is ready.
 pub fn run(args: impl IntoIterator<Item = OsString>, vars: impl IntoIterator<Item = (OsString, OsString)>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     ExitCode::from(&verdict(&args, &vars.into_iter().collect()))
 }
 
-/// Says that a panic happened at `place`. It is a defect of waitgate.
+/// Reports a panic at `place`. A panic is a defect of waitgate.
 pub fn panicked(place: &str) {
     let report = Report::new(Format::Text, Verbosity::Quiet, false, Instant::now());
     let verdict = Verdict::Invalid(format!("internal error at {place}: please report it"));
@@ -52,8 +53,8 @@ fn verdict(args: &[OsString], env: &Env) -> Verdict {
             print(&text);
             return Verdict::Ready;
         }
-        Err(Usage::Wrong(why)) => {
-            return invalid(start, &Cli::unread(args), env, why);
+        Err(Usage::Invalid(why)) => {
+            return invalid(start, &Cli::unparsed(args), env, why);
         }
     };
     if let Some(code) = &cli.explain {
@@ -78,7 +79,7 @@ fn verdict(args: &[OsString], env: &Env) -> Verdict {
         return Verdict::Ready;
     }
     let mut prepare = || -> Result<_> {
-        // First of all: a signal that comes while files are read is kept. PID 1 would lose it.
+        // The handlers come first. Without them, PID 1 would lose a signal that comes while files are read.
         let (runtime, signals) = runtime()?;
         Ok((runtime, signals, command::find(&plan.command, env)?, net(&mut plan, env)?))
     };
@@ -115,12 +116,12 @@ struct Wait<'a> {
     net: &'a Net,
     report: &'a Report,
     start: Instant,
-    /// Whether a live view takes the heartbeats' place.
+    /// Whether a live view replaces the heartbeats.
     live: bool,
 }
 
 impl Wait<'_> {
-    /// Waits and reports, the termination message included.
+    /// Waits, writes the log, and writes the termination message.
     fn run(&self, runtime: Runtime, signals: Signals) -> Verdict {
         let insecure = self.plan.insecure.then_some("--insecure: certificates are not verified");
         let warnings: Vec<&str> = self.plan.warnings.iter().map(String::as_str).chain(insecure).collect();
@@ -137,14 +138,14 @@ impl Wait<'_> {
         verdict
     }
 
-    /// Every way in which a run can end.
+    /// Waits until the gate ends, or the deadline or a signal ends the run. Then it sleeps a part of --settle.
     async fn race(&self, board: &Board, mut signals: Signals) -> Verdict {
         let Self { plan, net, report, .. } = self;
         report.tell(&Event::Start(plan));
         let tell = |event: Event<'_>| report.tell(&event);
         let probe = async |planned: &Planned, attempt: &Attempt| {
             let outcome = match planned.target.probe(net, attempt).await {
-                Err(reason) => Err(net.second_look(reason, attempt).await),
+                Err(reason) => Err(net.recheck(reason, attempt).await),
                 ready => ready,
             };
             if let Some(warning) = net.warning() {
@@ -165,7 +166,7 @@ impl Wait<'_> {
         if verdict != Verdict::Ready {
             return verdict;
         }
-        // The deadline does not count any more. A signal still does.
+        // The deadline does not end the run any more. A signal still does.
         let settle = async {
             let pause = part(plan.settle);
             if !pause.is_zero() {
@@ -181,7 +182,7 @@ impl Wait<'_> {
     }
 }
 
-/// Ends with the timeout when that much time has passed since `start`. Without a timeout it never ends.
+/// Waits until the timeout has passed since `start`, and returns it. Without a timeout it never ends.
 async fn deadline(start: Instant, timeout: Option<Duration>) -> Duration {
     match timeout {
         Some(timeout) => {
@@ -200,10 +201,10 @@ fn part(whole: Duration) -> Duration {
 
 fn in_flight() -> usize {
     let descriptors = getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok());
-    descriptors.map_or(IN_FLIGHT, |limit| (limit / 4).clamp(1, IN_FLIGHT))
+    descriptors.map_or(IN_FLIGHT_MAX, |limit| (limit / 4).clamp(1, IN_FLIGHT_MAX))
 }
 
-/// Says what was wrong with the input, on stderr and in the termination message.
+/// Writes what was wrong with the input to stderr and to the termination message.
 fn invalid(start: Instant, cli: &Cli, env: &Env, why: String) -> Verdict {
     let verdict = Verdict::Invalid(why);
     let format = plan::log_format(cli, env).unwrap_or_default();
@@ -222,14 +223,14 @@ fn leave_message(path: Option<&Path>, verdict: &Verdict, standings: &[Standing],
     }
 }
 
-/// Prints what was asked for to stdout. A reader that has left is no failure.
+/// Prints text that the user asked for to stdout. It is not an error if the reader has closed the pipe.
 fn print(text: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
-/// Colour as asked for. By default on a terminal, unless NO_COLOR has a value (no-color.org), and anywhere with
-/// CLICOLOR_FORCE (bixense.com/clicolors).
+/// Whether to use colour. By default it is used on a terminal, except if NO_COLOR has a value (no-color.org), and
+/// everywhere with CLICOLOR_FORCE (bixense.com/clicolors).
 fn is_colored(color: Color, env: &Env) -> bool {
     match color {
         Color::Always => true,
@@ -240,7 +241,7 @@ fn is_colored(color: Color, env: &Env) -> bool {
     }
 }
 
-/// Whether a live view takes the heartbeats' place: on a terminal that can move its cursor, outside CI.
+/// Whether a live view replaces the heartbeats: on a terminal that can move its cursor, and not in CI.
 fn is_live(plan: &Plan, env: &Env) -> bool {
     let ci = env.get("CI").is_some_and(|value| !value.is_empty() && value != "false");
     let dumb = env.get("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
@@ -248,14 +249,14 @@ fn is_live(plan: &Plan, env: &Env) -> bool {
     wanted && !ci && !dumb && std::io::stderr().is_terminal()
 }
 
-/// The network, with the CA file read and checked. A root that the environment names and that cannot be used is a
-/// warning of the plan.
+/// The network. This reads and checks the CA file. If a root from the environment cannot be used, the plan gets a
+/// warning.
 #[cfg_attr(
     not(feature = "tls"),
     expect(clippy::needless_pass_by_ref_mut, reason = "only TLS has something to warn about")
 )]
 fn net(plan: &mut Plan, env: &Env) -> Result<Net> {
-    // The kubelet gives this variable to every container of every Pod.
+    // The kubelet sets this variable in every container of every Pod.
     let kubernetes = env.get("KUBERNETES_SERVICE_HOST").is_some();
     let named = || {
         let named = plan.ca_file.as_ref().map(|(from, path)| format!("{from} {}", path.display()));

@@ -1,6 +1,6 @@
 //! One attempt: its bounds, its stage and what it waits for.
 //!
-//! The gate keeps it while the attempt runs, so that an attempt that is dropped still has its reason.
+//! The gate keeps it while the attempt runs. So an attempt that is dropped still has a reason.
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Display;
@@ -14,15 +14,15 @@ use crate::text;
 /// The bounds of one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bounds {
-    /// On the whole attempt, resolving and connecting included.
+    /// The bound on the whole attempt, including DNS and connecting.
     pub(crate) attempt: Duration,
-    /// On each DNS question, and on connecting to one address.
+    /// The bound on each DNS question, and on connecting to one address.
     pub(crate) connect: Duration,
 }
 
 /// One attempt: its bounds, its stage, what it waits for, and when each stage began.
 ///
-/// A probe only writes here. The gate reads, whether the probe ended by itself or was cut off.
+/// The probe writes here. The gate reads it after the probe has ended, or has been cut off.
 pub(crate) struct Attempt {
     bounds: Bounds,
     started: Instant,
@@ -64,12 +64,12 @@ impl Attempt {
         *self.awaited.borrow_mut() = awaited.to_string();
     }
 
-    /// Keeps the hint for an attempt whose addresses stay silent to the end.
+    /// Sets the hint for the case that all addresses stay silent until the attempt ends.
     pub(crate) fn if_silent(&self, hint: Option<Hint>) {
         self.silent.set(hint);
     }
 
-    /// A server accepted the connection: from here on the attempt costs it something.
+    /// A server accepted the connection. From now on the attempt costs it work.
     pub(crate) fn accept(&self) {
         self.accepted.set(true);
     }
@@ -84,7 +84,6 @@ impl Attempt {
         self.stage.get()
     }
 
-    /// When it began.
     pub(crate) fn started(&self) -> Instant {
         self.started
     }
@@ -104,9 +103,9 @@ impl Attempt {
         self.fresh
     }
 
-    /// How long each stage took, in the order in which they were first entered; the last one until now.
+    /// How long each stage took, in the order in which the attempt first entered them. The last one counts until now.
     ///
-    /// A stage that was entered again (a redirect) counts once, with the sum.
+    /// A stage that the attempt entered again (after a redirect) is listed once, with the sum.
     pub(crate) fn timings(&self) -> Vec<(Stage, Duration)> {
         let entered = self.entered.borrow();
         let ends = entered.iter().skip(1).map(|(_, at)| *at).chain([Instant::now()]);
@@ -121,7 +120,7 @@ impl Attempt {
         timings
     }
 
-    /// For how long it has been in its stage.
+    /// How long the attempt has been in its stage.
     fn in_stage(&self) -> Duration {
         self.entered.borrow().last().map(|(_, at)| at.elapsed()).unwrap_or_default()
     }
@@ -131,7 +130,7 @@ impl Attempt {
     /// The hint for silence is added only after half of the connect timeout.
     pub(crate) fn cut_off(&self) -> Reason {
         let awaited = self.awaited.borrow();
-        // Timers are late by a little; what was waited for is the bound.
+        // Timers fire a little late. The text gives at most the bound.
         let after = text::duration(self.started.elapsed().min(self.bounds.attempt));
         match self.stage.get() {
             Stage::Local => {
@@ -164,7 +163,7 @@ mod tests {
     const BOUNDS: Bounds = Bounds { attempt: Duration::from_secs(3), connect: Duration::from_secs(1) };
 
     #[tokio::test(start_paused = true)]
-    async fn a_cut_off_attempt_says_where_it_hung() {
+    async fn a_cut_off_attempt_names_its_stage() {
         let attempt = Attempt::new(BOUNDS, false);
         assert_eq!(attempt.cut_off().code(), Code::LocalSocket);
         attempt.enter(Stage::Resolve, "nameserver 10.96.0.10, asked for db.");

@@ -1,5 +1,5 @@
-//! The command line: raw text and flags, and the help. Nothing here touches the world, and no
-//! value is looked at: clap would echo a bad one, and it may be a secret.
+//! The command line: raw text, flags and the help. Pure. Values are not checked here: clap would print a wrong one, and
+//! it may be a secret.
 
 use std::ffi::OsString;
 
@@ -114,7 +114,7 @@ pub(crate) struct Cli {
     version: Option<bool>,
 }
 
-/// The beginning of the help; the kinds come after it.
+/// The beginning of the help. The kinds come after it.
 const ABOUT: &str = "\
 Wait until every target is ready, then exit with status 0 or run COMMAND.
 
@@ -137,7 +137,7 @@ impl Cli {
     /// Parses argv, the program's name first.
     pub(crate) fn from_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, Usage> {
         Self::try_parse_from(args).map_err(|error| match error.kind() {
-            // The section about the kinds is made only if it is asked for.
+            // The section about the kinds is made only for --help.
             ErrorKind::DisplayHelp => Usage::Asked(Self::command().about(Self::about()).render_help().to_string()),
             _ => Usage::from(&error),
         })
@@ -148,9 +148,9 @@ impl Cli {
         format!("{ABOUT}{}{ORDER}", kind::help())
     }
 
-    /// What stands for a command line that could not be parsed: where and how to say so. An exec probe with a mistake
-    /// in its options is one nonetheless, and the termination log is then the application's.
-    pub(crate) fn unread(args: &[OsString]) -> Self {
+    /// The options that say where and how to report an error, from a command line that could not be parsed. This
+    /// includes --once: in an exec probe the termination log belongs to the application, even if its options are wrong.
+    pub(crate) fn unparsed(args: &[OsString]) -> Self {
         let mut cli = Self::default();
         let mut args = args.iter().skip(1).take_while(|arg| *arg != "--").filter_map(|arg| arg.to_str());
         while let Some(arg) = args.next() {
@@ -174,10 +174,10 @@ impl Cli {
 /// What to print instead of a run.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Usage {
-    /// What was asked for, for stdout.
+    /// Text that the user asked for, for stdout.
     Asked(String),
     /// What was wrong, for stderr.
-    Wrong(String),
+    Invalid(String),
 }
 
 impl From<&clap::Error> for Usage {
@@ -188,13 +188,13 @@ impl From<&clap::Error> for Usage {
             Some(ContextValue::Strings(texts)) => texts.first().map(String::as_str),
             _ => None,
         };
-        // clap's own sentence would repeat what was typed, which may hold a secret: only what has the
-        // shape of an option's name is repeated.
+        // clap's own sentence would repeat what the user typed, which may hold a secret. This repeats only text that
+        // looks like the name of an option.
         let option = context(ContextKind::InvalidArg).map(|arg| arg.split([' ', '=']).next().unwrap_or_default());
         let option = option.filter(|arg| {
             arg.starts_with('-') && arg.len() <= 24 && arg.bytes().all(|b| b == b'-' || b.is_ascii_lowercase())
         });
-        Self::Wrong(match (error.kind(), option) {
+        Self::Invalid(match (error.kind(), option) {
             (ErrorKind::DisplayVersion, _) => return Self::Asked(error.to_string()),
             (ErrorKind::UnknownArgument, Some(option)) => {
                 let meant = meant(option).map(|known| format!(": did you mean --{known}?")).unwrap_or_default();
@@ -203,7 +203,7 @@ impl From<&clap::Error> for Usage {
                 )
             }
             (ErrorKind::UnknownArgument, None) => {
-                "an argument begins with '-' and is not an option: waitgate --help lists the options".into()
+                "an argument begins with '-' but is not an option: waitgate --help lists the options".into()
             }
             (ErrorKind::InvalidValue | ErrorKind::WrongNumberOfValues, Some(option)) => {
                 format!("{option} needs a value: write {option}=VALUE")
@@ -214,7 +214,7 @@ impl From<&clap::Error> for Usage {
     }
 }
 
-/// The long option that `typed` is at most two letters away from.
+/// The long option that differs from `typed` in at most two letters.
 fn meant(typed: &str) -> Option<String> {
     let command = Cli::command();
     let known = command.get_arguments().filter_map(clap::Arg::get_long);
@@ -229,20 +229,20 @@ mod tests {
         Cli::from_args(std::iter::once("waitgate").chain(line.split_whitespace()).map(OsString::from))
     }
 
-    fn wrong(line: &str) -> String {
+    fn invalid(line: &str) -> String {
         match parse(line).unwrap_err() {
-            Usage::Wrong(text) => text,
+            Usage::Invalid(text) => text,
             Usage::Asked(text) => panic!("asked: {text}"),
         }
     }
 
     #[test]
-    fn clap_finds_no_fault_with_it() {
+    fn clap_accepts_the_definition() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn options_stand_anywhere_and_the_last_one_wins() {
+    fn options_may_be_anywhere_and_the_last_one_wins() {
         assert!(matches!(parse("-q tcp:a:1 -v"), Ok(Cli { quiet: false, verbose: true, .. })));
         let cli = parse("tcp:a:1 -t 5s dns:b --timeout=6s --parallel -- sh -c x --parallel -t").unwrap();
         assert_eq!(cli.timeout.unwrap(), "6s");
@@ -252,27 +252,28 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_told_where_and_how_it_was_asked_for() {
-        let unread = |line: &str| {
+    fn an_unparsed_command_line_still_says_where_and_how_to_report() {
+        let unparsed = |line: &str| {
             let args: Vec<_> = std::iter::once("waitgate").chain(line.split_whitespace()).map(OsString::from).collect();
-            Cli::unread(&args)
+            Cli::unparsed(&args)
         };
-        let cli = unread("--timeuot=3s --log-format=text tcp:a:1 --log-format json --termination-log=/x --color never");
+        let cli =
+            unparsed("--timeuot=3s --log-format=text tcp:a:1 --log-format json --termination-log=/x --color never");
         assert_eq!(cli.log_format.unwrap(), "json");
         assert_eq!((cli.termination_log.unwrap(), cli.color.unwrap()), ("/x".into(), "never".into()));
-        assert!(unread("--wrong --once").once && unread("--dry-run --wrong").dry_run);
-        let cli = unread("--wrong -- --once --log-format=json");
+        assert!(unparsed("--wrong --once").once && unparsed("--dry-run --wrong").dry_run);
+        let cli = unparsed("--wrong -- --once --log-format=json");
         assert!(!cli.once && cli.log_format.is_none() && cli.termination_log.is_none());
-        assert!(unread("--wrong --log-format").log_format.is_none());
+        assert!(unparsed("--wrong --log-format").log_format.is_none());
     }
 
     #[test]
-    fn mistakes_are_named_and_values_are_not_repeated() {
-        assert!(wrong("--timeuot=hunter2 tcp:a:1").contains("no option --timeuot: did you mean --timeout?"));
-        assert!(!wrong("--timeuot=hunter2 tcp:a:1").contains("hunter2"));
-        assert!(!wrong("--Hunter2 tcp:a:1").contains("unter2"));
-        assert_eq!(wrong("--once=hunter2"), "--once takes no value: write --once alone");
-        assert_eq!(wrong("tcp:a:1 --timeout"), "--timeout needs a value: write --timeout=VALUE");
+    fn errors_name_the_option_and_never_repeat_a_value() {
+        assert!(invalid("--timeuot=hunter2 tcp:a:1").contains("no option --timeuot: did you mean --timeout?"));
+        assert!(!invalid("--timeuot=hunter2 tcp:a:1").contains("hunter2"));
+        assert!(!invalid("--Hunter2 tcp:a:1").contains("unter2"));
+        assert_eq!(invalid("--once=hunter2"), "--once takes no value: write --once alone");
+        assert_eq!(invalid("tcp:a:1 --timeout"), "--timeout needs a value: write --timeout=VALUE");
         assert!(matches!(parse("--help").unwrap_err(), Usage::Asked(text) if text.contains("--max-pause")));
         assert!(matches!(parse("-V").unwrap_err(), Usage::Asked(text) if text.starts_with("waitgate 0.")));
     }

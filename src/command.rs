@@ -1,4 +1,4 @@
-//! `-- COMMAND`: found before anything is probed, and run in place of waitgate after Ready.
+//! `-- COMMAND`: waitgate finds it before the first attempt, and runs it in its own place after every target is ready.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt as _;
@@ -12,18 +12,18 @@ use rustix::io::Errno;
 use crate::env::Env;
 use crate::text::{os_error, printable};
 
-/// Where programs are looked for without a PATH, as in musl's execvp.
+/// Where programs are looked for if PATH is not set, as in musl's execvp.
 const DEFAULT_PATH: &str = "/usr/local/bin:/bin:/usr/bin";
 
-/// Runs the command in place of this process: same pid, the arguments and the environment as found.
+/// Runs the command in place of this process, with the same pid, arguments and environment.
 ///
-/// It returns only if that failed, and then says why. std puts an ignored SIGPIPE back to its default, and execve does
-/// so for the signals that waitgate handles.
+/// It returns only if that failed, with the reason. std sets an ignored SIGPIPE back to its default action, and execve
+/// does the same for the signals that waitgate handles.
 pub(crate) fn replace_process(mut command: Command) -> String {
     unrunnable(&command.exec())
 }
 
-/// The command, found and executable.
+/// The command, if there is one. It is an error if it is not found or not executable.
 pub(crate) fn find(argv: &[OsString], env: &Env) -> Result<Option<Command>> {
     let Some((name, arguments)) = argv.split_first() else { return Ok(None) };
     let path = locate(name, env.get("PATH").unwrap_or(OsStr::new(DEFAULT_PATH)))?;
@@ -65,8 +65,8 @@ fn locate(name: &OsStr, path: &OsStr) -> Result<PathBuf> {
 
 /// Whether the kernel can run the file.
 ///
-/// Some C libraries' execvp would give a file that the kernel cannot run to a shell, and others would say so only after
-/// the wait. A file that cannot be read is left to the kernel.
+/// If the kernel cannot run a file, execvp of some C libraries gives it to a shell, and others fail, but only after the
+/// wait. If waitgate cannot read the file, the kernel decides.
 fn runnable(path: &Path) -> Result<()> {
     use std::io::Read as _;
     let mut start = Vec::new();
@@ -75,7 +75,7 @@ fn runnable(path: &Path) -> Result<()> {
         return Ok(());
     }
     let Some(line) = start.strip_prefix(b"#!") else {
-        bail!("is neither a program for this system nor a script that begins with #!");
+        bail!("is not a program for this system and not a script that begins with #!");
     };
     let line = String::from_utf8_lossy(line);
     let interpreter = line.lines().next().and_then(|line| line.split_whitespace().next()).unwrap_or_default();
@@ -85,7 +85,7 @@ fn runnable(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Why the kernel did not run a file that is there and executable.
+/// Why the kernel did not run a file that exists and is executable.
 fn unrunnable(error: &std::io::Error) -> String {
     match Errno::from_io_error(error) {
         Some(Errno::NOENT) => {

@@ -83,7 +83,7 @@ pub fn expectations(text: &str) {
         assert!(own.successes != Some(0));
         let _ = target.to_string();
     }
-    for zero in [Zero::Allowed, Zero::Refused] {
+    for zero in [Zero::Allowed, Zero::Invalid] {
         if let Ok(parsed) = duration(text, zero) {
             assert!(parsed.as_secs() <= 24 * 60 * 60);
             assert!(zero == Zero::Allowed || !parsed.is_zero());

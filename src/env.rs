@@ -1,21 +1,21 @@
-//! The environment as it was found, and `$(NAME)` filled from it.
+//! The environment, and `$(NAME)` filled in from it.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
 use anyhow::{Result, anyhow, bail};
 
-/// The process's environment, read once by the application and passed down.
+/// The process's environment. The application reads it once and passes it on.
 #[derive(Clone, Default)]
 pub(crate) struct Env(BTreeMap<String, OsString>);
 
 impl Env {
-    /// The value of `name`; an empty value is one.
+    /// The value of `name`. An empty value counts.
     pub(crate) fn get(&self, name: &str) -> Option<&OsStr> {
         self.0.get(name).map(OsString::as_os_str)
     }
 
-    /// The value of `name` as text; an empty value counts as unset, as libpq and most tools have it.
+    /// The value of `name` as text. An empty value counts as unset, as in libpq and most tools.
     pub(crate) fn text(&self, name: &str) -> Result<Option<&str>> {
         match self.get(name) {
             None => Ok(None),
@@ -41,36 +41,35 @@ impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Env {
     }
 }
 
-/// Fills `$(NAME)` in a piece of text that has already been split from its neighbours, so that a
-/// value may hold any character without changing where the pieces end.
+/// Fills in `$(NAME)` in a part of a target, after the target was split into parts. So a value may hold any character
+/// and does not change where a part ends.
 ///
-/// The kubelet fills `$(NAME)` itself where it knows the name, and leaves it where it does not or
-/// where it was written `$$(NAME)` (kubernetes: third_party/forked/golang/expansion/expand.go).
+/// The kubelet fills in `$(NAME)` itself if it knows the name. It leaves `$(NAME)` if it does not know the name, or if
+/// the manifest says `$$(NAME)` (kubernetes: third_party/forked/golang/expansion/expand.go).
 #[derive(Clone, Copy)]
 pub(crate) struct Fill<'a>(Option<&'a Env>);
 
 impl<'a> Fill<'a> {
-    /// Fills from `env`.
     pub(crate) fn from_env(env: &'a Env) -> Self {
         Self(Some(env))
     }
 
-    /// Takes `$(NAME)` as it stands: for text that itself came out of the environment.
+    /// Leaves `$(NAME)` unchanged: for text that itself came from the environment.
     pub(crate) fn none() -> Self {
         Self(None)
     }
 
-    /// Fills `$(NAME)` in `raw` and leaves the rest as it stands.
+    /// Fills in `$(NAME)` in `raw` and leaves the rest unchanged.
     pub(crate) fn plain(self, raw: &str) -> Result<String> {
         self.with(raw, |literal| Ok(literal.to_owned()), str::to_owned)
     }
 
-    /// Fills `$(NAME)` in `raw` and percent-decodes what stands around it; the values are taken as they are.
+    /// Fills in `$(NAME)` in `raw` and percent-decodes the text around it, but not the values.
     pub(crate) fn decoded(self, raw: &str) -> Result<String> {
         self.with(raw, percent_decode, str::to_owned)
     }
 
-    /// The general form: `literal` turns the text between references, `value` what a reference stands for.
+    /// The general form: `literal` converts the text between references, and `value` converts the values.
     pub(crate) fn with(
         self,
         raw: &str,
@@ -91,7 +90,7 @@ impl<'a> Fill<'a> {
             }
             if !is_name(name) {
                 bail!(
-                    "expected $(NAME) with letters, digits, '_', '-' and '.': no shell runs here, so a command cannot stand in it"
+                    "expected $(NAME) with letters, digits, '_', '-' and '.': no shell runs here, so it cannot hold a command"
                 );
             }
             let text = match env.get(name) {
@@ -110,7 +109,7 @@ impl<'a> Fill<'a> {
     }
 }
 
-/// Whether `raw` holds a `$(`, so that what it becomes may be a secret.
+/// Whether `raw` holds a `$(`. Then its value may be a secret.
 pub(crate) fn refers(raw: &str) -> bool {
     raw.contains("$(")
 }
@@ -122,7 +121,7 @@ pub(crate) fn is_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
 }
 
-/// Percent-decodes `text`; a `%` without two hex digits is refused, never guessed at.
+/// Percent-decodes `text`. A `%` without two hex digits is an error.
 pub(crate) fn percent_decode(text: &str) -> Result<String> {
     if !text.contains('%') {
         return Ok(text.to_owned());
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_taken_as_they_are() {
+    fn values_are_neither_filled_nor_decoded() {
         let env = env();
         let fill = Fill::from_env(&env);
         assert_eq!(fill.plain("x-$(HOST)-$(EMPTY)-").unwrap(), "x-db--");
@@ -163,18 +162,18 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_filled_is_refused() {
+    fn a_reference_that_cannot_be_filled_is_an_error() {
         let env = env();
         let fill = Fill::from_env(&env);
-        let refused = |raw| fill.plain(raw).unwrap_err().to_string();
-        assert!(refused("$(NOPE)").starts_with("$(NOPE) is not set"));
-        assert!(refused("$(HOST").contains("closing parenthesis"));
-        assert!(refused("$(cat /x)").contains("no shell runs here"));
-        assert!(refused("$()").contains("expected $(NAME)"));
+        let error = |raw| fill.plain(raw).unwrap_err().to_string();
+        assert!(error("$(NOPE)").starts_with("$(NOPE) is not set"));
+        assert!(error("$(HOST").contains("closing parenthesis"));
+        assert!(error("$(cat /x)").contains("no shell runs here"));
+        assert!(error("$()").contains("expected $(NAME)"));
     }
 
     #[test]
-    fn a_percent_sign_without_digits_is_refused() {
+    fn a_percent_sign_without_two_digits_is_an_error() {
         for bad in ["%", "%4", "%zz", "a%2", "%ff"] {
             assert!(percent_decode(bad).is_err(), "{bad}");
         }
@@ -182,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_variable_is_unset_as_text() {
+    fn an_empty_variable_counts_as_unset_as_text() {
         assert_eq!(env().text("EMPTY").unwrap(), None);
         assert_eq!(env().text("HOST").unwrap(), Some("db"));
     }

@@ -1,4 +1,4 @@
-//! What happens in a run: the gate and the application tell it, and the report makes lines of it.
+//! What happens in a run. The gate and the application send events, and the report makes lines of them.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use crate::verdict::Verdict;
 pub(crate) enum Event<'a> {
     /// The run begins.
     Start(&'a Plan),
-    /// Something is odd and not wrong.
+    /// Something is odd but not an error.
     Warning(&'a str),
-    /// An attempt of a target that goes on being probed has ended.
+    /// An attempt has ended, and the target will be probed again.
     Attempt {
-        /// Which target of the plan, from 0: one that is given twice is two.
+        /// The target's place in the plan, from 0. A target that is given twice has two places.
         at: usize,
         /// The target as shown.
         target: &'a str,
@@ -26,9 +26,9 @@ pub(crate) enum Event<'a> {
         outcome: Result<&'a Ready, &'a Reason>,
         /// Ready answers in a row so far.
         in_a_row: u32,
-        /// What it did, and how long each stage took.
+        /// It has the time that each stage took.
         attempt: &'a Attempt,
-        /// What will be slept before the next one, jitter included.
+        /// The pause before the next attempt, including jitter.
         pause: Duration,
     },
     /// The one attempt of --once was not ready.
@@ -40,48 +40,45 @@ pub(crate) enum Event<'a> {
         /// Why.
         reason: &'a Reason,
     },
-    /// It still waits: where the targets stand.
+    /// waitgate still waits. The state of every target.
     Heartbeat(&'a [Standing]),
     /// A target is ready.
     Ready {
         /// The target as shown.
         target: &'a str,
-        /// Attempts made.
         attempts: u32,
-        /// Since its first attempt.
+        /// The time since its first attempt began.
         after: Duration,
-        /// What is worth saying about it.
+        /// It may have a note for the log.
         ready: &'a Ready,
     },
-    /// Where the targets stand, several times a second: for a terminal.
+    /// The state of every target, several times a second, for the live view of a terminal.
     Live(&'a [Standing]),
-    /// All is ready; a random part of --settle is slept.
+    /// Every target is ready. waitgate now sleeps this random part of --settle.
     Settle(Duration),
     /// The run has ended.
     Verdict {
-        /// How.
         verdict: &'a Verdict,
-        /// Where each target stood; empty where nothing was planned.
+        /// The state of every target at the end; empty if there was no plan.
         standings: &'a [Standing],
     },
 }
 
-/// Where one target is: not tried yet, waited for, or ready.
+/// The state of one target: not tried yet, not ready, or ready.
 #[derive(Clone, Debug)]
 pub(crate) struct Standing {
     /// The target as the log shows it.
     pub(crate) target: String,
-    /// Attempts begun.
+    /// How many attempts have begun.
     pub(crate) attempts: u32,
-    /// Since its first attempt.
+    /// The time since its first attempt began.
     pub(crate) waited: Option<Duration>,
-    /// Whether it is ready.
     pub(crate) ready: bool,
-    /// Ready answers in a row so far, where it takes more than that.
+    /// Ready answers in a row so far.
     pub(crate) in_a_row: u32,
-    /// How many it takes.
+    /// How many ready answers in a row it needs.
     pub(crate) successes: u32,
-    /// Why it is not, if it was tried and is not.
+    /// Why it is not ready, if it was tried.
     pub(crate) reason: Option<Reason>,
 }
 

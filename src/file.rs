@@ -1,4 +1,4 @@
-//! One bounded read of a regular file: the way to every file that waitgate looks at.
+//! The one way to read a file: a regular file, up to a limit.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Take};
@@ -10,15 +10,15 @@ use rustix::fs::OFlags;
 use crate::reason::{Code, Reason};
 use crate::text::os_error;
 
-/// The longest file with a password, a header or a body to send, in bytes.
+/// The largest file with a password, a header or a body to send, in bytes.
 pub(crate) const SECRET_MAX: u64 = 64 * 1024;
 
-/// The longest file with certificates, in bytes: the Mozilla bundle has 0.2 MB.
+/// The largest file with certificates, in bytes. The Mozilla bundle has 0.2 MB.
 pub(crate) const PEM_MAX: u64 = 1024 * 1024;
 
 /// Opens a regular file; at most `max` bytes of it can be read. An error says why it cannot be read.
 ///
-/// The open never waits, so a FIFO in the file's place cannot hold up an attempt.
+/// The open does not wait, so a FIFO instead of a file does not block an attempt.
 pub(crate) fn open(path: &Path, max: u64) -> Result<Take<File>, String> {
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| os_error(&error))?;
@@ -36,7 +36,7 @@ pub(crate) fn read(path: &Path, max: u64) -> Result<Vec<u8>, String> {
     Ok(content)
 }
 
-/// The same for a file that a target reads anew in each attempt; `what` names it in the reason.
+/// The same for a file that each attempt of a target reads again. `what` is its name in the reason.
 pub(crate) fn read_for(path: impl AsRef<Path>, max: u64, what: &str) -> Result<Vec<u8>, Reason> {
     read(path.as_ref(), max)
         .map_err(|why| Reason::new(Code::LocalFile, format!("{what} cannot be read: {why}")).with_key(why))
@@ -50,14 +50,14 @@ mod tests {
     fn only_a_small_regular_file_is_read() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("secret");
-        let refused = |path: &Path, max| read_for(path, max, "#x=@F").unwrap_err().text().to_owned();
-        assert!(refused(&path, 8).starts_with("#x=@F cannot be read: no such file"));
+        let reason = |path: &Path, max| read_for(path, max, "#x=@F").unwrap_err().text().to_owned();
+        assert!(reason(&path, 8).starts_with("#x=@F cannot be read: no such file"));
         std::fs::write(&path, "12345678").unwrap();
         assert_eq!(read(&path, 8).unwrap(), b"12345678");
-        assert!(refused(&path, 7).contains("longer"));
+        assert!(reason(&path, 7).contains("longer"));
         let fifo = dir.path().join("fifo");
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
-        assert!(refused(&fifo, 8).contains("not a regular file"));
-        assert!(refused(dir.path(), 8).contains("not a regular file"));
+        assert!(reason(&fifo, 8).contains("not a regular file"));
+        assert!(reason(dir.path(), 8).contains("not a regular file"));
     }
 }

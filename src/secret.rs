@@ -2,23 +2,22 @@
 
 use std::fmt;
 
-/// What is shown where a secret stands.
+/// What is shown instead of a secret.
 pub(crate) const HIDDEN: &str = "***";
 
-/// A password, token, header value or anything else that came with a target and is nobody's business.
+/// A password, a token, a header value, or any other secret of a target.
 ///
-/// `Debug` and `Display` hide it, so that no derive and no format string can leak it; only
-/// [`Secret::expose`] gives it away, and only the code that puts it on the wire calls that.
+/// `Debug` and `Display` hide it, so no derive and no format string can leak it. Only [`Secret::expose`] returns it,
+/// and only the code that sends it calls that.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(String);
 
 impl Secret {
-    /// Wraps a secret text.
     pub(crate) fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself, to be sent and never to be printed.
+    /// The text itself. It may be sent and must never be printed.
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
@@ -41,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_format_shows_it() {
+    fn debug_and_display_hide_the_secret() {
         let secret = Secret::new("hunter2");
         assert_eq!(format!("{secret} {secret:?} {secret:#?}"), "*** *** ***");
         assert_eq!(secret.expose(), "hunter2");

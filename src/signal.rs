@@ -23,29 +23,29 @@ impl fmt::Display for Signal {
     }
 }
 
-/// Handlers for both, from the moment they are made. The kernel gives PID 1 no default action for
-/// either, so that without a handler a container would sit out its whole grace period.
+/// The handlers for both signals. The kernel gives PID 1 no default action for them. Without a handler, a container
+/// would run until the end of its grace period.
 ///
-/// SIGHUP is left as it was found: a terminal that goes away ends what runs on it, and nobody is left to read a last
-/// line; under nohup, where it is ignored, and as PID 1, where its default does nothing, the wait goes on.
+/// waitgate does not handle SIGHUP. If its terminal closes, the signal ends waitgate, and there is no reader for a last
+/// line. Under nohup the signal is ignored, and PID 1 has no default action for it, so there the wait goes on.
 pub(crate) struct Signals {
     terminate: Stream,
     interrupt: Stream,
 }
 
 impl Signals {
-    /// Installs the handlers; needs a runtime with I/O.
+    /// Installs the handlers. It needs a tokio runtime with I/O.
     pub(crate) fn install() -> io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// The first of them to arrive.
+    /// Waits for the first signal.
     pub(crate) async fn arrived(&mut self) -> Signal {
         tokio::select! {
             biased;
             Some(()) = self.terminate.recv() => Signal::Terminate,
             Some(()) = self.interrupt.recv() => Signal::Interrupt,
-            // Only a runtime that is being torn down closes these streams.
+            // These streams close only when the runtime ends.
             else => std::future::pending().await,
         }
     }

@@ -1,4 +1,4 @@
-//! Text for a person: printable characters, durations, counts, lists, cuts, and the nearest known name.
+//! Text for a person: printable characters, durations, counts, lists, cut text, and the nearest known name.
 
 use std::fmt::Display;
 use std::io;
@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow};
 
 /// `text` with every control character escaped.
 ///
-/// Nothing that a server sends can then steer a terminal or forge a log line.
+/// So no text from a server can control a terminal or fake a log line.
 pub(crate) fn printable(text: &str) -> String {
     let hostile = |c: char| {
         c.is_control()
@@ -37,9 +37,9 @@ pub(crate) fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-/// Adds the expected form to an error about wrong input: the cause comes first.
+/// Adds the expected form to an error about wrong input. The cause comes first.
 pub(crate) trait InForm<T> {
-    /// `CAUSE (FORM)`; the form begins with "expected".
+    /// The error becomes `CAUSE (FORM)`. The form begins with "expected".
     fn in_form(self, form: &str) -> Result<T>;
 }
 
@@ -49,7 +49,7 @@ impl<T> InForm<T> for Result<T> {
     }
 }
 
-/// The first four items, and a count of the others.
+/// The first four items, and how many more there are.
 pub(crate) fn list<T: Display>(items: &[T]) -> String {
     const SHOWN: usize = 4;
     let mut list: Vec<String> = items.iter().take(SHOWN).map(ToString::to_string).collect();
@@ -59,16 +59,16 @@ pub(crate) fn list<T: Display>(items: &[T]) -> String {
     list.join(", ")
 }
 
-/// `text` in at most `longest` bytes; an ellipsis marks the cut.
-pub(crate) fn cut(mut text: String, longest: usize) -> String {
-    if text.len() > longest {
-        text.truncate(text.floor_char_boundary(longest - '…'.len_utf8()));
+/// `text` in at most `max` bytes. If it is longer, it is cut and ends with an ellipsis.
+pub(crate) fn cut(mut text: String, max: usize) -> String {
+    if text.len() > max {
+        text.truncate(text.floor_char_boundary(max - '…'.len_utf8()));
         text.push('…');
     }
     text
 }
 
-/// The operating system's words for an error, without the number that std appends.
+/// The operating system's words for an error, without the error number that std adds.
 pub(crate) fn os_error(error: &io::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error") {
@@ -77,13 +77,13 @@ pub(crate) fn os_error(error: &io::Error) -> String {
     }
 }
 
-/// The candidate that `word` most likely was meant to be, if at most `most` letters differ.
+/// The candidate that is nearest to `word`, if at most `most` letters differ.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>, most: usize) -> Option<&'a str> {
     let near = candidates.into_iter().map(|known| (distance(word, known), known)).min()?;
     (near.0 <= most && near.0 < near.1.len()).then_some(near.1)
 }
 
-/// How many letters have to be changed, added, removed or swapped with the next to make `a` into `b`.
+/// How many changes turn `a` into `b`. A change replaces, adds or removes a letter, or swaps two neighbours.
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(32).collect(), b.chars().take(32).collect());
     let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
@@ -109,12 +109,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_steers_the_terminal() {
+    fn control_characters_are_escaped() {
         assert_eq!(printable("answered \u{1b}[2J\r\nready\u{202e}"), "answered \\u{1b}[2J\\r\\nready\\u{202e}");
     }
 
     #[test]
-    fn durations_read_well() {
+    fn durations_are_short() {
         for (millis, text) in [
             (0, "0s"),
             (850, "850ms"),
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(distance("", "abc"), 3);
         assert_eq!(nearest("htp", ["dns", "http"], 2), Some("http"));
         assert_eq!(nearest("zzz", ["dns", "http"], 2), None);
-        assert_eq!(nearest("", ["a"], 1), None, "nothing is near nothing");
+        assert_eq!(nearest("", ["a"], 1), None, "an empty word has no nearest name");
     }
 
     #[test]

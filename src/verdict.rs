@@ -1,4 +1,4 @@
-//! How the run ended. No other file knows an exit status.
+//! How the run ended. Only this file knows the exit statuses.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,23 +8,23 @@ use crate::signal::Signal;
 /// How the run ended, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Every target is ready, or there was nothing to wait for (--help, --dry-run).
+    /// Every target is ready, or there was no target to wait for (--help, --dry-run).
     Ready,
     /// --once: an attempt was not ready.
     NotReady,
-    /// The deadline passed, or this target's own timeout did.
+    /// The run's timeout is over, or the own timeout of this target.
     TimedOut(Duration, Option<String>),
-    /// A signal came first.
+    /// A signal ended the run.
     Interrupted(Signal),
-    /// The input was wrong and nothing was probed, or the command could not be run.
+    /// The input was wrong, so waitgate probed nothing. Or the command could not be run.
     Invalid(String),
 }
 
 impl Verdict {
-    /// The exit status: 0 is ready, 1 is everything else.
+    /// The exit status: 0 for ready, and 1 for everything else.
     ///
-    /// initContainers, compose and CI know no finer grain. A usage error that exits 2 would read as another kind of
-    /// "not ready".
+    /// initContainers, compose and CI only tell 0 from other statuses. A status 2 for a usage error would look like
+    /// another kind of "not ready".
     pub(crate) fn status(&self) -> u8 {
         match self {
             Self::Ready => 0,

@@ -1,4 +1,4 @@
-//! How long to pause before the next attempt. Pure: the base is apart from its jitter.
+//! How long to pause before the next attempt. Pure: the caller passes the random number for the jitter.
 
 use std::time::Duration;
 
@@ -33,15 +33,15 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// A backoff that has seen nothing yet.
     pub(crate) fn new(max_pause: Option<Duration>) -> Self {
         Self { next: START, max_pause, furthest: None }
     }
 
     /// The pause after an attempt that ended with `reason`, before jitter.
     ///
-    /// It grows by half each time. When an attempt reaches a later stage than any before it, the target has moved, and the
-    /// pause starts again. A step back resets nothing, so a target that flaps does not either.
+    /// It grows by half each time. When an attempt reaches a later stage than any attempt before it, the target has
+    /// made progress, and the pause starts again from its first value. A step back does not start it again, so a target
+    /// that goes back and forth does not either.
     pub(crate) fn base(&mut self, reason: &Reason) -> Duration {
         let progress = self.furthest.is_some_and(|furthest| reason.stage() > furthest);
         self.furthest = self.furthest.max(Some(reason.stage()));
@@ -67,7 +67,7 @@ impl Backoff {
 pub(crate) fn jitter(base: Duration, random: u64) -> Duration {
     let half = base / 2;
     let span = u64::try_from(base.saturating_sub(half).as_nanos()).unwrap_or(u64::MAX);
-    // The upper bits of the product are uniform in 0..span (Lemire's method, its bias far below a nanosecond).
+    // The upper bits of the product are uniform in 0..span (Lemire's method; the error is far below a nanosecond).
     let part = (u128::from(random) * u128::from(span)) >> 64;
     half + Duration::from_nanos(u64::try_from(part).unwrap_or(span))
 }
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn it_grows_by_half_up_to_what_the_reason_costs() {
+    fn it_grows_by_half_up_to_the_cap_of_the_cost() {
         assert_eq!(bases(&mut Backoff::new(None), Code::ConnectRefused, 7), [50, 75, 112, 168, 250, 250, 250]);
         assert_eq!(bases(&mut Backoff::new(None), Code::ConnectTimeout, 10)[7..], [854, 1000, 1000]);
         assert_eq!(bases(&mut Backoff::new(None), Code::ProtocolPassword, 16)[14..], [10_000, 10_000]);
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(*bases(&mut backoff, Code::ResolveNoSuchName, 9).last().unwrap(), 1000);
         assert_eq!(bases(&mut backoff, Code::ConnectRefused, 6), [50, 75, 112, 168, 250, 250]);
         assert_eq!(bases(&mut backoff, Code::ProtocolNotAccepting, 3), [250, 375, 562]);
-        // Back to refused, and again to the server's own words: nothing new was reached.
+        // The target goes back to refused, and then forward to a stage that it has reached before.
         assert_eq!(bases(&mut backoff, Code::ConnectRefused, 1), [250]);
         assert_eq!(bases(&mut backoff, Code::ProtocolNotAccepting, 1), [1000]);
     }

@@ -12,10 +12,11 @@ use crate::kind::Ready;
 use crate::plan::{Plan, Planned};
 use crate::reason::Reason;
 
-/// An attempt that runs for this much longer than the one before it says more about now than that one.
+/// If the running attempt has already taken this much longer than the last one, it is reported instead of the last
+/// reason.
 const OVERDUE: Duration = Duration::from_millis(500);
 
-/// Where each target is, by its place in the plan.
+/// Where each target is, in the order of the plan.
 #[derive(Default)]
 pub(crate) struct Board(RefCell<Vec<Row>>);
 
@@ -33,10 +34,10 @@ struct Row {
 }
 
 impl Row {
-    /// Why the target is not ready, as of now.
+    /// Why the target is not ready now.
     ///
-    /// That is the reason of the last attempt that ended. If the running attempt has come further, or has already taken
-    /// much longer than the last one, it is reported instead.
+    /// This is the reason of the last attempt that has ended. If the running attempt has come further, or has already
+    /// taken much longer than the last one, its reason is returned instead.
     fn reason(&self) -> Option<Reason> {
         let tells = |attempt: &&Rc<Attempt>| {
             let took = attempt.started().elapsed();
@@ -53,7 +54,6 @@ impl Row {
 }
 
 impl Board {
-    /// A board for the targets of `plan`.
     pub(crate) fn new(plan: &Plan) -> Self {
         Self(RefCell::new(plan.targets.iter().map(|_| Row::default()).collect()))
     }

@@ -1,7 +1,7 @@
 //! The loop: targets in order or in parallel, attempts and pauses.
 //!
-//! It knows no deadline of the run and no signal. The application drops it at any moment, and what every target was
-//! waiting for is still on the [`Board`].
+//! It does not know the run's deadline or the signals. The application may drop it at any moment, and the [`Board`]
+//! still has the state of every target.
 
 pub(crate) mod backoff;
 mod board;
@@ -24,14 +24,14 @@ use crate::verdict::Verdict;
 use backoff::{Backoff, jitter};
 pub(crate) use board::Board;
 
-/// After how long the first heartbeat comes, and how far apart the next ones are.
+/// When the first heartbeat comes, and the time between the next ones.
 const FIRST_HEARTBEAT: Duration = Duration::from_secs(10);
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
-/// How often a live view is drawn anew.
+/// How often the live view is drawn.
 const REDRAW: Duration = Duration::from_millis(200);
 
-/// One run over a plan; `probe` tries a target once.
+/// One run over a plan. `probe` tries a target once.
 pub(crate) struct Gate<'a, P> {
     plan: &'a Plan,
     board: &'a Board,
@@ -44,7 +44,7 @@ pub(crate) struct Gate<'a, P> {
 /// A target that did not become ready: how that ends the run.
 type Ended = Verdict;
 
-/// Permission for one attempt. The semaphore is fair: the longest-waiting target is probed next.
+/// Permission for one attempt. The semaphore is fair: the target that has waited longest is probed next.
 type Permit<'a> = Result<SemaphorePermit<'a>, AcquireError>;
 
 /// One attempt that has ended.
@@ -56,7 +56,7 @@ struct Done {
 }
 
 impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
-    /// A gate that has at most `in_flight` attempts under way at once.
+    /// A gate that runs at most `in_flight` attempts at once.
     pub(crate) fn new(
         plan: &'a Plan,
         board: &'a Board,
@@ -170,7 +170,7 @@ impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
                     backoff.between_successes()
                 }
                 Err(reason) => {
-                    // Every Linux since 3.17 has getrandom. Without it the pause is the longest.
+                    // Linux has getrandom since 3.17. Without it, the pause has its full length.
                     jitter(backoff.base(reason), getrandom::u64().unwrap_or(u64::MAX))
                 }
             };
@@ -199,11 +199,11 @@ impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
         (self.tell)(Event::Ready { target: &self.plan.targets[at].shown, attempts, after, ready });
     }
 
-    /// Says from time to time what is still waited for.
+    /// Reports from time to time which targets are not ready yet.
     async fn heartbeat(&self) {
         if self.live {
             loop {
-                // The first one waits too: the attempts that are refused at once have ended by then.
+                // The first drawing waits too. Attempts that are refused at once have ended by then.
                 time::sleep(REDRAW).await;
                 (self.tell)(Event::Live(&self.board.standings(self.plan)));
             }
@@ -218,9 +218,9 @@ impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
 
 /// When the next attempt may start.
 ///
-/// The pause counts from the attempt's start, so that a slow attempt does not add to it. If a server had accepted a
-/// connection, at least half of the pause follows the attempt's end: the server may still be busy with the attempt that
-/// was given up, and such work must not pile up.
+/// The pause counts from the attempt's start, so a slow attempt does not add to it. If a server accepted a connection,
+/// at least half of the pause comes after the attempt's end: the server may still work on an attempt that waitgate gave
+/// up, and such work must not pile up.
 fn next_start(attempt: &Attempt, pause: Duration) -> Instant {
     let counted = attempt.started() + pause;
     if attempt.accepted() { counted.max(Instant::now() + pause / 2) } else { counted }

@@ -9,8 +9,8 @@ fn plan(line: &str) -> Plan {
     Plan::new(&Cli::from_args(args).unwrap(), &crate::env::Env::default()).unwrap()
 }
 
-/// Runs a gate over `line` on a paused clock and gives the verdict, the time it took and the targets of
-/// every attempt with the milliseconds at which it began.
+/// Runs a gate for the arguments in `line` on a paused clock. Returns the verdict, the time it took, and for every
+/// attempt the target and the milliseconds at which it began.
 async fn run(
     line: &str,
     probe: impl AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>,
@@ -32,7 +32,7 @@ fn refused() -> Reason {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_target_is_left_alone_until_the_one_before_it_is_ready() {
+async fn in_order_a_target_is_probed_only_after_the_one_before_it_is_ready() {
     let left = Cell::new(3);
     let (verdict, _, log) = run("tcp:a:1 tcp:b:1", async |planned, _| {
         if planned.shown == "tcp:a:1" && left.replace(left.get() - 1) > 0 {
@@ -45,11 +45,11 @@ async fn a_target_is_left_alone_until_the_one_before_it_is_ready() {
     assert_eq!(verdict, Verdict::Ready);
     let targets: Vec<_> = log.iter().map(|(target, _)| target.as_str()).collect();
     assert_eq!(targets, ["tcp:a:1", "tcp:a:1", "tcp:a:1", "tcp:a:1", "tcp:b:1"]);
-    assert_eq!(log[0].1, 0, "the first attempt is at once");
+    assert_eq!(log[0].1, 0, "the first attempt starts at once");
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_parallel_nobody_waits_for_anybody() {
+async fn in_parallel_a_target_does_not_wait_for_the_others() {
     let (verdict, took, log) = run("--parallel tcp:a:1#timeout=2s tcp:b:1", async |planned, _| {
         if planned.shown.contains(":a:") { Err(refused()) } else { Ok(Ready::default()) }
     })
@@ -60,7 +60,7 @@ async fn in_parallel_nobody_waits_for_anybody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_ends_at_its_bound_with_the_stage_it_hung_in() {
+async fn a_cut_off_attempt_gives_the_reason_of_its_stage() {
     let plan = plan("tcp:a:1#attempt-timeout=700ms#timeout=1s");
     let board = Board::new(&plan);
     let probe = async |_: &Planned, attempt: &Attempt| {
@@ -71,7 +71,7 @@ async fn an_attempt_ends_at_its_bound_with_the_stage_it_hung_in() {
     let verdict = Gate::new(&plan, &board, &|_| {}, 1, probe).run().await;
     assert!(matches!(verdict, Verdict::TimedOut(..)));
     let standing = &board.standings(&plan)[0];
-    assert_eq!(standing.attempts, 2, "the second began within the second");
+    assert_eq!(standing.attempts, 2, "the second attempt began within one second");
     assert_eq!(
         standing.reason.as_ref().unwrap().text(),
         "10.0.0.1:1 accepted the connection, and no complete answer came within 700ms"
@@ -79,7 +79,7 @@ async fn an_attempt_ends_at_its_bound_with_the_stage_it_hung_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn successes_are_in_a_row_and_a_full_cap_apart() {
+async fn successes_must_be_in_a_row_with_one_second_between_them() {
     let n = Cell::new(0);
     let (verdict, _, log) = run("tcp:a:1#successes=3", async |_, attempt| {
         assert!(attempt.fresh());
@@ -88,7 +88,7 @@ async fn successes_are_in_a_row_and_a_full_cap_apart() {
     })
     .await;
     assert_eq!(verdict, Verdict::Ready);
-    assert_eq!(log.len(), 6, "two ready, one not, three ready");
+    assert_eq!(log.len(), 6, "two attempts were ready, one was not, then three were");
     assert_eq!(log[1].1 - log[0].1, 1000);
     assert!(log[3].1 - log[2].1 <= 50);
     assert_eq!(log[5].1 - log[3].1, 2000);
@@ -105,7 +105,7 @@ async fn a_slow_attempt_does_not_add_to_the_pause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn half_the_pause_follows_where_a_server_was_at_work() {
+async fn half_the_pause_follows_an_attempt_that_a_server_accepted() {
     let (_, _, log) = run("tcp:a:1#timeout=20s", async |_, attempt| {
         attempt.accept();
         time::sleep(Duration::from_secs(2)).await;
@@ -117,7 +117,7 @@ async fn half_the_pause_follows_where_a_server_was_at_work() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn once_is_one_attempt_up_to_the_first_that_is_not_ready() {
+async fn once_stops_at_the_first_target_that_is_not_ready() {
     let fail = async |planned: &Planned, _: &Attempt| {
         if planned.shown == "tcp:b:1" { Err(refused()) } else { Ok(Ready::default()) }
     };
@@ -128,7 +128,7 @@ async fn once_is_one_attempt_up_to_the_first_that_is_not_ready() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_attempts_are_under_way_than_allowed_and_the_longest_waiting_is_next() {
+async fn attempts_in_flight_are_bounded_and_the_target_that_waited_longest_is_next() {
     let plan = plan("--parallel tcp:a:1 tcp:b:1 tcp:c:1 tcp:d:1 tcp:e:1#timeout=60s");
     let board = Board::new(&plan);
     let (now, most) = (Cell::new(0), Cell::new(0));
@@ -157,16 +157,16 @@ async fn a_targets_own_timeout_starts_with_its_first_attempt() {
             }
             Ok(Ready::default())
         };
-        // Only one attempt at a time: the second target's turn comes after two seconds.
+        // Only one attempt runs at a time, so the second target's first attempt starts after two seconds.
         assert_eq!(Gate::new(&plan, &board, &|_| {}, 1, probe).run().await, Verdict::Ready);
     }
 }
 
-/// A server that takes its time over each answer is not one that is silent.
+/// The last reason is reported, except if the running attempt came further or has taken longer than the last one.
 #[tokio::test(start_paused = true)]
-async fn the_better_witness_is_believed() {
+async fn the_running_attempt_is_reported_if_it_says_more_than_the_last_one() {
     for (first, second, code) in [
-        // The first attempt, and how it ends; how the one under way hangs when the run ends.
+        // The first attempt: how long it takes, its stage and its code. Then the stage in which the second one hangs.
         ((1500, Stage::Expect, Code::ExpectStatus), Stage::Protocol, Code::ExpectStatus),
         ((1, Stage::Connect, Code::ConnectRefused), Stage::Connect, Code::ConnectTimeout),
         ((1500, Stage::Connect, Code::ConnectUnreachable), Stage::Protocol, Code::ProtocolTimeout),

@@ -184,7 +184,7 @@ pub(crate) enum Zero {
     /// It does (no limit, or off).
     Allowed,
     /// It does not.
-    Refused,
+    Invalid,
 }
 
 /// The longest duration that makes sense in front of a start: a day.
@@ -216,7 +216,7 @@ pub(crate) fn duration(text: &str, zero: Zero) -> Result<Duration> {
             }
         }
     };
-    if parsed.is_zero() && zero == Zero::Refused {
+    if parsed.is_zero() && zero == Zero::Invalid {
         bail!("found zero, which means nothing here: give at least 1ms ({FORM})");
     }
     if parsed > LONGEST {
@@ -298,18 +298,18 @@ mod tests {
             ("1d", 86_400_000),
             ("1m 30s", 90_000),
         ] {
-            assert_eq!(duration(text, Zero::Refused).unwrap(), Duration::from_millis(millis), "{text}");
+            assert_eq!(duration(text, Zero::Invalid).unwrap(), Duration::from_millis(millis), "{text}");
         }
         assert_eq!(duration("0", Zero::Allowed).unwrap(), Duration::ZERO);
         assert_eq!(duration("0s", Zero::Allowed).unwrap(), Duration::ZERO);
-        let refused = |text: &str| duration(text, Zero::Refused).unwrap_err().to_string();
+        let refused = |text: &str| duration(text, Zero::Invalid).unwrap_err().to_string();
         assert!(refused("30").contains("did you mean 30s?"));
         assert!(refused("15M").contains("minutes are m"));
         assert!(refused("0").contains("zero"));
         assert!(refused("0ms").contains("zero"));
         assert!(refused("25h").contains("24h"));
         for bad in ["", "s", "1.5s", "-1s", "1y", "1w", "5 parsecs", "1us", "99999999999999999999s", "1s1"] {
-            assert!(duration(bad, Zero::Refused).is_err(), "{bad}");
+            assert!(duration(bad, Zero::Invalid).is_err(), "{bad}");
         }
     }
 }

@@ -303,10 +303,10 @@ impl Target {
         }
         let expectations = Expectations::parse(expectations, kind, row.expectations, fill)?;
         let overrides = Overrides {
-            timeout: expectations.duration("timeout", Zero::Refused)?,
-            attempt_timeout: expectations.duration("attempt-timeout", Zero::Refused)?,
-            connect_timeout: expectations.duration("connect-timeout", Zero::Refused)?,
-            max_pause: expectations.duration("max-pause", Zero::Refused)?,
+            timeout: expectations.duration("timeout", Zero::Invalid)?,
+            attempt_timeout: expectations.duration("attempt-timeout", Zero::Invalid)?,
+            connect_timeout: expectations.duration("connect-timeout", Zero::Invalid)?,
+            max_pause: expectations.duration("max-pause", Zero::Invalid)?,
             successes: expectations.count("successes")?.or_else(|| gone::successes(&expectations)),
         };
         let parts = Parts { address: rest, kind, expectations, fill, given };

@@ -1,4 +1,4 @@
-//! Hosts and ports as targets write them.
+//! Hosts and ports in targets.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -13,15 +13,15 @@ use crate::text::InForm as _;
 pub(crate) enum Host {
     /// An IP literal.
     Ip(IpAddr),
-    /// A name, as it was written (a trailing dot included).
+    /// A name as the target gives it, with its trailing dot if it has one.
     Name(String),
 }
 
 impl Host {
-    /// Parses a host that has been filled; `[…]` around an IPv6 address has been taken off or not.
+    /// Parses a host after `$(NAME)` was filled in. An IPv6 address may have brackets around it.
     ///
-    /// Forms that C libraries disagree about (`127.1`, `0x7f.1`, `010.0.0.1`) are refused with the
-    /// form that all agree on (RFC 6943 section 3.1.1).
+    /// C libraries read some forms differently (`127.1`, `0x7f.1`, `010.0.0.1`). These are an error, and the error
+    /// gives the form that all of them read alike (RFC 6943 section 3.1.1).
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
         if bare.is_empty() {
@@ -37,9 +37,9 @@ impl Host {
         }
         if bare.contains(':') || bare.len() != text.len() {
             if bare.contains('%') {
-                bail!("a zone behind '%' is not supported in a host: give an address that is valid on every link");
+                bail!("a zone after '%' is not supported in a host: give an address that is valid on every link");
             }
-            bail!("the host has the colons or brackets of an IPv6 address and is none");
+            bail!("the host has the colons or brackets of an IPv6 address but is not one");
         }
         if let Ok(ip) = text.parse::<Ipv4Addr>() {
             return Ok(Self::Ip(IpAddr::V4(ip)));
@@ -65,7 +65,7 @@ impl Host {
         }
         // RFC 3696 section 2: a top-level domain is never all digits, so this is an address with a mistake in it.
         if labels.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit())) {
-            bail!("a host that ends in a number is an IPv4 address, and that has four parts from 0 to 255");
+            bail!("a host that ends in a number must be an IPv4 address: four numbers from 0 to 255");
         }
         Ok(Self::Name(text.to_owned()))
     }
@@ -81,7 +81,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// The address that `inet_aton` would read in `text`: one to four parts, decimal, octal or hex.
+/// The address that `inet_aton` reads in `text`: one to four parts, each decimal, octal or hex.
 pub(crate) fn loose_ipv4(text: &str) -> Option<Ipv4Addr> {
     let parts: Vec<&str> = text.split('.').collect();
     let number = |part: &str| -> Option<u32> {
@@ -109,11 +109,11 @@ pub(crate) fn loose_ipv4(text: &str) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::from(if bits == 32 { tail } else { value << bits | tail }))
 }
 
-/// What to do about a port such as `tcp://10.0.0.1:6379`.
+/// The error for a port such as `tcp://10.0.0.1:6379`.
 const SERVICE_LINK: &str = "found a URL for a port: a Kubernetes service link NAME_PORT holds tcp://ADDRESS:PORT; the number alone is in NAME_SERVICE_PORT";
 
-/// Refuses `HOST:tcp://ADDRESS:PORT`, which the kubelet makes of `HOST:$(REDIS_PORT)` before waitgate sees it. `raw` is
-/// an address without its kind and slashes.
+/// An error for `HOST:tcp://ADDRESS:PORT`. The kubelet turns `HOST:$(REDIS_PORT)` into this before waitgate starts.
+/// `raw` is an address without its kind and slashes.
 pub(crate) fn refuse_service_link(raw: &str) -> Result<()> {
     let link = ["tcp", "udp", "sctp"].iter().any(|protocol| {
         let before = raw.split_once(&format!(":{protocol}://")).map(|(before, _)| before);
@@ -125,7 +125,7 @@ pub(crate) fn refuse_service_link(raw: &str) -> Result<()> {
     Ok(())
 }
 
-/// Parses a port that has been filled.
+/// Parses a port after `$(NAME)` was filled in.
 pub(crate) fn port(text: &str) -> Result<u16> {
     if text.contains('$') {
         bail!("found '$' in the port: no shell runs here; write $(NAME) to fill in an environment variable");
@@ -145,18 +145,18 @@ pub(crate) fn port(text: &str) -> Result<u16> {
     }
 }
 
-/// Splits raw `HOST:PORT`, `[V6]:PORT` or `HOST`, before anything is filled. `$(NAME)` holds neither.
+/// Splits raw `HOST:PORT`, `[V6]:PORT` or `HOST`, before `$(NAME)` is filled in: a reference has no ':' and no bracket.
 pub(crate) fn split(raw: &str) -> (&str, Option<&str>) {
     match raw.rsplit_once(':') {
         Some((host, _)) if host.contains('[') && !host.ends_with(']') => (raw, None),
-        // An IPv6 address without brackets has no port; Host::parse takes it or says what is wrong.
+        // An IPv6 address without brackets has no port. Host::parse takes it, or its error says what is wrong.
         Some((host, _)) if host.contains(':') && !host.starts_with('[') => (raw, None),
         Some((host, port)) => (host, Some(port)),
         None => (raw, None),
     }
 }
 
-/// Splits raw `USER[:PASSWORD]@HOST[:PORT]` into what comes before the `@`, if there is one, and the rest.
+/// Splits raw `USER[:PASSWORD]@HOST[:PORT]` at the `@`. Without an `@` there is no first part.
 pub(crate) fn userinfo(authority: &str) -> Result<(Option<&str>, &str)> {
     match authority.split_once('@') {
         Some((_, server)) if server.contains('@') => {
@@ -167,13 +167,13 @@ pub(crate) fn userinfo(authority: &str) -> Result<(Option<&str>, &str)> {
     }
 }
 
-/// Parses raw `HOST:PORT`; `form` is the expected form, which begins every message.
+/// Parses raw `HOST:PORT`. Every error ends with `form`, the expected form.
 pub(crate) fn host_port(raw: &str, form: &str, fill: Fill<'_>) -> Result<(Host, u16)> {
     let expected = format!("expected {form}");
     refuse_service_link(raw).in_form(&expected)?;
     if raw.contains("://") {
         bail!(
-            "found a URL behind the kind: give it as the target itself (a Kubernetes service link, NAME_PORT=tcp://…, is one), or its host and port alone (expected {form})"
+            "found a URL after the kind: give it as the target itself (a Kubernetes service link, NAME_PORT=tcp://…, is one), or its host and port alone (expected {form})"
         );
     }
     if raw.contains(',') {
@@ -182,9 +182,9 @@ pub(crate) fn host_port(raw: &str, form: &str, fill: Fill<'_>) -> Result<(Host, 
     let (host, number) = split(raw);
     let Some(number) = number else {
         if raw.contains(':') && !raw.starts_with('[') {
-            bail!("an IPv6 address stands in brackets, [::1]:5432 (expected {form})");
+            bail!("write an IPv6 address in brackets, [::1]:5432 (expected {form})");
         }
-        // tcp:$(REDIS_PORT), which waitgate fills.
+        // tcp:$(REDIS_PORT), and waitgate fills in the variable.
         if filled(raw, fill).in_form(&expected)?.contains("://") {
             bail!(
                 "{raw} holds a URL, as a Kubernetes service link does: its host and port are in NAME_SERVICE_HOST and NAME_SERVICE_PORT (expected {form})"
@@ -192,18 +192,18 @@ pub(crate) fn host_port(raw: &str, form: &str, fill: Fill<'_>) -> Result<(Host, 
         }
         bail!("the port is missing (expected {form})");
     };
-    let host = filled(host, fill).and_then(|text| from(host, Host::parse(&text))).in_form(&expected)?;
-    let port = filled(number, fill).and_then(|text| from(number, port(&text))).in_form(&expected)?;
+    let host = filled(host, fill).and_then(|text| name_variable(host, Host::parse(&text))).in_form(&expected)?;
+    let port = filled(number, fill).and_then(|text| name_variable(number, port(&text))).in_form(&expected)?;
     Ok((host, port))
 }
 
-/// Names the variable that all of `raw` came from, where what it holds is wrong.
-fn from<T>(raw: &str, parsed: Result<T>) -> Result<T> {
+/// Adds the variable's name to the error if `raw` is one `$(NAME)` and nothing more.
+fn name_variable<T>(raw: &str, parsed: Result<T>) -> Result<T> {
     let whole = raw.strip_prefix("$(").and_then(|rest| rest.strip_suffix(')')).is_some_and(env::is_name);
     if whole { parsed.with_context(|| raw.to_owned()) } else { parsed }
 }
 
-/// Fills a host or a port; a variable that is set to nothing is named, for nothing else in the message would be.
+/// Fills in a host or a port. If a variable is empty, the error names it: the later error would not.
 pub(crate) fn filled(raw: &str, fill: Fill<'_>) -> Result<String> {
     let text = fill.plain(raw)?;
     if text.is_empty() && env::refers(raw) {
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn loose_addresses_are_refused_with_the_canonical_form() {
+    fn an_ambiguous_ipv4_form_is_an_error_that_gives_the_canonical_form() {
         for (loose, canonical) in [
             ("127.1", "127.0.0.1"),
             ("0x7f.1", "127.0.0.1"),
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_refused() {
+    fn text_that_is_not_a_host_is_an_error() {
         for bad in [
             "",
             "[]",
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_link_stands_for_a_port_and_nothing_else() {
+    fn a_service_link_is_found_only_in_the_place_of_a_port() {
         for link in ["redis:tcp://10.0.0.1:6379", "u:p@db:tcp://10.0.0.1:5432/x", "[::1]:udp://10.0.0.1:53"] {
             assert!(refuse_service_link(link).is_err(), "{link}");
         }
@@ -285,19 +285,19 @@ mod tests {
         let parse = |raw| host_port(raw, "tcp:HOST:PORT", Fill::from_env(&env));
         assert_eq!(parse("$(H):$(P)").unwrap(), (Host::Name("db".into()), 5432));
         assert_eq!(parse("[::1]:80").unwrap().0.to_string(), "[::1]");
-        let refused = |raw| format!("{:#}", parse(raw).unwrap_err());
-        assert!(refused("$(E):80").contains("$(E) is empty"));
-        assert!(refused("db:$(HP)").contains("$(HP): the port is not a number"));
-        assert!(refused("redis:$(REDIS_PORT)").contains("NAME_SERVICE_PORT"));
-        assert!(refused("redis:tcp://10.0.0.1:6379").contains("NAME_SERVICE_PORT"), "the kubelet has filled it");
-        assert!(refused("$(REDIS_PORT):6379").contains("NAME_SERVICE_HOST"));
-        assert!(refused("redis").contains("the port is missing"));
-        assert!(refused("$(REDIS_PORT)").contains("$(REDIS_PORT) holds a URL"));
-        assert!(refused("tcp://10.0.0.1:6379").contains("a URL behind the kind"));
-        assert!(refused("a:1,b:2").contains("one host and one port"));
-        assert!(refused("::1:80").contains("brackets"));
+        let error = |raw| format!("{:#}", parse(raw).unwrap_err());
+        assert!(error("$(E):80").contains("$(E) is empty"));
+        assert!(error("db:$(HP)").contains("$(HP): the port is not a number"));
+        assert!(error("redis:$(REDIS_PORT)").contains("NAME_SERVICE_PORT"));
+        assert!(error("redis:tcp://10.0.0.1:6379").contains("NAME_SERVICE_PORT"), "the kubelet has filled it");
+        assert!(error("$(REDIS_PORT):6379").contains("NAME_SERVICE_HOST"));
+        assert!(error("redis").contains("the port is missing"));
+        assert!(error("$(REDIS_PORT)").contains("$(REDIS_PORT) holds a URL"));
+        assert!(error("tcp://10.0.0.1:6379").contains("a URL after the kind"));
+        assert!(error("a:1,b:2").contains("one host and one port"));
+        assert!(error("::1:80").contains("brackets"));
         for bad in ["db:", "db:0", "db:65536", "db:http", ":80", "db:-1", "$(HP):1", "db:8 0"] {
-            assert!(refused(bad).ends_with("(expected tcp:HOST:PORT)"), "{bad}");
+            assert!(error(bad).ends_with("(expected tcp:HOST:PORT)"), "{bad}");
         }
     }
 }

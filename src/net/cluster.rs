@@ -1,24 +1,24 @@
-//! What this Pod knows of its cluster: its own names, its zones, and where in them a full name lies. Pure.
+//! What this Pod knows about its cluster: its own names, the cluster's zones, and which zone a full name is in. Pure.
 
 use super::names::hosts::Own;
 use super::names::resolv_conf::ResolvConf;
 
-/// What a full name stands for in a cluster's DNS (the DNS specification of Kubernetes: dns.md of kubernetes/dns).
+/// What a full name means in a cluster's DNS (the DNS specification of Kubernetes: dns.md of kubernetes/dns).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     /// `NAME.NAMESPACE.svc.DOMAIN`.
     Service,
     /// `POD.SERVICE.NAMESPACE.svc.DOMAIN` or `ADDRESS.NAMESPACE.pod.DOMAIN`.
     Pod,
-    /// Another zone than the cluster's.
+    /// A name outside the cluster's zones.
     Outside,
 }
 
-/// What is known of the place that this process runs in.
+/// What waitgate knows about the Pod that it runs in.
 pub(crate) struct Cluster<'a> {
-    /// Whether the environment says that this is a Pod. A container inside a container has a Pod's resolv.conf too.
+    /// Whether the environment says that this is a Pod. resolv.conf alone does not say it: a container that runs inside
+    /// a Pod's container has the Pod's resolv.conf too.
     pub(crate) kubernetes: bool,
-    /// resolv.conf.
     pub(crate) conf: &'a ResolvConf,
     /// What the hosts file says about the Pod itself.
     pub(crate) own: &'a Own,
@@ -27,7 +27,7 @@ pub(crate) struct Cluster<'a> {
 /// How a full name relates to this Pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Relation {
-    /// It is this Pod's own name, or that of its headless Service.
+    /// It is this Pod's own name, or the name of its headless Service.
     Own,
     /// It is another Pod of that Service.
     Peer,
@@ -35,16 +35,16 @@ pub(crate) enum Relation {
 
 impl Cluster<'_> {
     /// Whether this is a Pod that uses the cluster's nameservers.
-    pub(crate) fn is_joined(&self) -> bool {
+    pub(crate) fn uses_cluster_dns(&self) -> bool {
         self.kubernetes && domain(self.conf).is_some()
     }
 
     /// Whether this is a Pod that uses other nameservers than the cluster's.
-    pub(crate) fn is_left_out(&self) -> bool {
+    pub(crate) fn uses_other_dns(&self) -> bool {
         self.kubernetes && domain(self.conf).is_none()
     }
 
-    /// Where in the cluster a full name lies; `None` outside a cluster.
+    /// What `full` means in the cluster's DNS; `None` if waitgate does not run in a cluster.
     pub(crate) fn place(&self, full: &str) -> Option<Place> {
         if self.kubernetes { place(self.conf, full) } else { None }
     }
@@ -53,7 +53,7 @@ impl Cluster<'_> {
     pub(crate) fn relation(&self, full: &str) -> Option<Relation> {
         let own = self.own.name.as_deref()?;
         let (_, service) = own.split_once('.')?;
-        // Another machine's hosts file may hold its full name too.
+        // A machine outside a cluster may have its full name in the hosts file too.
         if self.place(service) != Some(Place::Service) {
             return None;
         }
@@ -62,7 +62,7 @@ impl Cluster<'_> {
             return Some(Relation::Own);
         }
         let below = full.strip_suffix(service)?.strip_suffix('.')?;
-        // `_port._tcp` is asked of the Service. Any other label before the Service's name is a Pod's.
+        // `_port._tcp` belongs to the Service. Any other label before the Service's name is the name of a Pod.
         if below.starts_with('_') {
             return Some(Relation::Own);
         }
@@ -70,7 +70,7 @@ impl Cluster<'_> {
     }
 }
 
-/// The cluster's domain, if resolv.conf is a Pod's.
+/// The cluster's domain, if resolv.conf is that of a Pod.
 ///
 /// The kubelet writes `NAMESPACE.svc.DOMAIN`, `svc.DOMAIN` and `DOMAIN` (pkg/kubelet/network/dns/dns.go:
 /// generateSearchesForDNSClusterFirst).
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_a_name_lies() {
+    fn a_full_name_is_a_service_a_pod_or_outside() {
         let parse = |text: &str| ResolvConf::parse(Some(text.as_bytes()), |_| None);
         let conf = parse("search ns.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n");
         for (full, expected) in [

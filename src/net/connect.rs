@@ -1,4 +1,4 @@
-//! From a host to a connection: every address is tried, and one reason is made of what each of them did.
+//! From a host to a connection: waitgate tries every address, and makes one reason out of the reasons of all of them.
 
 use std::fmt::Write as _;
 use std::io;
@@ -16,12 +16,12 @@ use crate::attempt::Attempt;
 use crate::reason::{Code, Hint, Reason};
 use crate::text;
 
-/// The socket addresses behind `host`, in a new order for each attempt.
+/// The socket addresses of `host`, in a new random order for each attempt.
 pub(crate) async fn resolve(net: &Net, host: &Host, port: u16, attempt: &Attempt) -> Result<Vec<SocketAddr>, Reason> {
     resolve_all(net, host, port, Need::First, attempt).await
 }
 
-/// The same, of both families where that is needed.
+/// The same, with both families if `need` asks for them.
 pub(crate) async fn resolve_all(
     net: &Net,
     host: &Host,
@@ -31,7 +31,7 @@ pub(crate) async fn resolve_all(
 ) -> Result<Vec<SocketAddr>, Reason> {
     let (name, ips) = match host {
         Host::Ip(ip) => (None, vec![*ip]),
-        Host::Name(name) => (Some(name.as_str()), in_new_order(net.addresses(name, need, attempt).await?)),
+        Host::Name(name) => (Some(name.as_str()), shuffled(net.addresses(name, need, attempt).await?)),
     };
     attempt.if_silent(net.unreached(Code::ConnectTimeout, name, &ips));
     Ok(ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
@@ -51,15 +51,15 @@ pub(crate) async fn one(address: SocketAddr, attempt: &Attempt) -> Result<Stream
         Err(_) => Err(timed_out(address, bound)),
         Ok(Err(error)) => Err(failure(address, &error)),
         Ok(Ok(socket)) => {
-            // Polling a closed port of the ephemeral range on loopback ends, by simultaneous open, in a
-            // socket that is connected to itself (RFC 793 section 3.4). Reset it: left to close by itself it
-            // would keep the server from binding its port for a minute (TIME_WAIT).
+            // On loopback, the kernel may choose the target's own port as our local port. The socket is then connected
+            // to itself (simultaneous open, RFC 793 section 3.4), and nothing listens there. Reset it: a normal close
+            // would leave TIME_WAIT, and the server could not bind its port for a minute.
             if socket.local_addr().is_ok_and(|local| local == address) {
                 let _ = socket.set_zero_linger();
                 drop(socket);
                 return Err(Reason::new(Code::ConnectRefused, format!("refused by {address}")));
             }
-            // Small questions and answers: waiting to fill a segment would only add delay.
+            // Requests are small. To wait for a full segment would only add delay.
             let _ = socket.set_nodelay(true);
             attempt.accept();
             Ok(Stream::tcp(socket, address))
@@ -79,7 +79,8 @@ pub(crate) fn failure(address: SocketAddr, error: &io::Error) -> Reason {
     let errno = error.raw_os_error().map(Errno::from_raw_os_error);
     match errno {
         Some(Errno::CONNREFUSED) => Reason::new(Code::ConnectRefused, format!("refused by {address}")),
-        // In answer to a SYN a reset is ECONNREFUSED (linux: net/ipv4/tcp_input.c, tcp_reset): this one came later.
+        // A reset that answers a SYN gives ECONNREFUSED (linux: net/ipv4/tcp_input.c, tcp_reset). This reset came
+        // later.
         Some(Errno::CONNRESET) => {
             Reason::new(Code::ProtocolClosed, format!("{address} accepted the connection and reset it at once"))
                 .with_hint(Hint::ProxyClosed)
@@ -96,7 +97,7 @@ pub(crate) fn failure(address: SocketAddr, error: &io::Error) -> Reason {
         Some(Errno::MFILE | Errno::NFILE) => {
             Reason::new(Code::LocalDescriptors, "no file descriptor left for a socket").with_hint(Hint::Limits)
         }
-        // With IPv6 turned off no address of this machine can be the near end.
+        // With IPv6 turned off, this machine has no local address for the connection.
         Some(Errno::ADDRNOTAVAIL) if address.is_ipv6() => {
             Reason::new(Code::ConnectUnreachable, format!("no IPv6 address here to reach {address} from"))
         }
@@ -121,7 +122,9 @@ pub(crate) fn unix_failure(name: &str, error: &io::Error) -> Reason {
         Some(Errno::ACCESS | Errno::PERM) => {
             Reason::new(Code::ConnectDenied, format!("this user may not connect to {name}"))
         }
-        Some(Errno::AGAIN) => Reason::new(Code::ConnectTimeout, format!("{name} accepts nobody: its queue is full")),
+        Some(Errno::AGAIN) => {
+            Reason::new(Code::ConnectTimeout, format!("{name} accepts no connection: its queue is full"))
+        }
         Some(Errno::PROTOTYPE) => {
             Reason::new(Code::LocalSocket, format!("{name} is not a stream socket")).with_key("type")
         }
@@ -134,9 +137,9 @@ pub(crate) fn unix_failure(name: &str, error: &io::Error) -> Reason {
     }
 }
 
-/// One reason out of each address's own: the one that got furthest, and who said what.
+/// One reason for all addresses: the code of the address that got furthest, and the text of each.
 pub(crate) fn explain(net: &Net, host: &Host, failed: &[(SocketAddr, Reason)]) -> Reason {
-    // Of several, the most telling: the furthest stage first, then what says most about the other side.
+    // The main reason has the furthest stage. In one stage, it is the one that says most about the server.
     let weight = |reason: &Reason| {
         let telling = match reason.code() {
             Code::ConnectRefused => 3,
@@ -151,7 +154,7 @@ pub(crate) fn explain(net: &Net, host: &Host, failed: &[(SocketAddr, Reason)]) -
     };
     let name = if let Host::Name(name) = host { Some(name.as_str()) } else { None };
     let addresses: Vec<IpAddr> = failed.iter().map(|(address, _)| address.ip()).collect();
-    // Where one refuses and another is silent, no one thing is to be said about all of them.
+    // If some addresses refuse and others are silent, no hint is true for all of them.
     let refused_beside = |other: &SocketAddr| {
         let same = |address: &SocketAddr| address.is_ipv6() == other.is_ipv6();
         failed.iter().any(|(address, reason)| same(address) && reason.code() == Code::ConnectRefused)
@@ -159,7 +162,8 @@ pub(crate) fn explain(net: &Net, host: &Host, failed: &[(SocketAddr, Reason)]) -
     let mixed = main.code() == Code::ConnectRefused
         && failed.iter().any(|(address, reason)| match reason.code() {
             Code::ConnectRefused => false,
-            // Or there is no way to the other family here.
+            // If no address of its family refused, this machine has no route to that family, and the hint is still
+            // true.
             Code::ConnectUnreachable => refused_beside(address),
             _ => true,
         });
@@ -173,7 +177,7 @@ pub(crate) fn explain(net: &Net, host: &Host, failed: &[(SocketAddr, Reason)]) -
         let peers: Vec<String> = failed.iter().take(LISTED).map(|(address, _)| address.to_string()).collect();
         format!("refused by {}", peers.join(", "))
     } else {
-        // What was told of the whole comes first.
+        // The main reason comes first.
         let mut each: Vec<&Reason> = failed.iter().map(|(_, reason)| reason).collect();
         each.sort_by_key(|reason| std::cmp::Reverse(weight(reason)));
         each.into_iter().take(LISTED).map(Reason::text).collect::<Vec<_>>().join("; ")
@@ -184,9 +188,9 @@ pub(crate) fn explain(net: &Net, host: &Host, failed: &[(SocketAddr, Reason)]) -
     main.with_text(text).with_hint(hint)
 }
 
-/// The addresses shuffled, then the families taken in turn (RFC 8305 section 4), so that neither a
-/// dead family nor a dead address is always the first.
-fn in_new_order(mut ips: Vec<IpAddr>) -> Vec<IpAddr> {
+/// The addresses in random order, IPv6 and IPv4 in turn (RFC 8305 section 4). So neither a dead family nor a dead
+/// address is always the first.
+fn shuffled(mut ips: Vec<IpAddr>) -> Vec<IpAddr> {
     for i in (1..ips.len()).rev() {
         let Ok(random) = getrandom::u32() else { break };
         ips.swap(i, random as usize % (i + 1));
@@ -207,10 +211,10 @@ fn in_new_order(mut ips: Vec<IpAddr>) -> Vec<IpAddr> {
 mod tests {
     use super::*;
     #[test]
-    fn families_take_turns() {
+    fn the_order_alternates_between_the_families() {
         let ips: Vec<IpAddr> =
             ["10.0.0.1", "10.0.0.2", "::1", "10.0.0.3"].iter().map(|ip| ip.parse().unwrap()).collect();
-        let ordered = in_new_order(ips.clone());
+        let ordered = shuffled(ips.clone());
         assert!(ordered[0].is_ipv6() && ordered[1..].iter().all(IpAddr::is_ipv4));
         assert_eq!(ordered.len(), ips.len());
         assert!(ips.iter().all(|ip| ordered.contains(ip)));

@@ -1,20 +1,20 @@
 //! Hints for a name that is not found and for addresses that do not accept. Pure.
 //!
-//! A hint sends a person somewhere, so each is given only where its evidence is there.
+//! A hint tells a person where to look, so waitgate gives it only if it has the evidence.
 
 use std::net::IpAddr;
 
 use super::cluster::{Cluster, Place, Relation};
-use super::names::answer::{Throughout, Via};
+use super::names::answer::{AllServers, Via};
 use crate::reason::{Code, Hint};
 
 /// A name that was found.
 pub(crate) struct Known<'a> {
-    /// As it was given.
+    /// The name as the target gives it.
     pub(crate) name: &'a str,
     /// The full name that was found.
     pub(crate) full: &'a str,
-    /// How.
+    /// How the DNS found it.
     pub(crate) via: &'a Via,
 }
 
@@ -26,29 +26,31 @@ pub(crate) fn own_service(cluster: &Cluster<'_>, full: &str) -> Option<Hint> {
     })
 }
 
-/// The hint when the names in `asked` gave no address for `name`; `throughout` is what every nameserver did.
+/// The hint when the names in `asked` gave no address for `name`. `all_servers` is what every nameserver did.
 pub(crate) fn unfound(
     cluster: &Cluster<'_>,
     code: Code,
     name: &str,
     asked: &[String],
-    throughout: Option<Throughout>,
+    all_servers: Option<AllServers>,
 ) -> Option<Hint> {
     let short = !name.contains('.');
     match code {
         Code::ResolveNoSuchName if let Some(own) = asked.iter().find_map(|full| own_service(cluster, full)) => {
             Some(own)
         }
-        // Names outside the cluster are found, or not, without a search list.
-        Code::ResolveNoSuchName if cluster.is_left_out() => {
+        // A name outside the cluster does not need the cluster's search list, so it gets no hint.
+        Code::ResolveNoSuchName if cluster.uses_other_dns() => {
             let of_a_service = name.split('.').any(|label| label.eq_ignore_ascii_case("svc"));
             (short || of_a_service).then_some(Hint::NodeDns)
         }
-        Code::ResolveNoSuchName if cluster.is_joined() && short => Some(Hint::OtherNamespace),
-        Code::ResolveUnreachable | Code::ResolveTimeout if cluster.is_joined() => throughout.map(|what| match what {
-            Throughout::Refuse => Hint::NoDns,
-            Throughout::Silent => Hint::DnsDropped,
-        }),
+        Code::ResolveNoSuchName if cluster.uses_cluster_dns() && short => Some(Hint::OtherNamespace),
+        Code::ResolveUnreachable | Code::ResolveTimeout if cluster.uses_cluster_dns() => {
+            all_servers.map(|all| match all {
+                AllServers::Refused => Hint::NoDns,
+                AllServers::Silent => Hint::DnsDropped,
+            })
+        }
         _ => None,
     }
 }
@@ -63,7 +65,7 @@ pub(crate) fn unreached(
     let here = |ip: &IpAddr| ip.is_loopback() || cluster.own.addresses.contains(ip);
     if !addresses.is_empty() && addresses.iter().all(here) {
         return match code {
-            // With hostNetwork any process of the node may come to listen.
+            // With hostNetwork, any process of the node may start to listen there.
             Code::ConnectRefused if cluster.kubernetes && !cluster.own.host_network => Some(Hint::InThisPod),
             Code::ConnectRefused => Some(Hint::NothingListens),
             Code::ConnectTimeout => Some(Hint::Overloaded),
@@ -72,13 +74,14 @@ pub(crate) fn unreached(
     }
     if let Some(Known { name, full, via }) = known {
         match (code, cluster.place(full), cluster.place(&via.owner)) {
-            // A name with a dot is most often meant to lie outside. After a failed query a Service may exist after all.
+            // A name with a dot is usually meant to be outside. If a query failed, the Service may exist after all.
             (Code::ConnectRefused | Code::ConnectTimeout | Code::ConnectUnreachable, Some(Place::Outside), _)
-                if !name.contains('.') && !via.doubt =>
+                if !name.contains('.') && !via.uncertain =>
             {
                 return Some(Hint::OutsideCluster);
             }
-            // A Service with an address of its own has one for each family. A headless one lists its Pods.
+            // A Service with a cluster IP has one address in each family. A headless Service has the addresses of its
+            // Pods.
             (Code::ConnectRefused, Some(Place::Service), Some(Place::Service)) => {
                 return Some(if several(addresses) { Hint::PodsRefuse } else { Hint::NoReadyPod });
             }
@@ -94,7 +97,7 @@ fn several(addresses: &[IpAddr]) -> bool {
     of_one_family(addresses.iter().copied()) > 1
 }
 
-/// How many of the addresses are of the family that has more of them. A name of both families has each server twice.
+/// The number of addresses in the larger family. A name with both families lists each server twice.
 pub(crate) fn of_one_family(addresses: impl Iterator<Item = IpAddr>) -> usize {
     let (v6, v4): (Vec<_>, Vec<_>) = addresses.partition(IpAddr::is_ipv6);
     v6.len().max(v4.len())
@@ -125,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_not_found() {
+    fn hints_for_names_that_are_not_found() {
         let absent = Code::ResolveNoSuchName;
         for (conf, kubernetes, code, name, asked, hint) in [
             (POD, true, absent, "db", "db.shop.svc.cluster.local", Some(Hint::OwnService)),
@@ -148,18 +151,18 @@ mod tests {
             (NODE, true, Code::ResolveTimeout, "web", "web", None),
         ] {
             let steps = [asked.to_owned()];
-            let throughout = if code == Code::ResolveTimeout { Throughout::Silent } else { Throughout::Refuse };
-            let it = here(conf, kubernetes, |here| unfound(here, code, name, &steps, Some(throughout)));
+            let all_servers = if code == Code::ResolveTimeout { AllServers::Silent } else { AllServers::Refused };
+            let it = here(conf, kubernetes, |here| unfound(here, code, name, &steps, Some(all_servers)));
             assert_eq!(it, hint, "{name} {code} {conf}");
         }
         for code in [Code::ResolveUnreachable, Code::ResolveTimeout] {
             let partly = here(POD, true, |here| unfound(here, code, "web", &[], None));
-            assert_eq!(partly, None, "no route, or silence behind a denial");
+            assert_eq!(partly, None, "the nameservers did not all do the same");
         }
     }
 
     #[test]
-    fn addresses_that_need_no_name() {
+    fn hints_for_addresses_without_a_name() {
         let (refused, silent) = (Code::ConnectRefused, Code::ConnectTimeout);
         for (kubernetes, code, addresses, hint) in [
             (true, refused, "127.0.0.1", Some(Hint::InThisPod)),
@@ -178,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn names_whose_addresses_do_not_accept() {
+    fn hints_for_names_whose_addresses_do_not_accept() {
         let (service, pod, other) = ("db.shop.svc.cluster.local", "a.db.shop.svc.cluster.local", "db.corp.test");
         let refused = Code::ConnectRefused;
         for (code, addresses, name, full, owner, hint) in [
@@ -196,7 +199,7 @@ mod tests {
                 "10-244-0-9.shop.pod.cluster.local",
                 Some(Hint::PodsRefuse),
             ),
-            // An ExternalName, and one to another Service.
+            // An ExternalName that points outside, and one that points to another Service.
             (refused, "192.0.2.1", "db", service, "db.example", None),
             (refused, "10.96.0.9", "alias", "alias.shop.svc.cluster.local", service, Some(Hint::NoReadyPod)),
             (refused, "192.0.2.1", "db", other, other, Some(Hint::OutsideCluster)),
@@ -206,15 +209,15 @@ mod tests {
             (Code::ConnectUnreachable, "10.96.0.9", "db", service, service, None),
         ] {
             let addresses: Vec<IpAddr> = addresses.split(' ').map(ip).collect();
-            let judge = |kubernetes, doubt| {
-                let via = Via { owner: owner.to_owned(), server: "10.96.0.10:53".parse().unwrap(), doubt };
+            let judge = |kubernetes, uncertain| {
+                let via = Via { owner: owner.to_owned(), server: "10.96.0.10:53".parse().unwrap(), uncertain };
                 here(POD, kubernetes, |here| unreached(here, code, &addresses, Some(&Known { name, full, via: &via })))
             };
             assert_eq!(judge(true, false), hint, "{name} {full} {code}");
             let plain = (code == Code::ConnectTimeout).then_some(Hint::Dropped);
-            assert_eq!(judge(false, false), plain, "in a container of a Pod's container: {name} {full} {code}");
+            assert_eq!(judge(false, false), plain, "not in a Pod: {name} {full} {code}");
             if hint == Some(Hint::OutsideCluster) {
-                assert_eq!(judge(true, true), plain, "a name of the cluster may be there: {full}");
+                assert_eq!(judge(true, true), plain, "the Service may exist: {full}");
             }
         }
     }

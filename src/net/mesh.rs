@@ -1,10 +1,10 @@
-//! Whether a refusal came from the Service that was asked, or from a mesh that takes over every connection of this
-//! Pod while its sidecar is not there to serve them.
+//! Whether the Service refused a connection, or a service mesh whose sidecar has not started yet.
 //!
-//! The rules of Istio's CNI plugin stand before any init container runs, and send whatever leaves the Pod to a port
-//! that only the sidecar opens; a sidecar that is an ordinary container starts after the init containers (istio.io:
-//! setup/additional-setup/cni). The refusal looks like the Service's own. The nameserver tells them apart: DNS servers
-//! serve both UDP and TCP (RFC 7766 section 5), so one that has just answered over UDP and refuses TCP was not asked.
+//! Istio's CNI plugin sets its rules before any init container runs. They send every connection of the Pod to a port
+//! that only the sidecar opens. A sidecar that is an ordinary container starts after the init containers (istio.io:
+//! setup/additional-setup/cni), so until then the Pod's own network refuses, and this looks like a refusal by the
+//! Service. The nameserver shows the difference: DNS servers serve both UDP and TCP (RFC 7766 section 5). If a
+//! nameserver has just answered over UDP and TCP to it is refused, the TCP connection did not reach it.
 
 use std::cell::Cell;
 use std::io::ErrorKind;
@@ -18,44 +18,46 @@ use super::names::resolver::Resolver;
 use crate::attempt::Attempt;
 use crate::reason::{Hint, Reason};
 
-/// A rule on this node refuses at once. Who has to be waited for is no such rule, and an attempt must not be held up.
-const AT_ONCE: Duration = Duration::from_millis(50);
+/// The bound on the connection to the nameserver. A rule on this node refuses at once, so waitgate need not wait
+/// longer.
+const CHECK_MAX: Duration = Duration::from_millis(50);
 
-/// How long a refusal is taken to hold: a fleet must not cost the DNS a connection an attempt.
-const HOLDS: Duration = Duration::from_mins(1);
+/// For how long a refusal is not checked again: many Pods must not open a connection to the DNS for each attempt.
+const CHECK_EVERY: Duration = Duration::from_mins(1);
 
 /// What is known so far.
 #[derive(Default)]
-pub(crate) struct Mesh(Cell<Known>);
+pub(crate) struct Mesh(Cell<State>);
 
 #[derive(Clone, Copy, Default)]
-enum Known {
+enum State {
     #[default]
-    Nothing,
-    /// Somebody is finding it out.
-    Underway,
-    /// The nameserver takes connections, or is silent about them. The rules stand before any container starts.
+    Unknown,
+    /// Another attempt is checking now.
+    Checking,
+    /// The nameserver accepted the connection or was silent. This does not change: a mesh sets its rules before any
+    /// container starts.
     NoMesh,
-    /// It refused, then.
-    Refuses(Instant),
+    /// The connection was refused at this time.
+    Refused(Instant),
 }
 
 impl Mesh {
-    /// `reason` with the mesh's hint, where connections to the nameserver that has answered over UDP are refused, too.
-    pub(crate) async fn second_look(&self, reason: Reason, resolver: &Resolver, attempt: &Attempt) -> Reason {
+    /// `reason`, with the mesh's hint if the nameserver has answered over UDP and a connection to it is refused.
+    pub(crate) async fn recheck(&self, reason: Reason, resolver: &Resolver, attempt: &Attempt) -> Reason {
         if !matches!(reason.hint(), Some(Hint::NoReadyPod | Hint::PodsRefuse)) {
             return reason;
         }
         let refused = match self.0.get() {
-            Known::Refuses(at) if at.elapsed() < HOLDS => true,
-            Known::NoMesh | Known::Underway => false,
-            // What is left of the attempt is for its own reason.
-            _ if Instant::now() + 2 * AT_ONCE > attempt.until() => false,
-            Known::Nothing | Known::Refuses(_) => {
+            State::Refused(at) if at.elapsed() < CHECK_EVERY => true,
+            State::NoMesh | State::Checking => false,
+            // Too little time is left: the attempt must still report its own reason.
+            _ if Instant::now() + 2 * CHECK_MAX > attempt.until() => false,
+            State::Unknown | State::Refused(_) => {
                 let Some(nameserver) = resolver.answered() else { return reason };
-                self.0.set(Known::Underway);
+                self.0.set(State::Checking);
                 let refused = refuses(nameserver).await;
-                self.0.set(if refused { Known::Refuses(Instant::now()) } else { Known::NoMesh });
+                self.0.set(if refused { State::Refused(Instant::now()) } else { State::NoMesh });
                 refused
             }
         };
@@ -63,8 +65,8 @@ impl Mesh {
     }
 }
 
-/// Whether a connection to `address` is refused at once.
+/// Whether a connection to `address` is refused within 50 ms.
 async fn refuses(address: SocketAddr) -> bool {
-    let connected = time::timeout(AT_ONCE, TcpStream::connect(address)).await;
+    let connected = time::timeout(CHECK_MAX, TcpStream::connect(address)).await;
     matches!(connected, Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused)
 }

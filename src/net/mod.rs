@@ -1,4 +1,4 @@
-//! The network as every kind sees it: names, connections, TLS, and what this Pod knows of its cluster.
+//! The network for every kind: names, connections, TLS, and what this Pod knows about its cluster.
 
 pub(crate) mod address;
 mod cluster;
@@ -26,13 +26,13 @@ use names::answer::{Found, Need, Records, Unfound};
 use names::resolv_conf::SystemFiles;
 use names::resolver::Resolver;
 
-/// Everything that attempts share. Nothing in it is a socket: those end with their attempt.
+/// Everything that attempts share. It holds no socket: each attempt owns its sockets and closes them.
 pub(crate) struct Net {
     files: SystemFiles,
     kubernetes: bool,
     resolver: OnceCell<Resolver>,
     mesh: Mesh,
-    /// What is odd, and whether the log has said it.
+    /// Each notice, and whether the log has printed it.
     notices: RefCell<Vec<(String, bool)>>,
     /// TLS with the command line's options.
     #[cfg(feature = "tls")]
@@ -40,8 +40,8 @@ pub(crate) struct Net {
 }
 
 impl Net {
-    /// A network that reads resolv.conf and the hosts file when the first name needs them. `kubernetes` says that the
-    /// environment is a Pod's.
+    /// A network that reads resolv.conf and the hosts file when the first name needs them. `kubernetes` says that
+    /// waitgate runs in a Pod.
     pub(crate) fn new(files: SystemFiles, kubernetes: bool, #[cfg(feature = "tls")] tls: tls::Tls) -> Self {
         Self {
             files,
@@ -54,7 +54,7 @@ impl Net {
         }
     }
 
-    /// Notes what is odd and not wrong. The log says it once in a run.
+    /// Adds a notice about something odd that is not an error. The log prints it once in a run.
     pub(crate) fn notice(&self, text: &str) {
         let mut notices = self.notices.borrow_mut();
         if !notices.iter().any(|(noted, _)| noted == text) {
@@ -62,7 +62,7 @@ impl Net {
         }
     }
 
-    /// A notice that has not been said yet: about resolv.conf, or noted by a kind.
+    /// A notice that the log has not printed yet: one from a kind, or one about resolv.conf.
     pub(crate) fn warning(&self) -> Option<String> {
         let mut notices = self.notices.borrow_mut();
         if let Some((text, said)) = notices.iter_mut().find(|(_, said)| !said) {
@@ -73,28 +73,28 @@ impl Net {
     }
 
     /// Re-checks a refusal: a service mesh may have refused it instead of the Service.
-    pub(crate) async fn second_look(&self, reason: Reason, attempt: &Attempt) -> Reason {
-        self.mesh.second_look(reason, self.resolver(), attempt).await
+    pub(crate) async fn recheck(&self, reason: Reason, attempt: &Attempt) -> Reason {
+        self.mesh.recheck(reason, self.resolver(), attempt).await
     }
 
-    /// The one resolver. Its failures have no hints; [`Net::find`] and [`Net::records`] add them.
+    /// The one resolver. Its failures have no hints: [`Net::find`] and [`Net::records`] add them.
     pub(crate) fn resolver(&self) -> &Resolver {
         self.resolver.get_or_init(|| Resolver::new(self.files.clone()))
     }
 
-    /// The addresses of `name`, as the application would find them. They may be up to 5 s old, unless the attempt asks
-    /// for a fresh answer.
+    /// The addresses of `name`, as the application would find them. They may come from the cache and be up to 5 s old,
+    /// unless the attempt asks for a fresh answer.
     pub(crate) async fn addresses(&self, name: &str, need: Need, attempt: &Attempt) -> Result<Vec<IpAddr>, Reason> {
-        if let Some(kept) = self.resolver().kept(name, need, attempt) {
-            return Ok(kept);
+        if let Some(cached) = self.resolver().cached(name, need, attempt) {
+            return Ok(cached);
         }
         self.find(name, need, attempt).await.map(|found| found.addresses).map_err(Reason::from)
     }
 
-    /// Every address of `name`. If the query for one family fails, this fails: the name may have more addresses.
+    /// Every address of `name`. This fails if the query for one family fails: the name may have more addresses.
     pub(crate) async fn every_address(&self, name: &str, attempt: &Attempt) -> Result<Vec<IpAddr>, Reason> {
-        if let Some(kept) = self.resolver().kept(name, Need::Both, attempt) {
-            return Ok(kept);
+        if let Some(cached) = self.resolver().cached(name, Need::Both, attempt) {
+            return Ok(cached);
         }
         match self.find(name, Need::Both, attempt).await? {
             Found { missing: Some(missing), .. } => Err(Reason::new(Code::ResolveTrouble, missing)),
@@ -102,19 +102,19 @@ impl Net {
         }
     }
 
-    /// The addresses of `name`, never from the cache, and where they come from.
+    /// The addresses of `name` and where they come from. They never come from the cache.
     pub(crate) async fn find(&self, name: &str, need: Need, attempt: &Attempt) -> Result<Found, Unfound> {
         self.resolver().find(name, need, attempt).await.map_err(|unfound| self.with_hint(name, unfound))
     }
 
-    /// The records of `rtype` that `name` has, under the search list, without the hosts file.
+    /// The records of type `rtype` of `name`. This uses the search list and not the hosts file.
     pub(crate) async fn records(&self, name: &str, rtype: RecordType, attempt: &Attempt) -> Result<Records, Unfound> {
         self.resolver().records(name, rtype, attempt).await.map_err(|unfound| self.with_hint(name, unfound))
     }
 
     fn with_hint(&self, name: &str, mut unfound: Unfound) -> Unfound {
-        let (code, throughout) = (unfound.reason.code(), unfound.throughout);
-        if let Some(hint) = self.judge(|cluster| hints::unfound(cluster, code, name, &unfound.steps, throughout)) {
+        let (code, all_servers) = (unfound.reason.code(), unfound.all_servers);
+        if let Some(hint) = self.judge(|cluster| hints::unfound(cluster, code, name, &unfound.steps, all_servers)) {
             unfound.reason = unfound.reason.with_hint(hint);
         }
         unfound
@@ -130,9 +130,9 @@ impl Net {
         self.judge(|cluster| hints::unreached(cluster, code, addresses, known.as_ref()))
     }
 
-    /// The hint when the DNS lists `addresses` for `name`, which was found a moment ago, and more are expected.
+    /// The hint when `name` was found with `addresses`, and the target expects more of them.
     ///
-    /// A Service that lists this Pod before it is ready does not wait for it, so it gets no hint.
+    /// If the Service already lists this Pod, which is not ready yet, the Pod does not wait for itself: no hint.
     pub(crate) fn too_few(&self, name: &str, addresses: &[IpAddr]) -> Option<Hint> {
         let (full, _) = self.resolver().found_by(name)?;
         self.judge(|cluster| {

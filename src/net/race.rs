@@ -1,4 +1,4 @@
-//! Several peers, one answer: the next peer is tried when one fails, or beside those that stay silent.
+//! One answer from several peers: when a peer fails or stays silent, the next one is tried too.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -10,11 +10,11 @@ use tokio::time;
 use crate::attempt::Attempt;
 use crate::reason::{Reason, Stage};
 
-/// How long an address may stay silent before the next one is tried beside it (RFC 8305 section 5).
+/// How long an address may stay silent before the next one is tried at the same time (RFC 8305 section 5).
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// Runs `attempt` for every item, `apart` from each other or at once after a failure. The first
-/// success wins and the others are dropped; else each failure, in the order of `items`.
+/// Runs `attempt` for every item. The next one starts after `apart`, or at once when one fails. The first success wins,
+/// and the others are dropped. If all fail, the error has each failure, in the order of `items`.
 pub(crate) async fn staggered<I: Copy, T, E>(
     items: &[I],
     apart: Duration,
@@ -46,8 +46,8 @@ pub(crate) async fn staggered<I: Copy, T, E>(
     Err(failed.into_iter().map(|(at, error)| (items[at], error)).collect())
 }
 
-/// Runs `attempt` for every address, 250 ms apart or at once after a failure; the first that is ready wins
-/// and the others are dropped. Else the reason of each address, in the order of `addresses`.
+/// Runs `try_one` for every address. The next one starts after 250 ms, or at once when one fails. The first success
+/// wins, and the others are dropped. If all fail, the error has each reason, in the order of `addresses`.
 pub(crate) async fn race<T>(
     addresses: &[SocketAddr],
     attempt: &Attempt,
@@ -59,7 +59,7 @@ pub(crate) async fn race<T>(
         attempt.enter(Stage::Connect, names.join(" and "));
     };
     let try_one = async |address: SocketAddr| {
-        // The one that came furthest is the one to name; after it, those that are still waited for.
+        // A cut-off attempt names the address that came furthest. If none has connected, it names all that are silent.
         let first = pending.borrow().is_empty();
         pending.borrow_mut().push(address);
         if first || attempt.stage() <= Stage::Connect {
@@ -67,7 +67,7 @@ pub(crate) async fn race<T>(
         }
         let outcome = try_one(address).await;
         if let Err(reason) = &outcome {
-            // Where one has failed already, no one thing is to be said about the silence of the others.
+            // One address has failed, so a hint about silence is not true for all of them.
             attempt.if_silent(None);
             pending.borrow_mut().retain(|other| *other != address);
             let named = attempt.stage() <= Stage::Connect || reason.stage() > Stage::Connect;
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn silent_addresses_are_joined_by_the_next_every_250_ms() {
+    async fn the_next_address_starts_after_250_ms_of_silence() {
         let attempt = Attempt::new(BOUNDS, false);
         let begun = RefCell::new(Vec::new());
         let try_one = async |address: SocketAddr| {
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refusal_is_followed_by_the_next_at_once_and_all_are_kept_in_order() {
+    async fn the_next_address_starts_at_once_after_a_refusal_and_the_reasons_keep_the_order() {
         let attempt = Attempt::new(BOUNDS, false);
         let try_one = async |address: SocketAddr| -> Result<(), _> {
             Err(Reason::new(Code::ConnectRefused, format!("refused by {address}")))
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_trail_names_those_that_are_still_waited_for() {
+    async fn a_cut_off_attempt_names_the_addresses_that_are_still_silent() {
         for (refuses, accepts, text) in [
             (&[1][..], 0, "no answer to the connection attempt from 10.0.0.2:80 and 10.0.0.3:80 within 900ms"),
             (&[1, 3], 0, "no answer to the connection attempt from 10.0.0.2:80 within 900ms"),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_silent_are_joined_and_the_failed_followed_at_once() {
+    async fn the_next_item_starts_after_silence_or_at_once_after_a_failure() {
         let start = Instant::now();
         let begun = RefCell::new(Vec::new());
         let attempt = async |item: u8| {
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_answers_late_still_wins() {
+    async fn the_first_item_still_wins_if_it_answers_before_the_second() {
         let attempt = async |item: u64| {
             time::sleep(Duration::from_millis(item)).await;
             Ok::<_, ()>(item)
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn every_failure_is_kept_in_order() {
+    async fn the_failures_are_in_the_order_of_the_items() {
         let attempt = async |item: u8| -> Result<(), u8> {
             time::sleep(Duration::from_millis(u64::from(10 - item) * 100)).await;
             Err(item)

@@ -1,6 +1,7 @@
-//! Which protocol a server speaks, by the first bytes that it sends.
+//! Tells which protocol a server speaks by the first bytes that it sends.
 //!
-//! A server that answers in another protocol than the target's kind is looked at once more over a second, plain connection.
+//! If a server answers in another protocol than the target's kind, waitgate opens a second, plain connection to find
+//! out which protocol it is.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,21 +14,22 @@ use super::connect;
 use crate::attempt::Attempt;
 use crate::reason::{Code, Reason};
 
-/// Enough for a server nearby; a reason is not worth waiting for longer.
-const BOUND: Duration = Duration::from_millis(300);
+/// The bound on the look. It is enough for a server nearby, and a better reason is not worth a longer wait.
+const LOOK_MAX: Duration = Duration::from_millis(300);
 
-/// The look ends this long before the attempt does, so that the attempt's own reason is still told.
+/// The look ends this long before the attempt does, so that the attempt can still report its reason.
 const MARGIN: Duration = Duration::from_millis(20);
 
-/// Enough of an answer to recognise it.
-const ENOUGH: usize = 64;
+/// How many bytes of an answer are read: enough to recognise the protocol.
+const FIRST_MAX: usize = 64;
 
-/// What is sent first. Servers that speak first do so whatever it is.
+/// What waitgate sends first. A server that speaks first ignores it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ask {
-    /// What may have brought the odd answer about.
+    /// An HTTP request.
     Http,
-    /// An SSLRequest (PostgreSQL's documentation, section 55.7), for a server that closes on anything else.
+    /// An SSLRequest (PostgreSQL's documentation, section 55.7). PostgreSQL closes the connection after an HTTP
+    /// request.
     PostgreSql,
 }
 
@@ -40,7 +42,7 @@ impl Ask {
     }
 }
 
-/// Who it looks like.
+/// The protocol that the first bytes look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Amqp,
@@ -64,13 +66,13 @@ impl Protocol {
     pub(crate) fn of(first: &[u8]) -> Option<Self> {
         let starts = |text: &str| first.starts_with(text.as_bytes());
         let found = match first {
-            // An error: its type, and a length that fits in two bytes.
+            // An ErrorResponse: its type, and a length that fits in two bytes.
             [b'E', 0, 0, ..] => Self::PostgreSql,
             // An alert or a handshake of any version of TLS.
             [0x15 | 0x16, 3, 0..=4, ..] => Self::Tls,
             // SETTINGS or GOAWAY on stream 0 (RFC 9113 section 4.1).
             [0, _, _, 4 | 7, _, 0, 0, 0, 0, ..] => Self::Http2,
-            // A packet of sequence 0: the greeting of protocol 10, or an error before it.
+            // A packet with sequence number 0: the greeting of protocol 10, or an error instead of it.
             [_, _, 0, 0, 0x0a | 0xff, ..] => Self::MySql,
             _ if starts("HTTP/") || starts("<!") || starts("<html") || starts("<HTML") => Self::Http,
             _ if starts("SSH-") => Self::Ssh,
@@ -111,20 +113,20 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// Looks at which server is at `address`; a refusal is an error.
+/// Finds out which protocol the server at `address` speaks. It is an error only if the connection is refused.
 ///
-/// Redis aborts the connection of a request with a Host header, without a word, and answers one without; PostgreSQL
-/// closes on either, so that it is asked in its own way next.
+/// Redis answers a request without a Host header; if there is one, it closes without an answer. PostgreSQL closes after
+/// any HTTP request, so waitgate sends it an SSLRequest next.
 pub(crate) async fn look(address: SocketAddr, attempt: &Attempt) -> Result<Option<Protocol>, Reason> {
     let looking = async {
         for ask in [Ask::Http, Ask::PostgreSql] {
             let mut stream = match connect::one(address, attempt).await {
                 Ok(stream) => stream,
-                // The first connection may have been one to ourselves.
+                // The first connection may have been a connection of the socket to itself.
                 Err(reason) if reason.code() == Code::ConnectRefused => return Err(reason),
                 Err(_) => break,
             };
-            let mut first = [0; ENOUGH];
+            let mut first = [0; FIRST_MAX];
             if stream.write_all(ask.bytes()).await.is_err() {
                 continue;
             }
@@ -138,7 +140,7 @@ pub(crate) async fn look(address: SocketAddr, attempt: &Attempt) -> Result<Optio
         }
         Ok(None)
     };
-    let until = (Instant::now() + BOUND).min(attempt.until() - MARGIN);
+    let until = (Instant::now() + LOOK_MAX).min(attempt.until() - MARGIN);
     time::timeout_at(until, looking).await.unwrap_or(Ok(None))
 }
 
@@ -147,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn protocols_are_recognised() {
+    fn first_bytes_tell_the_protocol() {
         for (first, protocol) in [
             (&b"HTTP/1.1 400 Bad Request"[..], Some(Protocol::Http)),
             (b"\x4a\0\0\0\x0a8.0.36\0", Some(Protocol::MySql)),

@@ -1,4 +1,4 @@
-//! One connection: Tcp or Tls, its bytes counted, the first of them kept.
+//! One connection over TCP, a unix socket or TLS. It counts the bytes that it reads and keeps the first ones.
 
 use std::fmt;
 use std::io;
@@ -9,15 +9,14 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-/// How many of the first bytes are kept: enough to tell which protocol answered.
-const KEPT: usize = 64;
+/// How many of the first bytes are kept: enough to tell which protocol the server speaks.
+const FIRST_MAX: usize = 64;
 
-/// Who is at the other end.
+/// The other end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
-    /// An address and a port.
     Tcp(SocketAddr),
-    /// A socket's path, for people.
+    /// The path of a unix socket, printable.
     Unix(String),
 }
 
@@ -68,7 +67,7 @@ impl Stream {
         Self::new(Io::Tls(Box::new(session)), peer)
     }
 
-    /// Reading more than `bytes` in all ends in an error that [`Stream::over_limit`] knows.
+    /// After more than `bytes` in all, reading is an error, and [`Stream::over_limit`] is true.
     pub(crate) fn limited(mut self, bytes: u64) -> Self {
         self.limit = bytes;
         self
@@ -79,7 +78,6 @@ impl Stream {
         self.read > self.limit
     }
 
-    /// Who is at the other end.
     pub(crate) fn peer(&self) -> Peer {
         self.peer.clone()
     }
@@ -89,7 +87,7 @@ impl Stream {
         &self.first
     }
 
-    /// The session, where this is TLS: for the server's certificate.
+    /// The TLS session, if this is TLS. It has the server's certificate.
     #[cfg(feature = "tls")]
     pub(crate) fn session(&self) -> Option<&rustls::ClientConnection> {
         match &self.io {
@@ -117,12 +115,12 @@ impl AsyncRead for Stream {
         })?;
         let new = &buf.filled()[before..];
         this.read += new.len() as u64;
-        if this.first.len() < KEPT {
-            let room = KEPT - this.first.len();
+        if this.first.len() < FIRST_MAX {
+            let room = FIRST_MAX - this.first.len();
             this.first.extend(&new[..new.len().min(room)]);
         }
         if this.over_limit() {
-            return Poll::Ready(Err(io::Error::other("the peer sent more than the bound allows")));
+            return Poll::Ready(Err(io::Error::other("the peer sent more than the limit")));
         }
         Poll::Ready(Ok(()))
     }

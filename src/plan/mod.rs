@@ -1,4 +1,5 @@
-//! argv and environment → Plan: twins, `$(NAME)`, targets and their bounds. Pure: no file is opened, no name looked up.
+//! Makes the plan from argv and the environment: twins, `$(NAME)`, targets and their bounds. Pure: it opens no file and
+//! looks up no name.
 
 mod options;
 
@@ -18,68 +19,63 @@ use crate::text::{self, count};
 use options::{Options, unknown_twins};
 pub(crate) use options::{color, log_format, termination_log};
 
-/// The kubelet forgets its restart backoff for a container that ran for over 10 minutes
-/// (kubernetes: pkg/kubelet/kubelet.go, crashLoopBackOff), so giving up after 15 costs none, and
-/// `kubectl describe pod` then shows why as the last state.
+/// The kubelet resets its restart backoff for a container that ran for more than 10 minutes (kubernetes:
+/// pkg/kubelet/kubelet.go, crashLoopBackOff). So after 15 minutes the container restarts without a long backoff, and
+/// `kubectl describe pod` shows the reason as the last state.
 const TIMEOUT: Duration = Duration::from_secs(15 * 60);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Short, because a SYN that was dropped before a Service had endpoints is never answered, while a
-/// fresh socket's is (kubernetes/kubernetes#48719).
+/// This is short because of a SYN that was dropped before a Service had endpoints: its socket never gets an answer, and
+/// a new socket does (kubernetes/kubernetes#48719).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The longest argument that is looked at: an argv item may hold 128 KiB, a target never needs to.
-const LONGEST_ARGUMENT: usize = 16 * 1024;
+/// The longest target or option value, in bytes. An argument may have 128 KiB, but a target never needs that.
+const ARGUMENT_MAX: usize = 16 * 1024;
 
 /// What a run will do.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one flag of the command line")]
 pub(crate) struct Plan {
-    /// In declared order; never empty.
+    /// The targets in declared order. There is at least one.
     pub(crate) targets: Vec<Planned>,
-    /// Give up on everything after this long, counted from the process's start; `None`: never.
+    /// Give up on all targets after this long, counted from the process's start. `None` means no limit.
     pub(crate) timeout: Option<Duration>,
     /// Sleep before the first attempt.
     pub(crate) initial_delay: Duration,
-    /// Once ready, sleep a random part of this.
+    /// After all targets are ready, sleep a random part of this.
     pub(crate) settle: Duration,
-    /// Probe all at once.
+    /// Probe all targets at once.
     pub(crate) parallel: bool,
-    /// One attempt each.
+    /// Make one attempt for each target.
     pub(crate) once: bool,
     /// Print this plan and probe nothing.
     pub(crate) dry_run: bool,
-    /// More roots: what named the file (the flag or its twin), and its path.
+    /// The file with more trusted roots: the flag or twin that gave it, and its path.
     pub(crate) ca_file: Option<(String, PathBuf)>,
     /// Do not verify certificates.
     pub(crate) insecure: bool,
-    /// Where to leave the reason when not ready.
+    /// Where to write the reason if the run does not end ready.
     pub(crate) termination_log: Option<PathBuf>,
-    /// How to print.
     pub(crate) format: Format,
-    /// How much to print.
     pub(crate) verbosity: Verbosity,
-    /// Whether to colour it.
     pub(crate) color: Color,
-    /// What to run once ready: program and arguments; empty: nothing.
+    /// The command to run after all targets are ready: the program and its arguments, or nothing.
     pub(crate) command: Vec<OsString>,
-    /// What is odd and not wrong.
+    /// Sentences about something odd that is not an error.
     pub(crate) warnings: Vec<String>,
 }
 
 /// One target with its bounds.
 #[derive(Debug)]
 pub(crate) struct Planned {
-    /// The target.
     pub(crate) target: Target,
     /// The target as the log shows it.
     pub(crate) shown: String,
-    /// The bounds of one attempt.
     pub(crate) bounds: Bounds,
     /// Give up after this long, counted from its first attempt.
     pub(crate) timeout: Option<Duration>,
-    /// Longest pause, whatever the reason.
+    /// The longest pause for every reason.
     pub(crate) max_pause: Option<Duration>,
-    /// Ready answers in a row before it counts.
+    /// How many ready answers in a row the target needs.
     pub(crate) successes: u32,
 }
 
@@ -89,16 +85,16 @@ pub(crate) enum Format {
     /// Lines for a person.
     #[default]
     Text,
-    /// An object a line, for a machine.
+    /// One JSON object on each line, for a machine.
     Json,
 }
 
 /// How much to print.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Verbosity {
-    /// A failed run's verdict only.
+    /// Only the verdict of a failed run.
     Quiet,
-    /// What changes, and that it still waits.
+    /// Changes and heartbeats.
     #[default]
     Normal,
     /// Every attempt too.
@@ -118,7 +114,7 @@ pub(crate) enum Color {
 }
 
 impl Plan {
-    /// Makes the plan, or says what is wrong with the input; secrets are in neither.
+    /// Makes the plan. An error says what is wrong with the input. Neither shows a secret.
     pub(crate) fn new(cli: &Cli, env: &Env) -> Result<Self> {
         let options = Options { env };
         let duration = |name, flag: &Option<OsString>, zero| options.duration(name, flag.as_deref(), zero);
@@ -132,9 +128,9 @@ impl Plan {
                 text::duration(timeout)
             );
         }
-        let attempt = duration("attempt-timeout", &cli.attempt_timeout, Zero::Refused)?.unwrap_or(ATTEMPT_TIMEOUT);
-        let connect = duration("connect-timeout", &cli.connect_timeout, Zero::Refused)?.unwrap_or(CONNECT_TIMEOUT);
-        let max_pause = duration("max-pause", &cli.max_pause, Zero::Refused)?;
+        let attempt = duration("attempt-timeout", &cli.attempt_timeout, Zero::Invalid)?.unwrap_or(ATTEMPT_TIMEOUT);
+        let connect = duration("connect-timeout", &cli.connect_timeout, Zero::Invalid)?.unwrap_or(CONNECT_TIMEOUT);
+        let max_pause = duration("max-pause", &cli.max_pause, Zero::Invalid)?;
         let successes = match options.text("successes", cli.successes.as_deref())? {
             None => 1,
             Some((from, value)) => expect::count(&value).context(from)?,
@@ -157,8 +153,8 @@ impl Plan {
         for (at, raw) in cli.targets.iter().enumerate() {
             let position = || format!("target {}", at + 1);
             let text = raw.to_str().ok_or_else(|| anyhow!("target {} is not valid UTF-8", at + 1))?;
-            if text.len() > LONGEST_ARGUMENT {
-                bail!("target {}: expected at most {LONGEST_ARGUMENT} bytes", at + 1);
+            if text.len() > ARGUMENT_MAX {
+                bail!("target {}: expected at most {ARGUMENT_MAX} bytes", at + 1);
             }
             let (target, own) = Target::parse(text, given).with_context(position)?;
             warnings.extend(target.warnings().into_iter().map(|warning| format!("{}: {warning}", position())));
@@ -178,7 +174,7 @@ impl Plan {
         let quiet = options.switch("quiet", cli.quiet)?;
         let verbose = options.switch("verbose", cli.verbose)?;
         let verbosity = match (cli.quiet, cli.verbose) {
-            // What argv says wins over the twins; there, the later of two has overridden the earlier.
+            // argv wins over the twins. Of -q and -v in argv, clap keeps the last one.
             (true, _) => Verbosity::Quiet,
             (false, true) => Verbosity::Verbose,
             (false, false) if quiet && verbose => {
@@ -246,7 +242,7 @@ impl Plan {
             let _ = writeln!(out, "certificates are not verified");
         }
         if let Some((program, arguments)) = self.command.split_first() {
-            // The arguments may hold secrets of the command's own.
+            // The command's arguments may hold secrets, so they are only counted.
             let program = crate::text::printable(&program.to_string_lossy());
             let _ = writeln!(out, "then run {program} with {}", count(arguments.len(), "argument"));
         }

@@ -1,4 +1,4 @@
-//! Options and their environment twins: raw text in, filled text and where it came from out.
+//! Options and their environment twins: takes the raw text, and returns the filled text and where it came from.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-use super::{Color, Format, LONGEST_ARGUMENT};
+use super::{ARGUMENT_MAX, Color, Format};
 use crate::cli::Cli;
 use crate::env::{Env, Fill};
 use crate::kind::expect::{self, Zero};
@@ -32,13 +32,13 @@ pub(super) const TWINS: &[&str] = &[
     "WAITGATE_COLOR",
 ];
 
-/// One option: its raw text from argv or from its twin, filled.
+/// Reads options from argv or from their twins.
 pub(super) struct Options<'a> {
     pub(super) env: &'a Env,
 }
 
 impl Options<'_> {
-    /// The value of --`name` and where it came from, for messages. An empty twin is unset.
+    /// The flag or twin that gives the option `name` (for messages), and its value. An empty twin counts as unset.
     pub(super) fn text(&self, name: &str, flag: Option<&OsStr>) -> Result<Option<(String, String)>> {
         let (from, raw) = if let Some(value) = flag {
             let value = value.to_str().ok_or_else(|| anyhow!("--{name} is not valid UTF-8: give it UTF-8 text"))?;
@@ -50,8 +50,8 @@ impl Options<'_> {
                 None => return Ok(None),
             }
         };
-        if raw.len() > LONGEST_ARGUMENT {
-            bail!("{from}: expected at most {LONGEST_ARGUMENT} bytes");
+        if raw.len() > ARGUMENT_MAX {
+            bail!("{from}: expected at most {ARGUMENT_MAX} bytes");
         }
         let value = Fill::from_env(self.env).plain(raw).with_context(|| from.clone())?;
         Ok(Some((from, value)))
@@ -81,10 +81,10 @@ pub(super) fn twin(name: &str) -> String {
     format!("WAITGATE_{}", name.replace('-', "_").to_ascii_uppercase())
 }
 
-/// Where the termination message goes; known even where the rest of the command line is wrong.
+/// The file for the termination message. It is known even if the rest of the command line is wrong.
 ///
-/// An exec probe (--once) runs in the application's container, where that file is the application's, so that
-/// --once and --dry-run write it only where it is asked for by the flag.
+/// An exec probe (--once) runs in the application's container, where that file belongs to the application. So --once
+/// and --dry-run write it only if the flag asks for it.
 pub(crate) fn termination_log(cli: &Cli, env: &Env) -> Result<Option<PathBuf>> {
     let flag = cli.termination_log.as_deref();
     if flag.is_none() && (cli.once || cli.dry_run) {
@@ -95,7 +95,7 @@ pub(crate) fn termination_log(cli: &Cli, env: &Env) -> Result<Option<PathBuf>> {
     Ok((!path.is_empty()).then(|| path.into()))
 }
 
-/// How to print; known even where the rest of the command line is wrong.
+/// The log format. It is known even if the rest of the command line is wrong.
 pub(crate) fn log_format(cli: &Cli, env: &Env) -> Result<Format> {
     let flag = cli.log_format.as_deref();
     match (Options { env }).text("log-format", flag)? {
@@ -108,7 +108,7 @@ pub(crate) fn log_format(cli: &Cli, env: &Env) -> Result<Format> {
     }
 }
 
-/// Whether to colour the log; known even where the rest of the command line is wrong.
+/// Whether to colour the log. It is known even if the rest of the command line is wrong.
 pub(crate) fn color(cli: &Cli, env: &Env) -> Result<Color> {
     let flag = cli.color.as_deref();
     match (Options { env }).text("color", flag)? {
@@ -122,8 +122,8 @@ pub(crate) fn color(cli: &Cli, env: &Env) -> Result<Color> {
     }
 }
 
-/// A name like WAITGATE_TIMOUT is a mistake that would otherwise go unseen. The kubelet sets names of its own
-/// for a Service that is called waitgate (WAITGATE_PORT, WAITGATE_SERVICE_HOST, …): those are no mistake.
+/// A warning for each variable such as WAITGATE_TIMOUT, which would have no effect. For a Service with the name
+/// waitgate the kubelet sets WAITGATE_PORT, WAITGATE_SERVICE_HOST and others: these are not mistakes.
 pub(super) fn unknown_twins(env: &Env) -> Vec<String> {
     let ours = |name: &&str| name.starts_with("WAITGATE_") && !TWINS.contains(name);
     let kubelets = |name: &&str| name.contains("_PORT") || name.contains("_SERVICE_");

@@ -11,7 +11,7 @@ fn plan(line: &[&str]) -> Result<Plan> {
     plan_in(&[], line)
 }
 
-fn refused(env: &[(&str, &str)], line: &[&str]) -> String {
+fn error(env: &[(&str, &str)], line: &[&str]) -> String {
     format!("{:#}", plan_in(env, line).unwrap_err())
 }
 
@@ -26,7 +26,7 @@ fn defaults() {
 }
 
 #[test]
-fn argv_wins_over_the_twin_and_a_target_over_both() {
+fn argv_wins_over_the_twin_and_the_target_wins_over_both() {
     let env = [
         ("WAITGATE_TIMEOUT", "1m"),
         ("WAITGATE_MAX_PAUSE", "2s"),
@@ -42,35 +42,35 @@ fn argv_wins_over_the_twin_and_a_target_over_both() {
 }
 
 #[test]
-fn wrong_input_says_where() {
-    assert!(refused(&[], &[]).contains("no target: give at least one"));
-    assert!(refused(&[], &["tcp:a:1", "htp://b"]).starts_with("target 2: the kind before"));
-    assert!(refused(&[], &["htp://b"]).contains("did you mean http:?"));
-    assert!(refused(&[], &["--timeout=30", "tcp:a:1"]).starts_with("--timeout: found a number without a unit"));
-    assert!(refused(&[("WAITGATE_TIMEOUT", "x")], &["tcp:a:1"]).starts_with("WAITGATE_TIMEOUT: the units are"));
-    assert!(refused(&[("WAITGATE_PARALLEL", "yes")], &["tcp:a:1"]).contains("true, false, 1 or 0"));
-    assert!(refused(&[], &["--initial-delay=5s", "-t5s", "tcp:a:1"]).contains("leaves no time"));
+fn an_error_names_the_option_or_target() {
+    assert!(error(&[], &[]).contains("no target: give at least one"));
+    assert!(error(&[], &["tcp:a:1", "htp://b"]).starts_with("target 2: the kind before"));
+    assert!(error(&[], &["htp://b"]).contains("did you mean http:?"));
+    assert!(error(&[], &["--timeout=30", "tcp:a:1"]).starts_with("--timeout: found a number without a unit"));
+    assert!(error(&[("WAITGATE_TIMEOUT", "x")], &["tcp:a:1"]).starts_with("WAITGATE_TIMEOUT: the units are"));
+    assert!(error(&[("WAITGATE_PARALLEL", "yes")], &["tcp:a:1"]).contains("true, false, 1 or 0"));
+    assert!(error(&[], &["--initial-delay=5s", "-t5s", "tcp:a:1"]).contains("leaves no time"));
     let both = [("WAITGATE_QUIET", "1"), ("WAITGATE_VERBOSE", "1")];
-    assert!(refused(&both, &["tcp:a:1"]).contains("contradict"));
+    assert!(error(&both, &["tcp:a:1"]).contains("contradict"));
     assert_eq!(plan_in(&both, &["tcp:a:1", "-q", "-v"]).unwrap().verbosity, Verbosity::Verbose);
-    assert!(refused(&[], &["--max-pause=0", "tcp:a:1"]).contains("zero"));
-    assert!(refused(&[], &["--timeout=$(T)", "tcp:a:1"]).contains("$(T) is not set"));
-    assert!(refused(&[], &["env:URL"]).contains("URL is not set"));
-    assert!(refused(&[], &["db:5432"]).contains("kind before the first colon"));
+    assert!(error(&[], &["--max-pause=0", "tcp:a:1"]).contains("zero"));
+    assert!(error(&[], &["--timeout=$(T)", "tcp:a:1"]).contains("$(T) is not set"));
+    assert!(error(&[], &["env:URL"]).contains("URL is not set"));
+    assert!(error(&[], &["db:5432"]).contains("kind before the first colon"));
 }
 
 #[test]
-fn env_targets_are_taken_whole() {
+fn an_env_target_is_one_whole_target() {
     let plan = plan_in(&[("ADDR", "tcp:db:5432\n")], &["env:ADDR#hold=0#successes=2"]).unwrap();
     assert_eq!(plan.targets[0].shown, "tcp:db:5432#hold=0#successes=2");
-    let hold = refused(&[("ADDR", "tcp:db:5432#hold=0")], &["env:ADDR"]);
+    let hold = error(&[("ADDR", "tcp:db:5432#hold=0")], &["env:ADDR"]);
     assert!(hold.contains("not a number") && hold.contains("written env:ADDR#name=value"), "{hold}");
-    assert!(refused(&[("ADDR", "env:B"), ("B", "tcp:db:1")], &["env:ADDR"]).contains("is not followed"));
-    assert!(refused(&[("ADDR", "")], &["env:ADDR"]).contains("or it is empty"));
+    assert!(error(&[("ADDR", "env:B"), ("B", "tcp:db:1")], &["env:ADDR"]).contains("is not followed"));
+    assert!(error(&[("ADDR", "")], &["env:ADDR"]).contains("or it is empty"));
 }
 
 #[test]
-fn the_termination_log_is_left_alone_by_a_probe() {
+fn once_and_dry_run_do_not_write_the_termination_log() {
     assert_eq!(plan(&["--once", "tcp:a:1"]).unwrap().termination_log, None);
     assert_eq!(plan(&["--once", "--termination-log=/x", "tcp:a:1"]).unwrap().termination_log, Some("/x".into()));
     assert_eq!(plan(&["--termination-log=", "tcp:a:1"]).unwrap().termination_log, None);
@@ -80,7 +80,7 @@ fn the_termination_log_is_left_alone_by_a_probe() {
 }
 
 #[test]
-fn unknown_twins_warn_and_the_kubelets_own_do_not() {
+fn unknown_variables_give_a_warning_but_not_those_of_the_kubelet() {
     let env = [
         ("WAITGATE_TIMOUT", "1"),
         ("WAITGATE_SERVICE_HOST", "1"),

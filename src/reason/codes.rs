@@ -1,11 +1,11 @@
 //! The codes: one row for each way in which an attempt can fail.
 //!
-//! A row has the stage, the cost, the stable name, a summary, and what to look at. `--explain` and docs/reasons.md print
-//! the rows. A code names what happened and never a kind, so that a new kind needs no new row.
+//! A row has the stage, the cost, the stable name, a summary, and what to look at. `--explain` and docs/reasons.md
+//! print the rows. A code names what happened and never a kind, so that a new kind needs no new row.
 
 use std::fmt;
 
-/// How far an attempt came. The order is the order of an attempt, so a later stage is progress.
+/// How far an attempt came. The stages are in the order of an attempt, so a later stage is progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
     /// Before the network: a file, a descriptor, this machine.
@@ -23,7 +23,7 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
-    /// The contract's word for it.
+    /// The stable name, for JSON and the codes.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Local => "local",
@@ -36,10 +36,10 @@ impl Stage {
     }
 }
 
-/// What a failed attempt costs others. The longest pause follows it.
+/// What a failed attempt costs the other side. The longest pause depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cost {
-    /// One SYN, often answered on the node, or a look at a file.
+    /// One SYN, which the node often answers itself, or a look at a file.
     Cheap,
     /// DNS queries, a backend process, a server's work.
     Work,
@@ -62,7 +62,7 @@ macro_rules! codes {
                 match self { $(Self::$name => Stage::$stage,)* }
             }
 
-            /// What such an attempt costs others, unless the reason itself knows better.
+            /// What such an attempt costs the other side, if the reason does not set another cost.
             pub(crate) fn cost(self) -> Cost {
                 match self { $(Self::$name => Cost::$cost,)* }
             }
@@ -101,7 +101,7 @@ codes! {
 
     ResolveNoSuchName = Resolve Work "resolve.no-such-name",
         "The name does not exist under any of the names that were asked.",
-        "Check the spelling and the namespace: a Service in another namespace is NAME.NAMESPACE. A headless Service has no name in the DNS before one of its Pods is ready. After the name is made, DNS servers may deny it for some more seconds.";
+        "Check the spelling and the namespace: a Service in another namespace is NAME.NAMESPACE. A headless Service has no name in the DNS before one of its Pods is ready. After the name is created, DNS caches may still deny it for some seconds.";
     ResolveNoAddresses = Resolve Work "resolve.no-addresses",
         "The name exists and has no address, or no record of the type that was asked for.",
         "The name has records of other types only. Check what it should point to: a Service of type ExternalName may point to a name without addresses.";
@@ -113,7 +113,7 @@ codes! {
         "Check whether this Pod may reach the DNS server at all (NetworkPolicy: port 53, UDP and TCP), and whether that server runs.";
     ResolveUnreachable = Resolve Work "resolve.unreachable",
         "No nameserver could be reached.",
-        "The nameservers of resolv.conf refuse, or there is no route to them. Check the DNS Pods, a NetworkPolicy that rejects (port 53, UDP and TCP), and the Pod's dnsPolicy and dnsConfig.";
+        "The nameservers in resolv.conf refuse, or there is no route to them. Check the DNS Pods, a NetworkPolicy that rejects (port 53, UDP and TCP), and the Pod's dnsPolicy and dnsConfig.";
 
     ConnectRefused = Connect Cheap "connect.refused",
         "Every address refused the connection.",
@@ -123,7 +123,7 @@ codes! {
         "Packets are dropped. Look for a NetworkPolicy or a firewall, for an address of a Pod or node that is gone, and for a Service whose endpoints are not programmed yet.";
     ConnectUnreachable = Connect Work "connect.unreachable",
         "There is no route, or the host did not answer on its link.",
-        "Check the Pod's network, IPv6 where the Pod has none, and whether the host is down.";
+        "Check the Pod's network, whether the target has only IPv6 and the Pod has no IPv6, and whether the host is down.";
     ConnectDenied = Connect Work "connect.denied",
         "A rule on this machine forbids the connection.",
         "Look for a firewall rule on this machine, and at the permissions of a unix socket.";
@@ -185,13 +185,13 @@ codes! {
         "The pooler is there, and its server is not, or the pooler does not know the database. Look at the pooler's log and configuration.";
     ProtocolPassword = Protocol Credentials "protocol.password",
         "The server refused the password, or asks for one that the target does not give.",
-        "Check the Secret, and the user in the server. The user may be made later.";
+        "Check the Secret, and the user in the server. The user may be created later.";
     ProtocolNotAuthorized = Protocol Credentials "protocol.not-authorized",
         "The server does not allow this login: the user, the host or the database is not permitted.",
         "Check the server's access rules for this user, host and database (PostgreSQL: pg_hba.conf), and whether it wants TLS.";
     ProtocolNoDatabase = Protocol Work "protocol.no-database",
         "The server does not have the database.",
-        "Check the database's name. A migration or an operator may make it later.";
+        "Check the database's name. A migration or an operator may create it later.";
     ProtocolError = Protocol Work "protocol.error",
         "The server answered with an error of its own.",
         "The reason repeats the server's words. The server's log has more.";
@@ -213,16 +213,16 @@ codes! {
         "The program that writes the file may not be finished.";
     ExpectRecords = Expect Work "expect.records",
         "There are fewer records or addresses than expected.",
-        "Some are there and not enough yet. A headless Service lists its ready Pods only.";
+        "Some are there, but not enough yet. A headless Service lists its ready Pods only.";
     ExpectValue = Expect Work "expect.value",
         "The expected record or address is not one of those found.",
         "The name resolves to something else than expected.";
     ExpectQuorum = Expect Cheap "expect.quorum",
         "Fewer addresses accept than expected.",
-        "Some addresses accept and not enough yet. The reason says which do not.";
+        "Some addresses accept, but not enough yet. The reason says which do not.";
     ExpectBanner = Expect Work "expect.banner",
         "The banner is not the expected one.",
-        "The server spoke in other words than expected: check whether it is the right one.";
+        "The server sent another text than expected: check whether it is the right server.";
     ExpectRole = Expect Work "expect.role",
         "The server has another role than expected: a standby instead of a primary, or a primary instead of a standby.",
         "Look at the failover, and at which Service points to the primary.";

@@ -1,7 +1,7 @@
 //! The hints: one row for each, with the evidence that it needs and its words.
 //!
-//! A hint says what a reason means here and what to look at. It is given only where its evidence is there, and its words
-//! name a likelihood where the evidence allows more than one cause. docs/reasons.md prints the rows.
+//! A hint says what a reason means here and what to look at. waitgate gives a hint only if it has the evidence. If the
+//! evidence allows more than one cause, the words say "probably" or "seems". docs/reasons.md prints the rows.
 
 use std::borrow::Cow;
 
@@ -19,7 +19,7 @@ macro_rules! hints {
             /// Every hint.
             pub(crate) const ALL: &[Self] = &[$(Self::$name,)* Self::UseKind("KIND")];
 
-            /// What has to be known before it is given, in a sentence.
+            /// What waitgate must know before it gives the hint, in a sentence.
             #[cfg(test)]
             pub(crate) fn evidence(self) -> &'static str {
                 match self {
@@ -28,7 +28,7 @@ macro_rules! hints {
                 }
             }
 
-            /// What it says, to follow the reason and a colon.
+            /// The words, which follow the reason and a colon.
             pub(crate) fn words(self) -> Cow<'static, str> {
                 match self {
                     $(Self::$name => $words.into(),)*
@@ -41,19 +41,19 @@ macro_rules! hints {
 
 hints! {
     NoReadyPod,
-        "Refused by the one address of its family that a Service's name has, in a Pod with the cluster's search domains.",
+        "A Service's name has one address in each family, and every address refuses, in a Pod with the cluster's search domains.",
         "the Service exists and has no ready Pod yet, or its Pods do not listen on that port";
     PodsRefuse,
-        "Refused by all of several addresses of a Service's name (a headless one lists its Pods), or by a Pod's own name.",
+        "A Service's name has several addresses (a headless Service lists its Pods), or the name is that of a Pod, and every address refuses.",
         "the DNS lists the Pods, and they do not listen on that port (yet)";
     NothingListens,
-        "Refused by loopback, or by this machine's own address.",
+        "The loopback address, or this machine's own address, refuses.",
         "nothing listens on that port here yet";
     InThisPod,
-        "Refused by loopback, or by this Pod's own address, in a Pod without hostNetwork.",
+        "The loopback address, or this Pod's own address, refuses, in a Pod without hostNetwork.",
         "nothing listens on that port in this Pod yet (while init containers run, only a sidecar that is listed before this one can listen: restartPolicy Always)";
     Mesh,
-        "Refused by a Service, while the nameserver, which has just answered over UDP, refuses a connection.",
+        "A Service refuses, and the nameserver, which has just answered over UDP, refuses a TCP connection too.",
         "the nameserver refuses TCP too: probably a service mesh redirects this Pod and its sidecar has not started (a native sidecar would have), or a NetworkPolicy rejects the connections";
     Dropped,
         "Nothing came back to the connection attempts.",
@@ -62,46 +62,46 @@ hints! {
         "Nothing came back from loopback, or from this Pod's own address.",
         "the server's queue of connections seems to be full: the server is stopped or overloaded";
     ProxyClosed,
-        "Accepted, and closed before the server said anything.",
+        "The server accepted the connection and closed it before it sent anything.",
         "a proxy (docker-proxy, a sidecar) without a ready backend, or a server that rejects this client";
     Gateway,
-        "502 or 504, or a 503 that Envoy did not get from its backend.",
+        "The status is 502 or 504, or a 503 that Envoy made itself.",
         "probably a proxy's own answer: its backend is not there yet, or does not answer the proxy";
     NoDns,
-        "Refused by all the nameservers, in a Pod with the cluster's search domains.",
+        "All nameservers refuse, in a Pod with the cluster's search domains.",
         "probably no DNS Pod is ready, or a NetworkPolicy rejects this, or a service mesh redirects DNS and its sidecar has not started";
     DnsDropped,
         "Nothing came back from the nameservers, in a Pod with the cluster's search domains.",
         "look for a NetworkPolicy that keeps this Pod from port 53 (UDP and TCP), and at the DNS Pods";
     NodeDns,
-        "No such name, where a name without a dot, or a Service's, was looked for in a Pod without the cluster's search domains.",
+        "The name does not exist. It has no dot, or one of its labels is svc, and the Pod does not have the cluster's search domains.",
         "a cluster's names need its search domains and nameserver: this Pod has dnsPolicy Default or None, or hostNetwork without ClusterFirstWithHostNet";
     OtherNamespace,
-        "No such name, where a name without a dot was looked for in a Pod with the cluster's search domains.",
+        "The name does not exist. It has no dot, and the Pod has the cluster's search domains.",
         "no such Service in this namespace yet, or a headless one without a ready Pod (in another namespace it is NAME.NAMESPACE)";
     OutsideCluster,
-        "Refused or silent, where a name without a dot was found outside the cluster's zones, and denied within.",
+        "A name without a dot does not exist in the cluster's zones and was found outside them, and its addresses refuse, are silent or have no route.",
         "this address is outside the cluster: no Service of that name was found in this namespace (a headless Service has no address before a Pod is ready)";
     OwnService,
-        "Not found, or too few, under the name of this Pod or of its Service, as the hosts file gives them.",
+        "The name is that of this Pod or of its headless Service (the hosts file says so). It does not exist, or it has too few addresses.",
         "this Pod waits for itself: its headless Service lists only ready Pods. Set publishNotReadyAddresses: true, or remove this target";
     OwnPeer,
-        "Not found under the name of another Pod of this Pod's Service, as the hosts file gives it.",
+        "The name is that of another Pod of this Pod's headless Service (the hosts file says so), and it does not exist, or it has too few addresses.",
         "this is another Pod of this Pod's own Service, which lists it once it is ready; a StatefulSet with OrderedReady makes the next Pod only after this one is ready";
     Credentials,
-        "The server is there and refuses the credentials, or wants some (401, 407, 28P01).",
+        "The server answered and does not accept the credentials, or asks for some (401, 407, 28P01).",
         "check the user name and the password; if the user is made later, waitgate keeps trying";
     Forbidden,
-        "403.",
+        "The status is 403.",
         "the server, or a policy of a proxy, forbids this request";
     AccessRules,
-        "The server is there and its access rules do not allow this login (28000).",
+        "The server answered, and its access rules do not allow this login (28000).",
         "check pg_hba.conf for this user, database and address, and whether TLS is required";
     Database,
-        "The server is there and does not have the database.",
+        "The server answered, and it does not have the database.",
         "check the database's name; if it is made later, waitgate keeps trying";
     CaFile,
-        "The certificate's issuer is not one of the roots.",
+        "The certificate's issuer is not one of the trusted roots.",
         "give its CA (--ca-file, or the target's own #ca= or sslrootcert=)";
     Limits,
         "The system has no descriptor, port or thread left.",
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_hint_follows_a_colon() {
+    fn words_have_no_full_stop_and_evidence_has_one() {
         for hint in Hint::ALL {
             assert!(!hint.words().ends_with('.') && hint.evidence().ends_with('.'), "{hint:?}");
         }

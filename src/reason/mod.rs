@@ -1,4 +1,4 @@
-//! Why an attempt was not ready: a code, what happened in words, and a hint where there is evidence for one.
+//! Why an attempt was not ready: a code, what happened in words, and a hint if there is evidence for one.
 
 mod codes;
 mod hints;
@@ -20,14 +20,13 @@ pub(crate) struct Reason {
 }
 
 impl Reason {
-    /// A reason; `text` says what happened and to which address, in words, without secrets.
+    /// A reason. `text` says in words what happened and at which address, without secrets.
     ///
-    /// A server may have sent control characters. They are escaped here.
+    /// A server may have sent control characters. This escapes them.
     pub(crate) fn new(code: Code, text: impl AsRef<str>) -> Self {
         Self { code, cost: code.cost(), key: String::new(), text: printable(text.as_ref()), hint: None }
     }
 
-    /// The same with a hint, where there is evidence for one.
     pub(crate) fn with_hint(mut self, hint: impl Into<Option<Hint>>) -> Self {
         self.hint = hint.into();
         self
@@ -39,7 +38,7 @@ impl Reason {
         self
     }
 
-    /// What tells this reason from another of the same code: an HTTP status, an SQLSTATE.
+    /// Sets the key, which tells two reasons of the same code apart: an HTTP status, an SQLSTATE.
     ///
     /// Addresses and times do not belong here. They change with every attempt, and the log has a line for each new
     /// reason, not for each attempt.
@@ -48,12 +47,11 @@ impl Reason {
         self
     }
 
-    /// The same in other words, for one reason that speaks for several.
+    /// The same reason with another text, for one reason that is made of several.
     pub(crate) fn with_text(&self, text: impl AsRef<str>) -> Self {
         Self { text: printable(text.as_ref()), ..self.clone() }
     }
 
-    /// Its stable name.
     pub(crate) fn code(&self) -> Code {
         self.code
     }
@@ -63,7 +61,6 @@ impl Reason {
         self.code.stage()
     }
 
-    /// What the attempt cost others.
     pub(crate) fn cost(&self) -> Cost {
         self.cost
     }
@@ -73,7 +70,6 @@ impl Reason {
         &self.text
     }
 
-    /// What it means here, where there is evidence for it.
     pub(crate) fn hint(&self) -> Option<Hint> {
         self.hint
     }
@@ -86,12 +82,12 @@ impl Reason {
         }
     }
 
-    /// What a person would call the same reason: its code, its key, and what to look at.
+    /// What makes two reasons the same for a person: the code, the key and the hint.
     pub(crate) fn identity(&self) -> (Code, &str, Option<Hint>) {
         (self.code, &self.key, self.hint)
     }
 
-    /// Whether a person would call the two the same.
+    /// Whether the two are the same for a person.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         self.identity() == other.identity()
     }

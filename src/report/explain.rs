@@ -1,4 +1,4 @@
-//! `--explain CODE`: what a reason says, and what to look at. docs/reasons.md holds the same for all of them.
+//! `--explain CODE`: what a code means, and what to look at. docs/reasons.md has the same for all codes.
 
 use crate::gate::backoff::cap;
 use crate::reason::Code;
@@ -12,7 +12,7 @@ pub(crate) fn explain(code: Code) -> String {
     format!("{code}\n  {}\n  {}\n  The pause between attempts grows up to {pause}.\n", code.summary(), code.advice())
 }
 
-/// The code by that name, or what to say about an unknown name.
+/// The code with this name. The error is a sentence about an unknown name.
 pub(crate) fn named(name: &str) -> Result<Code, String> {
     if let Some(code) = Code::ALL.iter().find(|code| code.as_str() == name) {
         return Ok(*code);
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_is_found_by_its_name_and_explained() {
+    fn every_code_is_found_by_its_name() {
         for code in Code::ALL {
             assert_eq!(named(code.as_str()), Ok(*code));
         }
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn reasons_md_is_what_explain_says() {
+    fn reasons_md_has_the_codes_and_the_hints() {
         expect_test::expect_file!["../../docs/reasons.md"].assert_eq(&reasons_md());
     }
 }

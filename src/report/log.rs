@@ -1,8 +1,7 @@
-//! The one place that uses `tracing`: the report sends each finished line as one event, and [`Log`] is the only
-//! subscriber and gives it to stderr.
+//! The one place that uses `tracing`. The report sends each finished line as one event. [`Log`] is the only subscriber
+//! and writes the line to stderr.
 //!
-//! So the level decides whether a line is made at all, and the events of other crates (reqwest's, rustls's) are never
-//! printed.
+//! So the level decides whether a line is made, and the events of other crates (reqwest, rustls) are never printed.
 
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use super::stderr::Stderr;
 /// The tracing target of our lines.
 pub(super) const TARGET: &str = "waitgate";
 
-/// Sends one line. It is made only if its level is printed.
+/// Sends one line. `line` is called only if the level is printed.
 pub(super) fn send(level: Level, line: impl FnOnce() -> String) {
     match level {
         Level::ERROR => tracing::error!(target: TARGET, "{}", line()),

@@ -76,7 +76,8 @@ impl Report {
         log::with(self.level, Arc::clone(&self.stderr), work)
     }
 
-    /// Makes lines of `event`. A change is printed by default, an attempt that ended as the one before only with -v.
+    /// Makes lines of `event`. A change is printed by default. An attempt that ended like the one before is printed
+    /// only with -v.
     pub(crate) fn tell(&self, event: &Event<'_>) {
         if let Event::Live(standings) = event {
             if let Lines::Text(text) = self.lines {

@@ -1,6 +1,6 @@
-//! The one writer to stderr: each line is one write, made only when it does not block.
+//! The one writer to stderr. Each line is one write, and it is made only if it does not block.
 //!
-//! A pipe that no process reads must not keep a Pod from starting or from ending.
+//! A pipe that no process reads must not keep a Pod from starting or ending.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Mutex;
@@ -13,40 +13,42 @@ use rustix::termios::isatty;
 use super::terminal::screen::View;
 use crate::text::{count, cut};
 
-/// A pipe takes up to this many bytes in one piece once poll says that it is writable (pipe(7): PIPE_BUF).
+/// The longest line in bytes, with its line break. If poll says that a pipe is writable, it takes this many bytes in
+/// one write (pipe(7): PIPE_BUF).
 const LINE_MAX: usize = 4096;
 
-/// stderr, for a log of lines and a live view.
+/// stderr, with the lines of the log and the live view.
 pub(super) struct Stderr {
-    /// Makes a line of the words that say how many lines were lost.
+    /// Makes a log line from a sentence about lost lines.
     loss: Box<dyn Fn(&str) -> String + Send + Sync>,
     out: Mutex<Out>,
 }
 
-/// stderr, and what is on its way there.
+/// stderr, and what is still to be written.
 struct Out {
     terminal: Option<OwnedFd>,
-    /// What a terminal has not taken yet of a write.
+    /// The end of a write that the terminal has not taken yet.
     rest: Vec<u8>,
-    /// Lines that could not be written; said before the next one that can.
+    /// How many lines could not be written. The next line that can be written says so first.
     lost: usize,
     view: View,
 }
 
 impl Stderr {
-    /// stderr as it is now. `loss` makes a line of the words that say how many lines were lost.
+    /// stderr as it is now. `loss` makes a log line from a sentence about lost lines.
     pub(super) fn new(loss: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
         let out = Out { terminal: terminal(), rest: Vec::new(), lost: 0, view: View::default() };
         Self { loss: Box::new(loss), out: Mutex::new(out) }
     }
 
-    /// Writes `text` as one line, if stderr takes it now; else it is counted and not awaited.
+    /// Writes `text` as one line if stderr takes it now. If not, the line is lost and counted.
     pub(super) fn print(&self, text: &str) {
         let Ok(mut out) = self.out.lock() else { return };
         let mut text = cut(text.to_owned(), LINE_MAX - 1 - out.view.erase().len());
         text.push('\n');
         if out.lost > 0 {
-            // A line of its own, so that a program which reads the log by the line can, and the next line is not cut for it.
+            // The loss has a line of its own. So a program can still read the log line by line, and the next line is
+            // not cut.
             let were = if out.lost == 1 { "was" } else { "were" };
             let loss = format!("{} {were} lost while stderr was full", count(out.lost, "line"));
             let loss = (self.loss)(&loss) + "\n";
@@ -62,7 +64,7 @@ impl Stderr {
         out.lost = if out.line(&text) { 0 } else { out.lost + 1 };
     }
 
-    /// Puts `rows` in the place of the live view; no rows take it away.
+    /// Replaces the rows of the live view. Without rows, the view disappears.
     pub(super) fn show(&self, rows: String) {
         let Ok(mut out) = self.out.lock() else { return };
         out.view.rows = rows;
@@ -72,13 +74,13 @@ impl Stderr {
 }
 
 impl Out {
-    /// Writes `text`, which ends its line, in the place of the view.
+    /// Erases the view and writes `text`, which ends with a line break.
     fn line(&mut self, text: &str) -> bool {
         let erase = self.view.erase();
         self.put(format!("{erase}{text}"))
     }
 
-    /// Writes `text` and, if there is room in this write, the view below it. Only what was written is on the screen.
+    /// Writes `text` and, if this write has room, the view below it.
     fn put(&mut self, mut text: String) -> bool {
         let rows = self.view.draw(LINE_MAX.saturating_sub(text.len()));
         text.push_str(&rows);
@@ -89,7 +91,7 @@ impl Out {
         written
     }
 
-    /// Whether stderr took `bytes`, or the beginning of them, now; the rest goes before whatever comes next.
+    /// Whether stderr took `bytes` now, or at least their beginning. The rest is kept and written before the next bytes.
     fn write(&mut self, bytes: &[u8]) -> bool {
         let stderr = stderr();
         let fd = self.terminal.as_ref().map_or(stderr, AsFd::as_fd);
@@ -108,9 +110,10 @@ impl Out {
 
 /// stderr opened again if it is a terminal, for writes that do not block.
 ///
-/// poll calls a terminal writable that has room for one byte. A longer write then waits for the reader of the other end,
-/// past any deadline. O_NONBLOCK is never set on stderr itself: waitgate's parent and the command share the file
-/// description. If the terminal cannot be opened (no /proc, another user's terminal), stderr itself is used.
+/// poll says that a terminal is writable if it has room for one byte. A longer write then waits for the reader at the
+/// other end, even after the deadline. O_NONBLOCK is never set on stderr itself: waitgate's parent and the command
+/// share the file description. If the terminal cannot be opened (no /proc, another user's terminal), stderr itself is
+/// used.
 fn terminal() -> Option<OwnedFd> {
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let opened = || rustix::fs::open("/proc/self/fd/2", flags, Mode::empty()).ok();

@@ -1,8 +1,8 @@
 //! The termination message: what `kubectl describe pod` shows.
 //!
-//! The kubelet keeps the last 4096 bytes of the file, and the status the first 12288 bytes shared by all containers
-//! (kubernetes: kuberuntime_container.go getTerminationMessage, status_manager.go normalizeStatus), so that only
-//! a short message with the most important words first survives both cuts.
+//! The kubelet keeps the last 4096 bytes of the file. The Pod's status keeps 12288 bytes, which all containers share,
+//! and cuts each message at its end (kubernetes: kuberuntime_container.go getTerminationMessage, status_manager.go
+//! normalizeStatus). So the message is short, and the most important words come first.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -16,27 +16,27 @@ use crate::event::Standing;
 use crate::text::cut;
 use crate::verdict::Verdict;
 
-/// With twelve containers in a Pod each has 1024 bytes.
-const LONGEST: usize = 1000;
+/// The longest message in bytes. In a Pod with twelve containers each has 1024 bytes.
+const MESSAGE_MAX: usize = 1000;
 
 /// The message of a run that is not ready; `None` for one that is.
 pub(crate) fn message(verdict: &Verdict, standings: &[Standing], at: &str) -> Option<String> {
     let text = match verdict {
         Verdict::Ready => return None,
-        Verdict::Invalid(why) => cut(format!("waitgate: {why}"), LONGEST),
+        Verdict::Invalid(why) => cut(format!("waitgate: {why}"), MESSAGE_MAX),
         _ => {
             let text = format!("waitgate: {}: ", headline(verdict, at));
-            let missing = missing(verdict, standings, LONGEST - text.len());
+            let missing = missing(verdict, standings, MESSAGE_MAX - text.len());
             text + &missing
         }
     };
     Some(text)
 }
 
-/// Writes `message` to the file at `path`, if there is one.
+/// Writes `message` to the file at `path`, if the file exists.
 ///
-/// The file is never made, and a failure is silent: outside Kubernetes there is no such file. The open never waits, so a
-/// FIFO without a reader does not hold anything up.
+/// waitgate never creates the file and ignores a failure: outside Kubernetes there is no such file. The open does not
+/// wait, so a FIFO without a reader does not block waitgate.
 pub(crate) fn leave(path: &Path, message: &str) {
     let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     if let Ok(mut file) = OpenOptions::new().write(true).truncate(true).custom_flags(nonblocking).open(path) {
@@ -51,7 +51,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn it_fits() {
+    fn the_message_is_short_and_begins_with_the_verdict() {
         let standings: Vec<Standing> = (0..40)
             .map(|n| Standing {
                 target: format!("tcp:ü{n}.example:80"),
@@ -64,13 +64,13 @@ mod tests {
             })
             .collect();
         let text = message(&Verdict::TimedOut(Duration::from_secs(1), None), &standings, "1s").unwrap();
-        assert!(text.len() <= LONGEST && text.len() > LONGEST - 40, "{}", text.len());
+        assert!(text.len() <= MESSAGE_MAX && text.len() > MESSAGE_MAX - 40, "{}", text.len());
         assert!(text.starts_with("waitgate: timed out after 1s: 0 of 40 targets ready; tcp:ü0.example:80"));
         assert_eq!(message(&Verdict::Ready, &standings, "1s"), None);
     }
 
     #[test]
-    fn a_file_is_overwritten_and_never_made() {
+    fn a_file_is_overwritten_and_never_created() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         leave(&path, "x");

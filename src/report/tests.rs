@@ -9,7 +9,7 @@ use crate::gate::{Board, Gate};
 use crate::plan::{Plan, Planned};
 use crate::reason::{Code, Reason};
 
-/// Counts what would be printed at the default level.
+/// Counts the lines that are printed at the default level.
 #[derive(Clone, Default)]
 struct Counting(std::sync::Arc<std::sync::atomic::AtomicUsize>);
 
@@ -34,7 +34,7 @@ impl tracing::Subscriber for Counting {
 
 #[tokio::test(start_paused = true)]
 async fn fifteen_minutes_write_few_lines_even_if_the_reason_flaps() {
-    // Two reasons in turn are still one target's: each is news once in a while, and the heartbeats go on.
+    // With one reason, with two in turn, and with all: each is news now and then, and the heartbeats go on.
     for codes in [&[Code::ConnectRefused][..], &[Code::ConnectRefused, Code::ProtocolClosed], Code::ALL] {
         let counting = Counting::default();
         let lines = std::sync::Arc::clone(&counting.0);
@@ -49,7 +49,7 @@ async fn fifteen_minutes_write_few_lines_even_if_the_reason_flaps() {
             Err(Reason::new(codes[n.get() % codes.len()], "x"))
         };
         let tell = |event: Event<'_>| report.tell(&event);
-        // The first and the last line are the application's, and up to two warnings.
+        // The application writes the first and the last line, and up to two warnings.
         Gate::new(&plan, &board, &tell, 1, probe).run().await;
         let lines = lines.load(std::sync::atomic::Ordering::Relaxed);
         assert!(n.get() > 500 && lines > 30 && lines <= 40 - 2 - 2, "{} attempts, {lines} lines", n.get());

@@ -1,4 +1,4 @@
-//! Events as lines for a person.
+//! Events as lines of text for a person.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -33,10 +33,11 @@ impl Text {
         self.color
     }
 
-    /// `event` as lines, without their line breaks. A heartbeat may be several; a view of a terminal is none.
+    /// `event` as lines, without their line breaks. A heartbeat may have several lines. An event of the live view has
+    /// none.
     pub(super) fn lines(&self, event: &Event<'_>) -> Vec<String> {
         let at = text::duration(self.start.elapsed());
-        // A longer target would leave no room for the rest of the line, or for the end of its colour.
+        // A longer target would leave no room for the rest of the line, or for the code that ends the colour.
         let shown = |target: &str| cut(target.to_owned(), TARGET_MAX);
         vec![match event {
             Event::Live(_) => return Vec::new(),
@@ -86,12 +87,12 @@ impl Text {
                 let (after, attempts) = (text::duration(*after), count(*attempts as usize, "attempt"));
                 format!("{at}  {}  {what} after {after}, {attempts}{note}", shown(target))
             }
-            Event::Settle(pause) => format!("{at}  all is ready; settling for {}", text::duration(*pause)),
+            Event::Settle(pause) => format!("{at}  every target is ready; settling for {}", text::duration(*pause)),
             Event::Verdict { verdict, standings } => self.verdict(verdict, standings, &at),
         }]
     }
 
-    /// A line for each of the first targets that are waited for, and one for the others.
+    /// A line for each of the first targets that are not ready, and one for all others.
     fn heartbeat(&self, standings: &[Standing]) -> Vec<String> {
         let waiting: Vec<&Standing> = standings.iter().filter(|standing| standing.is_waited_for()).collect();
         let at = text::duration(self.start.elapsed());
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_last_line_names_what_is_missing_and_what_was_not_tried() {
+    async fn the_last_line_names_targets_that_are_not_ready_or_not_tried() {
         let text = Text::new(Instant::now(), false, false);
         let reason = Reason::new(Code::ConnectRefused, "refused by 10.96.14.7:6379").with_hint(Hint::NoReadyPod);
         let standings =
@@ -165,13 +166,13 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_is_interrupted_once_all_is_ready_says_so() {
+    fn an_interruption_after_all_targets_are_ready_says_so() {
         let text = missing(&Verdict::Interrupted(Signal::Terminate), &[standing("tcp:a:1", 1, None)], LAST_LINE_MAX);
         assert_eq!(text, "every target is ready; the signal came before the end");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn colour_only_where_it_is_wanted() {
+    async fn colour_is_used_only_if_wanted() {
         let ready = crate::kind::Ready::noted("accepted by 10.0.0.1:1");
         let event = Event::Ready { target: "tcp:a:1", attempts: 1, after: Duration::from_millis(2), ready: &ready };
         let line = |color| Text::new(Instant::now(), color, false).lines(&event).remove(0);
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_heartbeat_of_many_targets_is_a_page_and_no_more() {
+    async fn a_heartbeat_has_at_most_21_lines() {
         let text = Text::new(Instant::now(), false, false);
         let standings: Vec<_> = (0..50).map(|n| waiting(format!("tcp:h{n}:1"), false, 7)).collect();
         let lines = text.lines(&Event::Heartbeat(&standings));

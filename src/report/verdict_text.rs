@@ -1,4 +1,4 @@
-//! The verdict in words: how the run ended, and what is missing and why, in a bounded number of bytes.
+//! The verdict in words: how the run ended, which targets are not ready, and why, in a bounded number of bytes.
 
 use std::collections::HashSet;
 
@@ -7,20 +7,20 @@ use crate::reason::Reason;
 use crate::text::{self, count, cut};
 use crate::verdict::Verdict;
 
-/// The longest last line, in bytes, without its line break.
+/// The max last line, in bytes, without its line break.
 ///
 /// If there is no termination message, the kubelet shows the last 2048 bytes of the log of a container that failed
 /// (terminationMessagePolicy FallbackToLogsOnError; kubernetes: pkg/kubelet/container/runtime.go,
-/// MaxContainerTerminationMessageLogLength), and what is missing begins that line.
+/// MaxContainerTerminationMessageLogLength). The whole last line must fit, because the most important words come first.
 pub(super) const LAST_LINE_MAX: usize = 2048 - 1;
 
-/// The longest that a target is shown. A longer query or URL would leave no room for the reason.
+/// The max target that is shown, in bytes. A longer query or URL would leave no room for the reason.
 pub(super) const TARGET_MAX: usize = 200;
 
-/// What a target that is explained has of its reason at least, where not all fits.
-const SHARE: usize = 40;
+/// How many bytes of its reason each explained target has at least, if not everything fits.
+const SHARE_MIN: usize = 40;
 
-/// What parts one target from the next takes, "; " and ", " alike.
+/// The length of what is between two targets: "; " or ", ".
 const GAP: usize = 2;
 
 const ALSO: &str = "also missing: ";
@@ -32,7 +32,7 @@ pub(super) fn headline(verdict: &Verdict, at: &str) -> String {
         Verdict::Ready => "ready".into(),
         Verdict::NotReady => "not ready".into(),
         Verdict::TimedOut(timeout, None) => format!("timed out after {}", text::duration(*timeout)),
-        // The target is named next: it comes first of what is missing.
+        // The line names the target next: it is the first one in the list.
         Verdict::TimedOut(timeout, Some(_)) => {
             format!("timed out after {}, the target's own timeout", text::duration(*timeout))
         }
@@ -41,8 +41,8 @@ pub(super) fn headline(verdict: &Verdict, at: &str) -> String {
     }
 }
 
-/// The targets by what matters most at the end: the one whose own timeout ended the run, what else was tried and is
-/// missing, what was never tried, what is ready; each in declared order.
+/// The targets, the most important ones first: the target whose own timeout ended the run, the others that were tried
+/// and are not ready, those that were not tried, those that are ready. Each group is in declared order.
 pub(super) fn ranked<'a>(verdict: &Verdict, standings: &'a [Standing]) -> Vec<&'a Standing> {
     let own = match verdict {
         Verdict::TimedOut(_, own) => own.as_deref(),
@@ -53,11 +53,11 @@ pub(super) fn ranked<'a>(verdict: &Verdict, standings: &'a [Standing]) -> Vec<&'
     ranked
 }
 
-/// What is missing and why, in at most `longest` bytes, which are 600 or more.
+/// Which targets are not ready and why, in at most `max` bytes. `max` is at least 600.
 ///
-/// Where that is too little for all of it, each hint is given once; then reasons are cut, the last ones first; then the
-/// last targets are only named; and those that cannot be named are counted.
-pub(super) fn missing(verdict: &Verdict, standings: &[Standing], longest: usize) -> String {
+/// If there is too little room, each hint is given only once. Then reasons are cut, the last ones first. Then the last
+/// targets have only their names. If there is no room for a name, the target is only counted.
+pub(super) fn missing(verdict: &Verdict, standings: &[Standing], max: usize) -> String {
     let ready = standings.iter().filter(|standing| standing.ready).count();
     if ready == standings.len() {
         return "every target is ready; the signal came before the end".into();
@@ -69,14 +69,14 @@ pub(super) fn missing(verdict: &Verdict, standings: &[Standing], longest: usize)
     if standings.len() > 1 {
         parts.push(format!("{ready} of {} targets ready", standings.len()));
     }
-    // Each part is counted with the gap behind it; the last one has none.
-    let room = |parts: &[String]| (longest + GAP).saturating_sub(parts.iter().map(|part| part.len() + GAP).sum());
+    // Each part counts with the gap after it. The last part has no gap.
+    let room = |parts: &[String]| (max + GAP).saturating_sub(parts.iter().map(|part| part.len() + GAP).sum());
     let for_tried = room(&parts).saturating_sub(length(UNTRIED, &untried));
     let mut all = explained(&tried, true);
     if all.iter().map(|part| part.length(usize::MAX)).sum::<usize>() > for_tried {
         all = explained(&tried, false);
     }
-    let shares = shares(&all, for_tried, longest / 2);
+    let shares = shares(&all, for_tried, max / 2);
     for (part, share) in all.iter().zip(&shares) {
         parts.push(format!("{}{}{}", part.target, part.attempts, cut(part.why.clone(), *share)));
     }
@@ -95,13 +95,13 @@ struct Explained {
 }
 
 impl Explained {
-    /// How many bytes it takes with at most `share` of its reason.
+    /// How many bytes it takes with at most `share` bytes of its reason.
     fn length(&self, share: usize) -> usize {
         self.target.len() + self.attempts.len() + self.why.len().min(share) + GAP
     }
 }
 
-/// What there is to say about each; a hint that an earlier one has given is left out unless it may be `repeated`.
+/// The words for each target. If hints may not be `repeated`, a hint that an earlier target has is left out.
 fn explained(tried: &[&Standing], repeated: bool) -> Vec<Explained> {
     let mut given = HashSet::new();
     let part = |standing: &&Standing| {
@@ -116,10 +116,11 @@ fn explained(tried: &[&Standing], repeated: bool) -> Vec<Explained> {
     tried.iter().map(part).collect()
 }
 
-/// How many bytes of its reason each target has, for as many of them as `room` allows to explain beside the names of
-/// the others: the first one up to `first`, each other one its share, and what is spare goes to the first ones.
+/// How many bytes of its reason each explained target has. In `room` bytes, as many targets as possible are explained,
+/// and the others are only named. The first target has up to `first` bytes, the others [`SHARE_MIN`]. Bytes that are
+/// left go to the first targets.
 fn shares(all: &[Explained], room: usize, first: usize) -> Vec<usize> {
-    let least = |(at, part): (usize, &Explained)| part.why.len().min(if at == 0 { first } else { SHARE });
+    let least = |(at, part): (usize, &Explained)| part.why.len().min(if at == 0 { first } else { SHARE_MIN });
     let mut shares: Vec<usize> = all.iter().enumerate().map(least).collect();
     let mut taken: usize = all.iter().zip(&shares).map(|(part, share)| part.length(*share)).sum();
     for (at, part) in all.iter().enumerate().skip(1).rev() {
@@ -144,7 +145,7 @@ fn length(label: &str, names: &[String]) -> usize {
     if names.is_empty() { 0 } else { label.len() + names.iter().map(|name| name.len() + GAP).sum::<usize>() }
 }
 
-/// The names, as many as fit into `room`, the gap behind them included; the others are counted.
+/// As many names as fit into `room`, which includes the gap after them. The others are counted.
 fn list(label: &str, names: &[String], room: usize) -> Option<String> {
     if names.is_empty() {
         return None;
@@ -164,7 +165,7 @@ fn list(label: &str, names: &[String], room: usize) -> Option<String> {
     })
 }
 
-/// The target, cut where it is long.
+/// The target, cut if it is long.
 fn shown(standing: &Standing) -> String {
     cut(standing.target.clone(), TARGET_MAX)
 }
@@ -206,11 +207,11 @@ mod tests {
     }
 
     #[test]
-    fn every_target_is_named_where_there_is_room_for_names() {
+    fn every_target_is_named_if_there_is_room_for_the_names() {
         let standings = unknown(10);
-        for (longest, whole) in [(2000, 10..=10), (1400, 3..=9), (940, 1..=3)] {
-            let text = missing(&INTERRUPTED, &standings, longest);
-            assert!(text.len() <= longest, "{} of {longest}: {text}", text.len());
+        for (max, whole) in [(2000, 10..=10), (1400, 3..=9), (940, 1..=3)] {
+            let text = missing(&INTERRUPTED, &standings, max);
+            assert!(text.len() <= max, "{} of {max}: {text}", text.len());
             assert!(whole.contains(&text.matches("do not exist (NXDOMAIN)").count()), "{whole:?}: {text}");
             assert!(standings.iter().all(|standing| text.contains(&format!("{} (123", standing.target))), "{text}");
             assert_eq!(text.matches("NAME.NAMESPACE").count(), 1, "{text}");
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_explained_is_named_and_what_is_not_named_is_counted() {
+    fn targets_without_room_for_a_reason_are_named_or_counted() {
         let text = missing(&INTERRUPTED, &unknown(30), 940);
         assert!(text.ends_with("tcp:db28:5432, tcp:db29:5432") && text.contains("; also missing: tcp:db"), "{text}");
         let text = missing(&INTERRUPTED, &unknown(100), 940);
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_tried_is_named_last() {
+    fn targets_that_were_not_tried_are_named_last() {
         let mut standings = unknown(100);
         standings.extend((0..100).map(|n| standing(format!("tcp:c{n}:1"), 0, None)));
         let text = missing(&INTERRUPTED, &standings, 940);
@@ -247,18 +248,18 @@ mod tests {
         assert!(text.len() <= TARGET_MAX + 40, "{text}");
     }
 
-    /// Whatever the numbers and the lengths, the bound holds, and what comes first is said.
+    /// With any number of targets and any lengths, the text keeps its bound and has the first target.
     #[test]
-    fn nothing_passes_its_bound() {
-        for longest in [600, 601, 602, 940, 2000] {
+    fn the_text_never_exceeds_its_bound() {
+        for max in [600, 601, 602, 940, 2000] {
             for (tried, untried) in [(1, 0), (2, 0), (3, 1), (7, 0), (7, 7), (40, 300), (300, 0), (300, 40), (0, 300)] {
                 for (name, reason) in [(1, 1), (9, 30), (9, 70), (60, 100), (110, 300), (500, 700)] {
                     let name = |n| format!("tcp:{}{n}:1", "ü".repeat(name));
                     let mut standings: Vec<Standing> =
                         (0..tried).map(|n| standing(name(n), 12, Some(refused(&"€".repeat(reason))))).collect();
                     standings.extend((0..untried).map(|n| standing(name(n), 0, None)));
-                    let text = missing(&INTERRUPTED, &standings, longest);
-                    assert!(text.len() <= longest, "{} of {longest}: {text}", text.len());
+                    let text = missing(&INTERRUPTED, &standings, max);
+                    assert!(text.len() <= max, "{} of {max}: {text}", text.len());
                     let first = format!("{}{}€", shown(&standings[0]), " (12 attempts) ");
                     assert!(tried == 0 || text.contains(&first) || text.contains("attempts) …"), "{text}");
                 }

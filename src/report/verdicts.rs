@@ -1,6 +1,7 @@
-//! What a person and a machine read at the end of a run. verdicts.txt was reviewed by eye, and this test holds it.
+//! What a person and a machine read at the end of a run. A person has reviewed verdicts.txt, and this test keeps it as
+//! it is.
 //!
-//! Each is a name, the last line, the termination message where it is another, and the JSON verdict.
+//! Each entry has a name, the last line, the termination message if it is different, and the JSON verdict.
 
 use std::fmt::Write as _;
 use std::time::Duration;

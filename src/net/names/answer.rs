@@ -1,4 +1,4 @@
-//! What names come to: addresses, records, or what was found instead. Types only, for the whole resolver.
+//! What the resolver returns for a name: addresses, records, or why there are none. Types only.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,40 +11,40 @@ use crate::reason::Reason;
 /// How much of an answer is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
-    /// The addresses of the first family that has some, and of the other if it is quick.
+    /// The addresses of the first family that answers, and of the other family if it answers soon after.
     First,
-    /// What both families have.
+    /// The addresses of both families.
     Both,
 }
 
 /// Addresses, and how they were found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// The addresses, each once; never empty.
+    /// The addresses, each once. There is at least one.
     pub(crate) addresses: Vec<IpAddr>,
     /// Where they come from.
     pub(crate) source: Source,
-    /// What went wrong with the other family, in words: there may be more addresses.
+    /// Why one family gave no usable answer, in words. There may be more addresses.
     pub(crate) missing: Option<String>,
-    /// How the DNS came to them.
+    /// How the DNS found them.
     pub(crate) via: Option<Via>,
 }
 
-/// How the DNS came to an answer, for whoever has to judge what it means.
+/// How the DNS found an answer. The hints need this.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Via {
-    /// The name that has the records: where aliases end.
+    /// The name that has the records, at the end of the aliases.
     pub(crate) owner: String,
-    /// Who answered.
+    /// The nameserver that answered.
     pub(crate) server: SocketAddr,
-    /// Whether one of the names asked before met with trouble, and may exist after all.
-    pub(crate) doubt: bool,
+    /// Set if a query for an earlier name failed: that name may exist after all.
+    pub(crate) uncertain: bool,
 }
 
 /// Where addresses come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// The name is an address, or localhost: no query.
+    /// The name is an IP address or localhost, so there was no query.
     Literal,
     /// The hosts file.
     Hosts,
@@ -55,40 +55,38 @@ pub(crate) enum Source {
 /// Records of one type, and the full name that has them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Records {
-    /// The full name.
     pub(crate) name: String,
-    /// The records; never empty.
+    /// At least one record.
     pub(crate) records: Vec<RData>,
 }
 
 /// Why a name was not found.
 #[derive(Debug)]
 pub(crate) struct Unfound {
-    /// In words.
     pub(crate) reason: Reason,
     /// Set if the name may exist after all: at least one query failed instead of being denied.
-    pub(crate) doubt: Option<Box<Reason>>,
-    /// What every nameserver did, if all did the same for each name.
-    pub(crate) throughout: Option<Throughout>,
-    /// The full names of the walk, asked or not.
+    pub(crate) uncertain: Option<Box<Reason>>,
+    /// What the nameservers did, if all of them did the same for every name.
+    pub(crate) all_servers: Option<AllServers>,
+    /// The full names of the walk, including those that were not asked.
     pub(crate) steps: Vec<String>,
 }
 
-/// What can be said of the nameservers where they all did the same.
+/// What all nameservers did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Throughout {
-    /// They refused the connection.
-    Refuse,
+pub(crate) enum AllServers {
+    /// Their port refused.
+    Refused,
     /// They were silent.
     Silent,
 }
 
 impl Unfound {
-    /// What was denied, if every query was denied.
+    /// Ok if the name certainly does not exist, with the words that say so. Err if a query failed.
     pub(crate) fn absent(self) -> Result<String, Reason> {
-        match self.doubt {
+        match self.uncertain {
             None => Ok(self.reason.text().to_owned()),
-            Some(doubt) => Err(*doubt),
+            Some(uncertain) => Err(*uncertain),
         }
     }
 }
@@ -99,80 +97,80 @@ impl From<Unfound> for Reason {
     }
 }
 
-/// Why a nameserver gave no answer that counts.
+/// Why a nameserver gave no usable answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NoAnswer {
-    /// Nothing came.
+    /// It sent nothing.
     Silent,
-    /// Something came, and none of it was an answer to the question.
+    /// It sent something that is not an answer to the question.
     Garbled,
-    /// Nothing listens there.
+    /// Its port refuses: nothing listens there.
     Refused,
-    /// No way to it, in the system's words.
+    /// There is no route to it, in the operating system's words.
     Unreachable(String),
     /// It answered with a failure.
     Code(ResponseCode),
-    /// It pointed elsewhere instead of answering: it does not recurse, and the zone is not its own.
+    /// It only points to other servers: it does not recurse, and the zone is not its own.
     Lame,
-    /// The answer did not fit into a packet, and over TCP it did not come.
+    /// The answer did not fit into a UDP packet, and no answer came over TCP.
     Truncated,
-    /// The aliases lead in a circle, or are too many; in order.
+    /// The aliases form a loop, or there are too many. The names, in order.
     Loop(Vec<String>),
-    /// No descriptor, port or memory here, in the system's words.
+    /// This machine has no descriptor, port or memory left for the question.
     Local(Errno),
-    /// The name cannot be put into a question.
+    /// The name is too long for a question.
     Unaskable,
 }
 
-/// What one step's outcome means for those that follow.
+/// What the outcome of one step means for the next steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
     /// Go on: the name does not exist, has no data, or the server failed (SERVFAIL).
     GoOn,
-    /// The search list ends here, and the name is still asked as it stands: no answer, or a refusal to give one.
+    /// Skip the rest of the search list, and still ask for the name as given: the server did not answer, or would not.
     EndSearch,
-    /// There is nobody to ask, or the answer is the last word: an alias, whatever it leads to.
+    /// Stop: no nameserver can be reached, or the answer is final. An alias is final, even if it leads to no record.
     End,
 }
 
-/// What a full name got instead of what was asked for.
+/// Why a full name has none of the records that were asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NotFound {
     /// It does not exist.
     NoName {
-        /// Seconds for which this may be cached by others.
+        /// For how many seconds DNS caches may keep this.
         ttl: Option<u32>,
-        /// What it is an alias of, if it is what does not exist.
+        /// The name that it is an alias of, if that name does not exist.
         alias: Option<String>,
-        /// The trouble that one of the families had: the other's answer is taken for both, as glibc does.
-        doubt: Vec<(SocketAddr, NoAnswer)>,
+        /// The failures of one family. The other family's answer counts for both, as in glibc.
+        failures: Vec<(SocketAddr, NoAnswer)>,
     },
-    /// It exists, without a record of the type.
+    /// It exists and has no record of the type.
     NoData {
-        /// Seconds for which this may be cached by others.
+        /// For how many seconds DNS caches may keep this.
         ttl: Option<u32>,
-        /// What it is an alias of.
+        /// The name that it is an alias of.
         alias: Option<String>,
     },
-    /// No nameserver gave an answer that counts.
+    /// No nameserver gave a usable answer.
     Failed(Vec<(SocketAddr, NoAnswer)>),
 }
 
 impl NotFound {
-    /// What this means for the names that would be asked next.
+    /// What this means for the next names.
     pub(crate) fn then(&self) -> Then {
         match self {
-            // An alias is an answer; that it leads to nothing is no reason to try other names.
+            // An alias is an answer. If it leads to no record, other names are still not tried.
             Self::NoData { alias: Some(_), .. } => Then::End,
             Self::NoName { .. } | Self::NoData { .. } => Then::GoOn,
             Self::Failed(each) => {
-                let all = |test: fn(&NoAnswer) -> bool| each.iter().all(|(_, trouble)| test(trouble));
-                let any = |test: fn(&NoAnswer) -> bool| each.iter().any(|(_, trouble)| test(trouble));
-                if any(|trouble| matches!(trouble, NoAnswer::Loop(_) | NoAnswer::Local(_))) {
+                let all = |test: fn(&NoAnswer) -> bool| each.iter().all(|(_, no_answer)| test(no_answer));
+                let any = |test: fn(&NoAnswer) -> bool| each.iter().any(|(_, no_answer)| test(no_answer));
+                if any(|no_answer| matches!(no_answer, NoAnswer::Loop(_) | NoAnswer::Local(_))) {
                     Then::End
-                } else if any(|trouble| *trouble == NoAnswer::Code(ResponseCode::ServFail)) {
+                } else if any(|no_answer| *no_answer == NoAnswer::Code(ResponseCode::ServFail)) {
                     Then::GoOn
-                } else if all(|trouble| matches!(trouble, NoAnswer::Refused | NoAnswer::Unreachable(_))) {
+                } else if all(|no_answer| matches!(no_answer, NoAnswer::Refused | NoAnswer::Unreachable(_))) {
                     Then::End
                 } else {
                     Then::EndSearch
@@ -181,21 +179,21 @@ impl NotFound {
         }
     }
 
-    /// What the two families' misses come to for the name (resolv/res_query.c: __res_context_query).
+    /// One outcome for the name from the outcomes of both families (resolv/res_query.c: __res_context_query).
     pub(crate) fn of_both(v4: Self, v6: Self) -> (Self, Then) {
         let longer = |a: Option<u32>, b: Option<u32>| a.max(b);
         match (v4, v6) {
-            // Of a name that does not exist no family exists, whatever the other answer was (RFC 8020).
-            (Self::NoName { ttl, alias, .. }, Self::Failed(doubt))
-            | (Self::Failed(doubt), Self::NoName { ttl, alias, .. }) => {
-                (Self::NoName { ttl, alias, doubt }, Then::GoOn)
+            // If one family says that the name does not exist, it has no record of the other family either (RFC 8020).
+            (Self::NoName { ttl, alias, .. }, Self::Failed(failures))
+            | (Self::Failed(failures), Self::NoName { ttl, alias, .. }) => {
+                (Self::NoName { ttl, alias, failures }, Then::GoOn)
             }
             (
-                Self::NoName { ttl: a, alias, doubt },
+                Self::NoName { ttl: a, alias, failures },
                 Self::NoName { ttl: b, .. } | Self::NoData { ttl: b, alias: None },
             )
-            | (Self::NoData { ttl: a, alias: None }, Self::NoName { ttl: b, alias, doubt }) => {
-                (Self::NoName { ttl: longer(a, b), alias, doubt }, Then::GoOn)
+            | (Self::NoData { ttl: a, alias: None }, Self::NoName { ttl: b, alias, failures }) => {
+                (Self::NoName { ttl: longer(a, b), alias, failures }, Then::GoOn)
             }
             (Self::NoName { .. }, empty @ Self::NoData { .. }) | (empty @ Self::NoData { .. }, Self::NoName { .. }) => {
                 let then = empty.then();
@@ -206,20 +204,20 @@ impl NotFound {
                 let then = both.then();
                 (both, then)
             }
-            // The name exists; what it lacks may be behind the trouble, so other names are no answer.
+            // The name exists, and the failed family may have addresses. So the rest of the search list is not tried.
             (Self::NoData { .. }, Self::Failed(each)) => {
-                let miss = Self::Failed(each);
-                let then = if miss.then() == Then::End { Then::End } else { Then::EndSearch };
-                (miss, then)
+                let not_found = Self::Failed(each);
+                let then = if not_found.then() == Then::End { Then::End } else { Then::EndSearch };
+                (not_found, then)
             }
-            (trouble @ Self::Failed(_), Self::NoData { .. }) => {
-                let then = trouble.then();
-                (trouble, then)
+            (failed @ Self::Failed(_), Self::NoData { .. }) => {
+                let then = failed.then();
+                (failed, then)
             }
             (Self::Failed(mut each), Self::Failed(more)) => {
-                for trouble in more {
-                    if !each.contains(&trouble) {
-                        each.push(trouble);
+                for no_answer in more {
+                    if !each.contains(&no_answer) {
+                        each.push(no_answer);
                     }
                 }
                 let both = Self::Failed(each);
@@ -234,17 +232,17 @@ impl NotFound {
 mod tests {
     use super::*;
 
-    const GONE: NotFound = NotFound::NoName { ttl: Some(30), alias: None, doubt: Vec::new() };
+    const GONE: NotFound = NotFound::NoName { ttl: Some(30), alias: None, failures: Vec::new() };
     const EMPTY: NotFound = NotFound::NoData { ttl: None, alias: None };
 
-    fn trouble(trouble: NoAnswer) -> NotFound {
-        NotFound::Failed(vec![("10.96.0.10:53".parse().unwrap(), trouble)])
+    fn failed_with(no_answer: NoAnswer) -> NotFound {
+        NotFound::Failed(vec![("10.96.0.10:53".parse().unwrap(), no_answer)])
     }
 
     #[test]
-    fn two_families_come_to_one_outcome() {
-        let silent = || trouble(NoAnswer::Silent);
-        let failed = || trouble(NoAnswer::Code(ResponseCode::ServFail));
+    fn one_outcome_is_made_of_both_families() {
+        let silent = || failed_with(NoAnswer::Silent);
+        let failed = || failed_with(NoAnswer::Code(ResponseCode::ServFail));
         for (v4, v6, then) in [
             (GONE, GONE, Then::GoOn),
             (GONE, silent(), Then::GoOn),
@@ -252,12 +250,14 @@ mod tests {
             (EMPTY, failed(), Then::EndSearch),
             (failed(), EMPTY, Then::GoOn),
             (silent(), silent(), Then::EndSearch),
-            (trouble(NoAnswer::Refused), trouble(NoAnswer::Refused), Then::End),
+            (failed_with(NoAnswer::Refused), failed_with(NoAnswer::Refused), Then::End),
             (EMPTY, NotFound::NoData { ttl: None, alias: Some("x".into()) }, Then::End),
         ] {
             assert_eq!(NotFound::of_both(v4.clone(), v6.clone()).1, then, "{v4:?} {v6:?}");
         }
-        assert!(matches!(NotFound::of_both(GONE, silent()).0, NotFound::NoName { doubt, .. } if doubt.len() == 1));
+        assert!(
+            matches!(NotFound::of_both(GONE, silent()).0, NotFound::NoName { failures, .. } if failures.len() == 1)
+        );
         assert!(matches!(NotFound::of_both(EMPTY, silent()).0, NotFound::Failed(_)));
     }
 }

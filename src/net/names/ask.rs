@@ -1,4 +1,4 @@
-//! One walk through the search list: its questions, the nameservers' turns, both families, aliases.
+//! One walk through the search list: it asks the nameservers in turn for both families, and follows aliases.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use tokio::time::{self, Instant};
 
-use super::answer::{Found, Need, NoAnswer, NotFound, Records, Source, Then, Throughout, Unfound, Via};
+use super::answer::{AllServers, Found, Need, NoAnswer, NotFound, Records, Source, Then, Unfound, Via};
 use super::explain;
 use super::message::{Answer, Content, Question};
 use super::query;
@@ -19,29 +19,28 @@ use crate::attempt::Attempt;
 use crate::net::race::staggered;
 use crate::reason::Stage;
 
-/// How long a nameserver may stay silent before the next one is asked, too.
-const JOIN: Duration = Duration::from_millis(300);
+/// How long a nameserver may stay silent before the next one is asked too.
+const NEXT_SERVER_AFTER: Duration = Duration::from_millis(300);
 
-/// How long the second family is waited for when the first has addresses (RFC 8305 section 3).
-const GRACE: Duration = Duration::from_millis(50);
+/// How long the walk waits for the second family when the first has addresses (RFC 8305 section 3).
+const SECOND_FAMILY_MAX: Duration = Duration::from_millis(50);
 
-/// The records of one name.
-struct Have {
+/// The records of one type that one name has.
+struct RrSet {
     records: Vec<RData>,
-    /// For how many seconds they hold.
+    /// For how many seconds they may be cached.
     ttl: u32,
     owner: Name,
     server: SocketAddr,
 }
 
-/// The name as a question has it; `None` where it is too long.
+/// The name in the form of a question; `None` if it is too long.
 fn full(name: &str) -> Option<Name> {
     Name::from_labels(name.split('.').filter(|label| !label.is_empty()).map(str::as_bytes)).ok()
 }
 
-/// One walk: its nameservers, and which of them answered last.
+/// One walk: its nameservers, and the one that the next question begins with.
 pub(crate) struct Walk<'a> {
-    /// What resolv.conf says.
     pub(crate) conf: ResolvConf,
     attempt: &'a Attempt,
     /// The nameserver that a question begins with.
@@ -49,7 +48,7 @@ pub(crate) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// A walk that begins with the nameserver whose turn it is under `options rotate`, or the first.
+    /// A walk that begins with the first nameserver, or under `options rotate` with the one whose turn it is.
     pub(crate) fn new(conf: ResolvConf, turn: usize, attempt: &'a Attempt) -> Self {
         let first = if conf.rotate { turn % conf.nameservers.len().max(1) } else { 0 };
         Self { conf, attempt, first: Cell::new(first) }
@@ -58,38 +57,38 @@ impl<'a> Walk<'a> {
     fn unfound(&self, got: &[(String, NotFound)], what: &str) -> Unfound {
         let (origin, bound) = (self.conf.origin, self.attempt.connect_timeout());
         let all = |what: &NoAnswer| {
-            got.iter().all(|(_, miss)| match miss {
-                NotFound::Failed(each) => each.iter().all(|(_, trouble)| trouble == what),
+            got.iter().all(|(_, not_found)| match not_found {
+                NotFound::Failed(each) => each.iter().all(|(_, no_answer)| no_answer == what),
                 _ => false,
             })
         };
-        let throughout = match (all(&NoAnswer::Refused), all(&NoAnswer::Silent)) {
-            (true, false) => Some(Throughout::Refuse),
-            (false, true) => Some(Throughout::Silent),
+        let all_servers = match (all(&NoAnswer::Refused), all(&NoAnswer::Silent)) {
+            (true, false) => Some(AllServers::Refused),
+            (false, true) => Some(AllServers::Silent),
             _ => None,
         };
         Unfound {
             reason: explain::reason(got, what, origin, bound),
-            doubt: explain::doubt(got, what, origin, bound).map(Box::new),
-            throughout,
+            uncertain: explain::uncertain(got, what, origin, bound).map(Box::new),
+            all_servers,
             steps: Vec::new(),
         }
     }
 
-    /// The addresses of the first step that has some, and the seconds for which they hold.
+    /// The addresses of the first step that has some, and the seconds for which they may be cached.
     pub(crate) async fn addresses(&self, steps: &[Step], need: Need) -> Result<(Found, u32), Unfound> {
-        let doubt = Cell::new(false);
+        let uncertain = Cell::new(false);
         let ask = async |name: &str| {
             let outcome = self.both_families(name, need).await;
             if let Err((NotFound::Failed(_), _)) = &outcome {
-                doubt.set(true);
+                uncertain.set(true);
             }
             outcome
         };
         let found = search::walk(steps, ask).await;
         let (_, (mut found, ttl)) = found.map_err(|got| self.unfound(&got, "address"))?;
         if let Some(via) = &mut found.via {
-            via.doubt = doubt.get();
+            via.uncertain = uncertain.get();
         }
         Ok((found, ttl))
     }
@@ -97,13 +96,13 @@ impl<'a> Walk<'a> {
     /// The records of the first step that has some.
     pub(crate) async fn records(&self, steps: &[Step], rtype: RecordType) -> Result<Records, Unfound> {
         let ask = async |name: &str| {
-            self.one_type(name, rtype).await.map_err(|miss| {
-                let then = miss.then();
-                (miss, then)
+            self.one_type(name, rtype).await.map_err(|not_found| {
+                let then = not_found.then();
+                (not_found, then)
             })
         };
         match search::walk(steps, ask).await {
-            Ok((name, have)) => Ok(Records { name, records: have.records }),
+            Ok((name, set)) => Ok(Records { name, records: set.records }),
             Err(got) => Err(self.unfound(&got, &format!("{rtype} record"))),
         }
     }
@@ -111,7 +110,7 @@ impl<'a> Walk<'a> {
     async fn both_families(&self, name: &str, need: Need) -> Result<(Found, u32), (NotFound, Then)> {
         let v4 = self.one_type(name, RecordType::A);
         let v6 = async {
-            // `options no-aaaa` answers for the nameserver (resolv/res_send.c).
+            // With `options no-aaaa` the resolver itself answers that there is no data (resolv/res_send.c).
             if self.conf.no_aaaa {
                 return Err(NotFound::NoData { ttl: None, alias: None });
             }
@@ -126,20 +125,20 @@ impl<'a> Walk<'a> {
         let (mut addresses, mut ttl, mut missing, mut via) = (Vec::new(), u32::MAX, None, None);
         for (family, outcome) in [("the IPv4 addresses", v4), ("the IPv6 addresses", v6)] {
             match outcome {
-                Some(Ok(have)) => {
-                    ttl = ttl.min(have.ttl);
-                    addresses.extend(have.records.iter().filter_map(RData::ip_addr));
-                    via = Some(Via { owner: shown(&have.owner), server: have.server, doubt: false });
+                Some(Ok(set)) => {
+                    ttl = ttl.min(set.ttl);
+                    addresses.extend(set.records.iter().filter_map(RData::ip_addr));
+                    via = Some(Via { owner: shown(&set.owner), server: set.server, uncertain: false });
                 }
-                Some(Err(NotFound::Failed(each))) => missing = Some(explain::beside(&each, name, family, bound)),
+                Some(Err(NotFound::Failed(each))) => missing = Some(explain::other_family(&each, name, family, bound)),
                 Some(Err(_)) | None => {}
             }
         }
         Ok((Found { addresses, source: Source::Dns(name.to_owned()), missing, via }, ttl))
     }
 
-    /// The records of one type that exactly `name` has, aliases followed.
-    async fn one_type(&self, name: &str, rtype: RecordType) -> Result<Have, NotFound> {
+    /// The records of one type of exactly `name`. Aliases are followed.
+    async fn one_type(&self, name: &str, rtype: RecordType) -> Result<RrSet, NotFound> {
         let unaskable = || NotFound::Failed(vec![(self.conf.nameservers[0], NoAnswer::Unaskable)]);
         let mut question = Question { name: full(name).ok_or_else(unaskable)?, rtype };
         let original = question.name.clone();
@@ -151,10 +150,10 @@ impl<'a> Walk<'a> {
             let denial = answer.denial_ttl();
             match answer.content(&question, &mut seen) {
                 Content::Records(records, its_ttl, owner) => {
-                    return Ok(Have { records, ttl: ttl.min(its_ttl), owner, server });
+                    return Ok(RrSet { records, ttl: ttl.min(its_ttl), owner, server });
                 }
                 Content::NoName(end) => {
-                    return Err(NotFound::NoName { ttl: denial, alias: alias(&end), doubt: Vec::new() });
+                    return Err(NotFound::NoName { ttl: denial, alias: alias(&end), failures: Vec::new() });
                 }
                 Content::NoData(end) => return Err(NotFound::NoData { ttl: denial, alias: alias(&end) }),
                 Content::Alias(target) => {
@@ -169,13 +168,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Puts one question to the nameservers, in order, within the bound on a question.
+    /// Asks the nameservers one question, in order, within the connect timeout.
     async fn ask(&self, question: &Question, name: &str) -> Result<(SocketAddr, Answer), Vec<(SocketAddr, NoAnswer)>> {
         let count = self.conf.nameservers.len();
         let bound = self.attempt.connect_timeout();
         let until = Instant::now() + bound;
-        // However short the bound, every nameserver gets its share of it.
-        let apart = JOIN.min(bound / u32::try_from(count).unwrap_or(1).max(1));
+        // With a short bound, the wait is shorter, so that every nameserver is asked.
+        let apart = NEXT_SERVER_AFTER.min(bound / u32::try_from(count).unwrap_or(1).max(1));
         let order: Vec<usize> = (0..count).map(|at| (self.first.get() + at) % count).collect();
         let pending = RefCell::new(Vec::new());
         let attempt = async |at: usize| {
@@ -188,12 +187,14 @@ impl<'a> Walk<'a> {
         };
         match staggered(&order, apart, attempt).await {
             Ok((at, answer)) => {
-                // The rest of the walk begins with one that answers; the next attempt tries them in order again,
-                // for a later nameserver need not know every name.
+                // The rest of this walk begins with the server that answered. The next attempt begins with the first
+                // server again: a later one may not know every name.
                 self.first.set(at);
                 Ok((self.conf.nameservers[at], answer))
             }
-            Err(failed) => Err(failed.into_iter().map(|(at, trouble)| (self.conf.nameservers[at], trouble)).collect()),
+            Err(failed) => {
+                Err(failed.into_iter().map(|(at, no_answer)| (self.conf.nameservers[at], no_answer)).collect())
+            }
         }
     }
 
@@ -204,7 +205,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// A name out of an answer, as a person writes it.
+/// A name from an answer, without the trailing dot.
 fn shown(name: &Name) -> String {
     let text = name.to_ascii();
     match text.strip_suffix('.') {
@@ -213,23 +214,22 @@ fn shown(name: &Name) -> String {
     }
 }
 
-/// Waits for both families, or with [`Need::First`] no more than 50 ms for the second once the first is there.
+/// Waits for both families. With [`Need::First`], it waits at most 50 ms for the second once the first has addresses.
 async fn families<T, E>(
     v4: impl Future<Output = Result<T, E>>,
     v6: impl Future<Output = Result<T, E>>,
     need: Need,
 ) -> (Option<Result<T, E>>, Option<Result<T, E>>) {
     let (mut v4, mut v6) = (pin!(v4), pin!(v6));
-    // Never more than the grace once one is there and enough; for ever else.
     let enough = |first: &Result<T, E>| need == Need::First && first.is_ok();
     tokio::select! {
         biased;
         first = &mut v4 => {
-            let second = if enough(&first) { time::timeout(GRACE, v6).await.ok() } else { Some(v6.await) };
+            let second = if enough(&first) { time::timeout(SECOND_FAMILY_MAX, v6).await.ok() } else { Some(v6.await) };
             (Some(first), second)
         }
         first = &mut v6 => {
-            let second = if enough(&first) { time::timeout(GRACE, v4).await.ok() } else { Some(v4.await) };
+            let second = if enough(&first) { time::timeout(SECOND_FAMILY_MAX, v4).await.ok() } else { Some(v4.await) };
             (second, Some(first))
         }
     }

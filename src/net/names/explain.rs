@@ -1,4 +1,4 @@
-//! Why a name was not found, in words: which names were asked, and what each got.
+//! Why a name was not found, in words: which names were asked, and what the nameservers answered.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -12,10 +12,10 @@ use super::resolv_conf::{DNS_PORT, Origin};
 use crate::reason::{Code, Hint, Reason};
 use crate::text;
 
-/// As long as a cache should keep a denial at most, whatever the zone says (RFC 2308 section 5).
-const DENIED: Duration = Duration::from_hours(3);
+/// The longest time for which a cache should keep a denial, even if the zone gives a longer one (RFC 2308 section 5).
+const DENIAL_TTL_MAX: Duration = Duration::from_hours(3);
 
-/// A nameserver as a person writes it: without the port that all have.
+/// A nameserver, without the port if it is 53.
 pub(crate) fn server(address: SocketAddr) -> String {
     match address {
         SocketAddr::V4(v4) if v4.port() == DNS_PORT => v4.ip().to_string(),
@@ -24,7 +24,7 @@ pub(crate) fn server(address: SocketAddr) -> String {
     }
 }
 
-/// Names in a row: "a, b and c", the ninth and those after it counted.
+/// "a, b and c". The ninth name and those after it are only counted.
 fn listed<T: AsRef<str>>(names: &[T]) -> String {
     const SHOWN: usize = 8;
     let mut shown: Vec<String> = names.iter().take(SHOWN).map(|name| name.as_ref().to_owned()).collect();
@@ -38,7 +38,7 @@ fn listed<T: AsRef<str>>(names: &[T]) -> String {
     }
 }
 
-/// The name a code has in the DNS's own documents.
+/// The code's name in the DNS standards.
 fn code_name(code: ResponseCode) -> String {
     match code {
         ResponseCode::ServFail => "SERVFAIL".into(),
@@ -50,10 +50,10 @@ fn code_name(code: ResponseCode) -> String {
     }
 }
 
-/// What `address` did, asked for `names`; `bound` is how long a question waits.
-fn clause(address: SocketAddr, trouble: &NoAnswer, names: &str, bound: Duration) -> String {
+/// What the nameserver `address` did when it was asked for `names`. `bound` is how long a question waits.
+fn clause(address: SocketAddr, no_answer: &NoAnswer, names: &str, bound: Duration) -> String {
     let at = server(address);
-    match trouble {
+    match no_answer {
         NoAnswer::Silent => {
             format!("no answer from nameserver {at} for {names} within {}", humantime::format_duration(bound))
         }
@@ -73,22 +73,22 @@ fn clause(address: SocketAddr, trouble: &NoAnswer, names: &str, bound: Duration)
     }
 }
 
-/// The reason for a walk that found nothing; `what` was looked for: "address", "SRV record".
+/// The reason for a walk that found nothing. `what` is "address" or, for example, "SRV record".
 ///
-/// NoAnswer on the way outweighs a denial: the name may well exist behind it.
+/// A failed query counts more than a denial: the name may exist, and the server could not say so.
 pub(crate) fn reason(got: &[(String, NotFound)], what: &str, origin: Origin, bound: Duration) -> Reason {
-    let troubles: Vec<&(SocketAddr, NoAnswer)> = got
+    let no_answers: Vec<&(SocketAddr, NoAnswer)> = got
         .iter()
-        .flat_map(|(_, miss)| if let NotFound::Failed(each) = miss { each.as_slice() } else { &[] })
+        .flat_map(|(_, not_found)| if let NotFound::Failed(each) = not_found { each.as_slice() } else { &[] })
         .collect();
     let missing = missing(got, what);
-    if troubles.is_empty() {
-        let ttl = got.iter().filter_map(|(_, miss)| match miss {
+    if no_answers.is_empty() {
+        let ttl = got.iter().filter_map(|(_, not_found)| match not_found {
             NotFound::NoName { ttl, .. } | NotFound::NoData { ttl, .. } => *ttl,
             NotFound::Failed(_) => None,
         });
         let ttl = ttl.max().filter(|ttl| *ttl > 0);
-        let exists = got.iter().any(|(_, miss)| matches!(miss, NotFound::NoData { .. }));
+        let exists = got.iter().any(|(_, not_found)| matches!(not_found, NotFound::NoData { .. }));
         let (code, mut text) = if exists {
             (Code::ResolveNoAddresses, missing)
         } else {
@@ -96,8 +96,8 @@ pub(crate) fn reason(got: &[(String, NotFound)], what: &str, origin: Origin, bou
         };
         if let Some(ttl) = ttl {
             let ttl = Duration::from_secs(ttl.into());
-            let most = if ttl > DENIED {
-                format!("more than {}", text::duration(DENIED))
+            let most = if ttl > DENIAL_TTL_MAX {
+                format!("more than {}", text::duration(DENIAL_TTL_MAX))
             } else {
                 format!("up to {}", text::duration(ttl))
             };
@@ -105,8 +105,9 @@ pub(crate) fn reason(got: &[(String, NotFound)], what: &str, origin: Origin, bou
         }
         return Reason::new(code, text);
     }
-    if let Some(errno) =
-        troubles.iter().find_map(|(_, trouble)| if let NoAnswer::Local(errno) = trouble { Some(*errno) } else { None })
+    if let Some(errno) = no_answers
+        .iter()
+        .find_map(|(_, no_answer)| if let NoAnswer::Local(errno) = no_answer { Some(*errno) } else { None })
     {
         return local(errno);
     }
@@ -120,28 +121,28 @@ pub(crate) fn reason(got: &[(String, NotFound)], what: &str, origin: Origin, bou
         Origin::NoNameserver => " (/etc/resolv.conf has no nameserver that can be used, so 127.0.0.1 is asked)",
         Origin::NoFile => " (there is no /etc/resolv.conf, so 127.0.0.1 is asked)",
     });
-    let all = |test: fn(&NoAnswer) -> bool| troubles.iter().all(|(_, trouble)| test(trouble));
-    if all(|trouble| *trouble == NoAnswer::Silent) {
+    let all = |test: fn(&NoAnswer) -> bool| no_answers.iter().all(|(_, no_answer)| test(no_answer));
+    if all(|no_answer| *no_answer == NoAnswer::Silent) {
         Reason::new(Code::ResolveTimeout, text)
-    } else if all(|trouble| matches!(trouble, NoAnswer::Refused | NoAnswer::Unreachable(_))) {
+    } else if all(|no_answer| matches!(no_answer, NoAnswer::Refused | NoAnswer::Unreachable(_))) {
         Reason::new(Code::ResolveUnreachable, text)
     } else {
-        Reason::new(Code::ResolveTrouble, text).with_key(keys(&troubles))
+        Reason::new(Code::ResolveTrouble, text).with_key(keys(&no_answers))
     }
 }
 
-/// The same for one who has to be sure that nothing is there: trouble with one family counts, too.
-pub(crate) fn doubt(got: &[(String, NotFound)], what: &str, origin: Origin, bound: Duration) -> Option<Reason> {
-    let strict = |(name, miss): &(String, NotFound)| match miss {
-        NotFound::NoName { doubt, .. } if !doubt.is_empty() => (name.clone(), NotFound::Failed(doubt.clone())),
+/// The reason why the name may still exist, if there is one. Here a failure of one family counts too.
+pub(crate) fn uncertain(got: &[(String, NotFound)], what: &str, origin: Origin, bound: Duration) -> Option<Reason> {
+    let strict = |(name, not_found): &(String, NotFound)| match not_found {
+        NotFound::NoName { failures, .. } if !failures.is_empty() => (name.clone(), NotFound::Failed(failures.clone())),
         other => (name.clone(), other.clone()),
     };
     let got: Vec<(String, NotFound)> = got.iter().map(strict).collect();
-    let sure = !got.iter().any(|(_, miss)| matches!(miss, NotFound::Failed(_)));
+    let sure = !got.iter().any(|(_, not_found)| matches!(not_found, NotFound::Failed(_)));
     if sure { None } else { Some(reason(&got, what, origin, bound)) }
 }
 
-/// The reason for a socket that this machine did not give.
+/// The reason when this machine could not make a socket.
 fn local(errno: Errno) -> Reason {
     match errno {
         Errno::MFILE | Errno::NFILE => {
@@ -154,29 +155,29 @@ fn local(errno: Errno) -> Reason {
     }
 }
 
-/// Each trouble once, with the names it befell.
+/// Each failure once, with all names that it happened to.
 fn clauses(got: &[(String, NotFound)], bound: Duration) -> String {
     let mut grouped: Vec<(&(SocketAddr, NoAnswer), Vec<&str>)> = Vec::new();
-    for (name, miss) in got {
-        let NotFound::Failed(each) = miss else { continue };
-        for trouble in each {
-            match grouped.iter_mut().find(|(known, _)| *known == trouble) {
+    for (name, not_found) in got {
+        let NotFound::Failed(each) = not_found else { continue };
+        for no_answer in each {
+            match grouped.iter_mut().find(|(known, _)| *known == no_answer) {
                 Some((_, names)) => names.push(name),
-                None => grouped.push((trouble, vec![name])),
+                None => grouped.push((no_answer, vec![name])),
             }
         }
     }
-    let clauses = grouped.iter().map(|((at, trouble), names)| clause(*at, trouble, &listed(names), bound));
+    let clauses = grouped.iter().map(|((at, no_answer), names)| clause(*at, no_answer, &listed(names), bound));
     clauses.collect::<Vec<_>>().join("; ")
 }
 
-/// The names that do not exist, and those that have nothing of `what`.
+/// The names that do not exist, and those that exist without `what`.
 fn missing(got: &[(String, NotFound)], what: &str) -> String {
     let mut parts = Vec::new();
     let mut empty = Vec::new();
     let mut absent = Vec::new();
-    for (name, miss) in got {
-        match miss {
+    for (name, not_found) in got {
+        match not_found {
             NotFound::NoData { alias: Some(alias), .. } => {
                 parts.push(format!("{name} is an alias of {alias}, which has no {what} (NODATA)"));
             }
@@ -199,11 +200,11 @@ fn missing(got: &[(String, NotFound)], what: &str) -> String {
     parts.join("; ")
 }
 
-/// What tells one kind of trouble from another in the log: never a name or an address.
-fn keys(troubles: &[&(SocketAddr, NoAnswer)]) -> String {
-    let mut keys: Vec<String> = troubles
+/// The reason's key: the kinds of failure, without names and addresses.
+fn keys(no_answers: &[&(SocketAddr, NoAnswer)]) -> String {
+    let mut keys: Vec<String> = no_answers
         .iter()
-        .map(|(_, trouble)| match trouble {
+        .map(|(_, no_answer)| match no_answer {
             NoAnswer::Silent => "silent".into(),
             NoAnswer::Garbled => "garbled".into(),
             NoAnswer::Refused | NoAnswer::Unreachable(_) => "unreachable".into(),
@@ -220,10 +221,10 @@ fn keys(troubles: &[&(SocketAddr, NoAnswer)]) -> String {
     keys.join(" ")
 }
 
-/// NoAnswer with one family of a name whose other family was found, in words.
-pub(crate) fn beside(each: &[(SocketAddr, NoAnswer)], name: &str, family: &str, bound: Duration) -> String {
+/// Why one family of a name failed while the other was found, in words.
+pub(crate) fn other_family(each: &[(SocketAddr, NoAnswer)], name: &str, family: &str, bound: Duration) -> String {
     let names = format!("{family} of {name}");
-    each.iter().map(|(at, trouble)| clause(*at, trouble, &names, bound)).collect::<Vec<_>>().join("; ")
+    each.iter().map(|(at, no_answer)| clause(*at, no_answer, &names, bound)).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -231,15 +232,15 @@ mod tests {
     use super::*;
 
     const BOUND: Duration = Duration::from_secs(1);
-    const GONE: NotFound = NotFound::NoName { ttl: Some(30), alias: None, doubt: Vec::new() };
+    const GONE: NotFound = NotFound::NoName { ttl: Some(30), alias: None, failures: Vec::new() };
     const EMPTY: NotFound = NotFound::NoData { ttl: None, alias: None };
 
-    fn trouble(trouble: NoAnswer) -> NotFound {
-        NotFound::Failed(vec![("10.96.0.10:53".parse().unwrap(), trouble)])
+    fn failed_with(no_answer: NoAnswer) -> NotFound {
+        NotFound::Failed(vec![("10.96.0.10:53".parse().unwrap(), no_answer)])
     }
 
     fn explain(got: &[(&str, NotFound)]) -> Reason {
-        let got: Vec<_> = got.iter().map(|(name, miss)| ((*name).to_owned(), miss.clone())).collect();
+        let got: Vec<_> = got.iter().map(|(name, not_found)| ((*name).to_owned(), not_found.clone())).collect();
         reason(&got, "address", Origin::Stated, BOUND)
     }
 
@@ -251,9 +252,9 @@ mod tests {
             "no such name: db.a, db.b and db do not exist (NXDOMAIN) (caches may go on denying it for up to 30s)"
         );
         assert_eq!(it.code(), Code::ResolveNoSuchName);
-        let long = explain(&[("db", NotFound::NoName { ttl: Some(u32::MAX), alias: None, doubt: vec![] })]);
+        let long = explain(&[("db", NotFound::NoName { ttl: Some(u32::MAX), alias: None, failures: vec![] })]);
         assert!(long.text().ends_with(" (caches may go on denying it for more than 3h)"), "{}", long.text());
-        let uncached = explain(&[("db", NotFound::NoName { ttl: None, alias: None, doubt: vec![] })]);
+        let uncached = explain(&[("db", NotFound::NoName { ttl: None, alias: None, failures: vec![] })]);
         assert_eq!(uncached.text(), "no such name: db does not exist (NXDOMAIN)");
     }
 
@@ -271,28 +272,28 @@ mod tests {
     }
 
     #[test]
-    fn trouble_outweighs_a_denial_and_is_told_by_its_kind() {
-        let it = explain(&[("db.a", trouble(NoAnswer::Code(ResponseCode::ServFail))), ("db", GONE)]);
+    fn a_failed_query_counts_more_than_a_denial() {
+        let it = explain(&[("db.a", failed_with(NoAnswer::Code(ResponseCode::ServFail))), ("db", GONE)]);
         assert_eq!(it.text(), "nameserver 10.96.0.10 answered SERVFAIL for db.a; db does not exist (NXDOMAIN)");
         assert_eq!(it.code(), Code::ResolveTrouble);
-        let refused = explain(&[("db", trouble(NoAnswer::Code(ResponseCode::Refused)))]);
+        let refused = explain(&[("db", failed_with(NoAnswer::Code(ResponseCode::Refused)))]);
         assert!(!it.is_like(&refused));
-        let silent = explain(&[("db.a", trouble(NoAnswer::Silent)), ("db", trouble(NoAnswer::Silent))]);
+        let silent = explain(&[("db.a", failed_with(NoAnswer::Silent)), ("db", failed_with(NoAnswer::Silent))]);
         assert_eq!(silent.text(), "no answer from nameserver 10.96.0.10 for db.a and db within 1s");
         assert_eq!(silent.code(), Code::ResolveTimeout);
-        assert_eq!(explain(&[("db", trouble(NoAnswer::Refused))]).code(), Code::ResolveUnreachable);
-        assert_eq!(explain(&[("db", trouble(NoAnswer::Local(Errno::MFILE)))]).code(), Code::LocalDescriptors);
+        assert_eq!(explain(&[("db", failed_with(NoAnswer::Refused))]).code(), Code::ResolveUnreachable);
+        assert_eq!(explain(&[("db", failed_with(NoAnswer::Local(Errno::MFILE)))]).code(), Code::LocalDescriptors);
     }
 
     #[test]
-    fn where_127_0_0_1_comes_from_is_said() {
-        let got = [("db".to_owned(), trouble(NoAnswer::Refused))];
+    fn the_reason_says_why_127_0_0_1_was_asked() {
+        let got = [("db".to_owned(), failed_with(NoAnswer::Refused))];
         assert!(reason(&got, "address", Origin::NoFile, BOUND).text().contains("no /etc/resolv.conf"));
         assert!(reason(&got, "address", Origin::NoNameserver, BOUND).text().contains("has no nameserver"));
     }
 
     #[test]
-    fn long_lists_are_counted() {
+    fn the_ninth_name_and_later_ones_are_counted() {
         let names: Vec<String> = (0..12).map(|n| n.to_string()).collect();
         assert_eq!(listed(&names), "0, 1, 2, 3, 4, 5, 6, 7 and 4 more");
         assert_eq!(listed(&names[..1]), "0");

@@ -1,16 +1,16 @@
-//! The hosts file, as glibc's `files` backend reads it (nss/nss_files/files-hosts.c): pure.
+//! The hosts file, read as glibc's `files` backend reads it (nss/nss_files/files-hosts.c). Pure.
 
 use std::io::BufRead;
 use std::net::IpAddr;
 
-/// The addresses that the text of a hosts file gives to `name`, in the order of the file, each once.
+/// The addresses that a hosts file has for `name`, in the order of the file, each once.
 ///
-/// `name` is compared as it was given, without regard to case, with canonical names and aliases
-/// alike; every line that has it counts. Lines that do not begin with an address are skipped.
+/// `name` is compared as given, in upper or lower case, with the canonical name and the aliases of each line. Lines
+/// that do not begin with an address are skipped.
 pub(crate) fn addresses(mut text: impl BufRead, name: &str) -> Vec<IpAddr> {
     let mut found = Vec::new();
     let mut line = Vec::new();
-    // A line at a time: the file of a machine that blocks names by it has hundreds of thousands.
+    // One line at a time: a machine that blocks advertisements this way has hundreds of thousands of lines.
     while text.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
         entry(&line, name, &mut found);
         line.clear();
@@ -18,12 +18,12 @@ pub(crate) fn addresses(mut text: impl BufRead, name: &str) -> Vec<IpAddr> {
     found
 }
 
-/// Adds the address of `line`, if it is one for `name`.
+/// Adds the address of `line` if the line has `name`.
 fn entry(line: &[u8], name: &str, found: &mut Vec<IpAddr>) {
     let line = line.split(|byte| *byte == b'#').next().unwrap_or_default();
     let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     let Some(address) = words.next() else { return };
-    // The names first: few lines have the one that is looked for, and to parse every address is slow.
+    // The names are compared first: few lines have the right one, and to parse every address is slow.
     if !words.any(|word| word.eq_ignore_ascii_case(name.as_bytes())) {
         return;
     }
@@ -37,19 +37,19 @@ fn entry(line: &[u8], name: &str, found: &mut Vec<IpAddr>) {
 /// What the hosts file says about the Pod itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Own {
-    /// Its addresses.
     pub(crate) addresses: Vec<IpAddr>,
-    /// Its full name, in lower case, where it has a subdomain: `HOSTNAME.SUBDOMAIN.NAMESPACE.svc.DOMAIN`.
+    /// Its full name, in lower case, if the Pod has a subdomain: `HOSTNAME.SUBDOMAIN.NAMESPACE.svc.DOMAIN`.
     pub(crate) name: Option<String>,
     /// Whether it shares the node's network.
     pub(crate) host_network: bool,
 }
 
-/// What the text of a hosts file says about the machine of this host name.
+/// What a hosts file says about the machine with this host name.
 ///
-/// The kubelet writes `ADDRESS HOSTNAME.SUBDOMAIN.NAMESPACE.svc.DOMAIN HOSTNAME` for a Pod with a subdomain, as those
-/// of a StatefulSet have one, and `ADDRESS HOSTNAME` for others; with hostNetwork it passes the node's file on, under a
-/// heading of its own (pkg/kubelet/kubelet_pods.go: managedHostsFileContent, nodeHostsFileContent).
+/// For a Pod with a subdomain (the Pods of a StatefulSet have one) the kubelet writes `ADDRESS
+/// HOSTNAME.SUBDOMAIN.NAMESPACE.svc.DOMAIN HOSTNAME`, and for other Pods `ADDRESS HOSTNAME`. With hostNetwork it copies
+/// the node's file and adds a heading of its own (pkg/kubelet/kubelet_pods.go: managedHostsFileContent,
+/// nodeHostsFileContent).
 pub(crate) fn own(text: impl BufRead, hostname: &str) -> Own {
     let short = hostname.split('.').next().unwrap_or_default();
     let mut own = Own::default();
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_kubelet_writes_about_the_pod_itself() {
+    fn the_pods_own_lines_are_read() {
         let text = "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\nfe00::0\tip6-localnet\n\
             10.244.0.7\tdb-0.db.shop.svc.cluster.local\tdb-0\nfd00::7\tdb-0.db.shop.svc.cluster.local\tdb-0\n\
             10.9.9.9 db-1 db-01 x.db-0 # db-0\n";

@@ -1,4 +1,4 @@
-//! DNS messages: one question out, one answer in, read with suspicion. Pure.
+//! DNS messages: one question is written and one answer is read. The answer may be hostile. Pure.
 
 use std::collections::HashSet;
 
@@ -6,23 +6,21 @@ use hickory_resolver::proto::op::{Edns, Header, Message, MessageType, Query, Res
 use hickory_resolver::proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use hickory_resolver::proto::serialize::binary::{BinDecodable as _, BinDecoder};
 
-/// The UDP payload that we take: what passes any link without fragments (RFC 9715 section 3.1).
-const PAYLOAD: u16 = 1232;
+/// The largest UDP payload that a question allows: it passes any link without fragments (RFC 9715 section 3.1).
+const PAYLOAD_MAX: u16 = 1232;
 
-/// More aliases in a row than this are not followed.
-pub(crate) const ALIASES: usize = 8;
+/// How many aliases in a row are followed.
+const ALIASES_MAX: usize = 8;
 
 /// One question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Question {
-    /// The full name.
     pub(crate) name: Name,
-    /// The type asked for.
     pub(crate) rtype: RecordType,
 }
 
 impl Question {
-    /// The question's bytes; `None` where the name cannot be asked.
+    /// The question's bytes; `None` if the name cannot be asked.
     pub(crate) fn encode(&self, id: u16, edns: bool) -> Option<Vec<u8>> {
         let mut message = Message::query();
         message.metadata.id = id;
@@ -30,56 +28,53 @@ impl Question {
         message.add_query(Query::query(self.name.clone(), self.rtype));
         if edns {
             let mut edns = Edns::new();
-            edns.set_max_payload(PAYLOAD);
+            edns.set_max_payload(PAYLOAD_MAX);
             message.set_edns(edns);
         }
         message.to_vec().ok()
     }
 }
 
-/// What a packet is to a question.
+/// A packet that came after a question.
 #[derive(Debug)]
 pub(crate) enum Packet {
-    /// Not an answer to it: another id, another question, or no DNS message.
+    /// It does not belong to the question: another id, another question, or not a DNS message.
     Foreign,
-    /// An answer to it that cannot be read.
+    /// An answer that cannot be read.
     Garbled,
-    /// An answer that did not fit.
+    /// An answer that did not fit into the packet.
     Truncated,
-    /// An answer.
     Answer(Answer),
 }
 
-/// An answer to one question, by one nameserver.
+/// An answer to one question from one nameserver.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// What the nameserver says of it.
     pub(crate) code: ResponseCode,
-    /// A pointer to other servers instead of an answer (a server that does not recurse).
+    /// Set if the server only points to other servers, because it does not recurse.
     pub(crate) lame: bool,
     records: Vec<Record>,
     soa: Option<(Name, u32)>,
 }
 
-/// What an answer has for a name.
+/// What an answer says about a name.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Content {
-    /// Records of the type asked for, for how many seconds they hold, and the name that has them.
+    /// Records of the type asked for, for how many seconds they may be cached, and the name that has them.
     Records(Vec<RData>, u32, Name),
     /// The name, or what it is an alias of, does not exist.
     NoName(Name),
     /// The name, or what it is an alias of, has no record of the type.
     NoData(Name),
-    /// The name is an alias of another, which this answer says nothing about.
+    /// The name is an alias of this name, and the answer says nothing about this name.
     Alias(Name),
-    /// The aliases lead back to where they began, or are too many.
+    /// The aliases form a loop, or there are too many.
     Loop,
 }
 
-/// Reads `packet` as an answer to `question`, asked under `id`.
+/// Reads `packet` as an answer to `question`, which was sent with this `id`.
 ///
-/// The additional section is not read: nothing in it is wanted, and what is broken there is no
-/// reason to lose an answer.
+/// The additional section is not read: waitgate needs nothing from it, and an error there must not lose the answer.
 pub(crate) fn read(packet: &[u8], question: &Question, id: u16) -> Packet {
     let mut decoder = BinDecoder::new(packet);
     let Ok(Header { metadata, counts }) = Header::read(&mut decoder) else { return Packet::Foreign };
@@ -93,7 +88,7 @@ pub(crate) fn read(packet: &[u8], question: &Question, id: u16) -> Packet {
             if query.name() == &question.name
                 && query.query_type() == question.rtype
                 && query.query_class() == DNSClass::IN => {}
-        // A server that could not read the question, or will not, may leave it out.
+        // A server that could not read the question, or will not answer it, may leave it out.
         [] if !matches!(code, ResponseCode::NoError | ResponseCode::NXDomain) => {}
         _ => return Packet::Foreign,
     }
@@ -104,7 +99,7 @@ pub(crate) fn read(packet: &[u8], question: &Question, id: u16) -> Packet {
         |count: u16| Message::read_records(&mut decoder, usize::from(count), false, metadata.op_code).map(|it| it.0);
     let Ok(records) = section(counts.answers) else { return Packet::Garbled };
     let Ok(authorities) = section(counts.authorities) else { return Packet::Garbled };
-    // How long a denial may be kept: the lesser of the SOA's own TTL and its minimum (RFC 2308 section 5).
+    // How long caches may keep a denial: the smaller of the SOA's own TTL and its minimum (RFC 2308 section 5).
     let soa = authorities.into_iter().find_map(|record| match record.data {
         RData::SOA(soa) => Some((record.name, record.ttl.min(soa.minimum))),
         _ => None,
@@ -118,20 +113,20 @@ pub(crate) fn read(packet: &[u8], question: &Question, id: u16) -> Packet {
 }
 
 impl Answer {
-    /// Seconds for which a denial in this answer may be kept by others, if it says so.
+    /// For how many seconds caches may keep a denial in this answer, if it says so.
     pub(crate) fn denial_ttl(&self) -> Option<u32> {
         self.soa.as_ref().map(|(_, ttl)| *ttl)
     }
 
-    /// What it has for the question's name, aliases followed as far as they go; `seen` are the names
-    /// that led to the question, and get those that are passed here.
+    /// What the answer says about the question's name. Aliases in the answer are followed. `seen` has the names that
+    /// led to this question; the aliases that are followed here are added.
     pub(crate) fn content(&self, question: &Question, seen: &mut Vec<Name>) -> Content {
         let mut owner = question.name.clone();
         let mut ttl = u32::MAX;
         let mut passed = false;
         loop {
             let mut found = Vec::new();
-            // Thousands of long names fit into one answer: to compare each with all would take seconds.
+            // An answer can hold thousands of long names. To compare each with all others would take seconds.
             let mut known = HashSet::new();
             let mut alias = None;
             for record in &self.records {
@@ -153,7 +148,7 @@ impl Answer {
             let Some((target, its_ttl)) = alias else { break };
             ttl = ttl.min(its_ttl);
             seen.push(owner);
-            if seen.contains(&target) || seen.len() > ALIASES {
+            if seen.contains(&target) || seen.len() > ALIASES_MAX {
                 seen.push(target);
                 return Content::Loop;
             }
@@ -163,7 +158,8 @@ impl Answer {
         if self.code == ResponseCode::NXDomain {
             Content::NoName(owner)
         } else if passed && self.soa.as_ref().is_none_or(|(zone, _)| !zone.zone_of(&owner)) {
-            // A server that recurses would have gone on; one that does not says nothing about another's zone.
+            // The answer ends at the alias: the server does not recurse, and this name is in a zone that it does not
+            // serve.
             Content::Alias(owner)
         } else {
             Content::NoData(owner)
@@ -185,12 +181,12 @@ mod tests {
         Question { name: name(text), rtype: RecordType::A }
     }
 
-    /// An answer to `A db.` under id 7, bent by `bend`.
-    fn packet(bend: impl FnOnce(&mut Message)) -> Vec<u8> {
+    /// An answer to `A db.` with id 7, changed by `change`.
+    fn packet(change: impl FnOnce(&mut Message)) -> Vec<u8> {
         let mut message = Message::new(7, MessageType::Response, OpCode::Query);
         message.add_query(Query::query(name("db."), RecordType::A));
         message.metadata.recursion_available = true;
-        bend(&mut message);
+        change(&mut message);
         message.to_vec().unwrap()
     }
 
@@ -202,8 +198,8 @@ mod tests {
         Record::from_rdata(name(owner), 30, RData::A(A::new(10, 0, 0, 1)))
     }
 
-    fn content(bend: impl FnOnce(&mut Message)) -> Content {
-        match read(&packet(bend), &question("db."), 7) {
+    fn content(change: impl FnOnce(&mut Message)) -> Content {
+        match read(&packet(change), &question("db."), 7) {
             Packet::Answer(answer) => answer.content(&question("db."), &mut Vec::new()),
             other => panic!("{other:?}"),
         }
@@ -242,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn records_are_those_of_the_name_and_of_what_it_is_an_alias_of() {
+    fn records_of_the_name_and_of_its_aliases_count() {
         let chain = vec![alias("db.", "a."), alias("A.", "b."), address("b."), address("other.")];
         assert!(
             matches!(content(|it| it.insert_answers(chain)), Content::Records(records, 9, _) if records.len() == 1)
@@ -255,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn aliases_end_somewhere_or_are_a_loop() {
+    fn alias_loops_and_long_alias_chains_are_found() {
         let circle = vec![alias("db.", "a."), alias("a.", "db.")];
         assert_eq!(content(|it| it.insert_answers(circle)), Content::Loop);
         assert_eq!(content(|it| it.insert_answers(vec![alias("db.", "db.")])), Content::Loop);
@@ -265,13 +261,13 @@ mod tests {
             records.push(address(&format!("n{n}.")));
             content(|it| it.insert_answers(records))
         };
-        assert!(matches!(chain(ALIASES), Content::Records(..)));
-        assert_eq!(chain(ALIASES + 1), Content::Loop);
+        assert!(matches!(chain(ALIASES_MAX), Content::Records(..)));
+        assert_eq!(chain(ALIASES_MAX + 1), Content::Loop);
         assert_eq!(content(|it| it.insert_answers(vec![alias("db.", "x.")])), Content::Alias(name("x.")));
     }
 
     #[test]
-    fn a_denial_says_how_long_it_may_be_kept() {
+    fn a_denial_says_how_long_it_may_be_cached() {
         let soa = |ttl, minimum| {
             Record::from_rdata(name("."), ttl, RData::SOA(SOA::new(name("."), name("."), 1, 1, 1, 1, minimum)))
         };
@@ -282,7 +278,7 @@ mod tests {
         let Packet::Answer(answer) = read(&denied, &question("db."), 7) else { panic!() };
         assert_eq!(answer.denial_ttl(), Some(5));
         assert_eq!(answer.content(&question("db."), &mut Vec::new()), Content::NoName(name("db.")));
-        // An alias into the zone of the SOA has no data there; no other server need be asked.
+        // The alias points into the zone of the SOA and has no data there. No other server has to be asked.
         let ends = content(|it| {
             it.insert_answers(vec![alias("db.", "x.")]);
             it.add_authority(soa(30, 5));
@@ -291,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_bytes_are_read_to_an_end() {
+    fn hostile_bytes_neither_panic_nor_hang() {
         // A name that points at itself, one that points forward, and lengths beyond the packet.
         let header = [0, 7, 0x80, 0, 0, 1, 0, 1, 0, 0, 0, 0];
         for tail in [&[0xc0, 12, 0, 1, 0, 1][..], &[0xc0, 14, 0xc0, 12], &[0x3f, 1, 2], &[0xff; 500], &[0x40, 0]] {
@@ -301,7 +297,7 @@ mod tests {
         let mut many = packet(|it| it.insert_answers(vec![address("db.")]));
         many[6] = 0xff;
         assert!(matches!(read(&many, &question("db."), 7), Packet::Garbled));
-        // Any single byte of a good packet changed: never a panic.
+        // Each byte of a good packet is changed, one at a time. Nothing may panic.
         let good = packet(|it| it.insert_answers(vec![alias("db.", "a."), address("a.")]));
         for at in 0..good.len() {
             for value in [0, 1, 0x3f, 0x40, 0x80, 0xc0, 0xff] {

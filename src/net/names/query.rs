@@ -1,4 +1,4 @@
-//! One question to one nameserver.
+//! Asks one nameserver one question.
 
 use std::cell::Cell;
 use std::io;
@@ -16,20 +16,20 @@ use super::answer::NoAnswer;
 use super::message::{self, Answer, Packet, Question};
 use crate::text::os_error;
 
-/// How long a packet may stay without an answer before the question is sent again.
-const RESEND: Duration = Duration::from_millis(333);
+/// How long a question waits for an answer before it is sent again.
+const RESEND_AFTER: Duration = Duration::from_millis(333);
 
-/// How often a question is sent to one nameserver in all.
-const SENDS: usize = 3;
+/// How many times one nameserver is sent the question.
+const SENDS_MAX: usize = 3;
 
-/// Larger than any answer to the payload that we offer; what passes it is no answer to us.
-const DATAGRAM: usize = 4096;
+/// The largest UDP packet that is read, in bytes. An answer has at most the payload that the question allows.
+const DATAGRAM_MAX: usize = 4096;
 
-/// Asks `server`, over TCP at once with `tcp`, and gives up at `until`.
+/// Asks `server` until `until`. With `tcp` it does not try UDP first.
 ///
-/// An answer counts when it comes from the address that was asked (the socket is connected, so that
-/// a closed port is seen at once, too) and has our random id and our question in it; anything else is
-/// ignored until the bound. SERVFAIL, REFUSED and their like are trouble, not answers.
+/// An answer counts if it comes from the address that was asked and has our random id and our question. Everything else
+/// is ignored. The socket is connected, so a closed port is seen at once. SERVFAIL, REFUSED and similar codes are
+/// errors.
 pub(crate) async fn ask(
     server: SocketAddr,
     question: &Question,
@@ -42,7 +42,7 @@ pub(crate) async fn ask(
         let answer = match answer {
             Some(answer) => answer,
             None if tcp => over_tcp(server, question, &heard).await?,
-            // Where UDP works and TCP does not, the fault to name is the truncated answer's.
+            // UDP works and TCP does not: report the truncated answer.
             None => {
                 heard.set(Heard::Truncated);
                 over_tcp(server, question, &heard).await.map_err(|error| match error {
@@ -67,7 +67,7 @@ pub(crate) async fn ask(
     }
 }
 
-/// What came before the bound cut the exchange off.
+/// What came before the time was over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Heard {
     Nothing,
@@ -75,21 +75,21 @@ enum Heard {
     Truncated,
 }
 
-/// The answer over UDP; `None` where it was truncated.
+/// The answer over UDP; `None` if it was truncated.
 ///
-/// The question is sent again from a new socket, so that neither a lost packet nor a firewall's stale
-/// entry for the old port costs the attempt; the old socket is listened to on.
+/// The question is sent again from a new socket, and the old socket still listens. So the attempt survives a lost
+/// packet, and also a firewall that has a wrong entry for the old port.
 async fn over_udp(server: SocketAddr, question: &Question, heard: &Cell<Heard>) -> Result<Option<Answer>, NoAnswer> {
     let mut exchanges = FuturesUnordered::new();
     let mut sent = 0;
     let mut edns = true;
     loop {
-        if sent < SENDS {
+        if sent < SENDS_MAX {
             sent += 1;
             exchanges.push(datagram(server, question, edns, heard));
         }
-        let answer = if sent < SENDS {
-            match time::timeout(RESEND, exchanges.next()).await {
+        let answer = if sent < SENDS_MAX {
+            match time::timeout(RESEND_AFTER, exchanges.next()).await {
                 Ok(answer) => answer,
                 Err(_) => continue,
             }
@@ -98,7 +98,7 @@ async fn over_udp(server: SocketAddr, question: &Question, heard: &Cell<Heard>) 
         };
         match answer {
             Some(Ok(Packet::Truncated)) | None => return Ok(None),
-            // A server from before EDNS says so in one of these ways (RFC 6891 section 7): ask in the old way.
+            // A server without EDNS answers with one of these codes (RFC 6891 section 7): ask again without EDNS.
             Some(Ok(Packet::Answer(answer)))
                 if edns && matches!(answer.code, ResponseCode::FormErr | ResponseCode::NotImp) =>
             {
@@ -108,14 +108,14 @@ async fn over_udp(server: SocketAddr, question: &Question, heard: &Cell<Heard>) 
             }
             Some(Ok(Packet::Answer(answer))) => return Ok(Some(answer)),
             Some(Ok(Packet::Garbled | Packet::Foreign)) => {}
-            // No socket for sending again, with hundreds of attempts under way: the ones there are may still do.
+            // There is no socket left to send the question again. The earlier ones may still get an answer.
             Some(Err(NoAnswer::Local(_))) if !exchanges.is_empty() => {}
-            Some(Err(trouble)) => return Err(trouble),
+            Some(Err(no_answer)) => return Err(no_answer),
         }
     }
 }
 
-/// One packet there, and the first that answers it back.
+/// Sends one packet and returns the first answer to it.
 async fn datagram(
     server: SocketAddr,
     question: &Question,
@@ -129,7 +129,7 @@ async fn datagram(
     let socket = UdpSocket::bind(any).await.map_err(|error| failure(&error))?;
     socket.connect(server).await.map_err(|error| failure(&error))?;
     socket.send(&bytes).await.map_err(|error| failure(&error))?;
-    let mut buffer = vec![0; DATAGRAM];
+    let mut buffer = vec![0; DATAGRAM_MAX];
     loop {
         let length = socket.recv(&mut buffer).await.map_err(|error| failure(&error))?;
         match message::read(&buffer[..length], question, id) {
@@ -139,7 +139,7 @@ async fn datagram(
     }
 }
 
-/// The answer over TCP, each message behind its length (RFC 7766 section 8).
+/// The answer over TCP, where each message follows its length (RFC 7766 section 8).
 async fn over_tcp(server: SocketAddr, question: &Question, heard: &Cell<Heard>) -> Result<Answer, NoAnswer> {
     let id = random_id()?;
     let bytes = question.encode(id, false).ok_or(NoAnswer::Unaskable)?;
@@ -158,13 +158,13 @@ async fn over_tcp(server: SocketAddr, question: &Question, heard: &Cell<Heard>) 
     }
 }
 
-/// An id that nobody off the path can guess.
+/// A random id. An attacker that does not see the question cannot guess it.
 fn random_id() -> Result<u16, NoAnswer> {
     let [high, low, ..] = getrandom::u32().map_err(|_| NoAnswer::Local(Errno::IO))?.to_be_bytes();
     Ok(u16::from_be_bytes([high, low]))
 }
 
-/// What a socket's error says about the nameserver.
+/// What an error of a socket means for the nameserver.
 fn failure(error: &io::Error) -> NoAnswer {
     match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::CONNREFUSED | Errno::CONNRESET | Errno::PIPE) => NoAnswer::Refused,
@@ -200,7 +200,7 @@ mod tests {
     const SHORT: Duration = Duration::from_millis(100);
 
     #[tokio::test]
-    async fn an_answer_over_udp_or_tcp() {
+    async fn a_server_answers_over_udp_and_over_tcp() {
         let server = Server::zone(ZONE);
         assert_eq!(asked(server.address, false, BOUND).await, Ok(2));
         assert_eq!(asked(server.address, true, BOUND).await, Ok(2));
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_does_not_answer_the_question_is_ignored() {
+    async fn packets_that_do_not_answer_the_question_are_ignored() {
         let server = Server::new(|asked| {
             let mut foreign = asked.message(ResponseCode::NXDomain, "");
             foreign.metadata.id ^= 1;
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn failures_are_told_apart() {
+    async fn each_failure_has_its_own_error() {
         for code in [ResponseCode::ServFail, ResponseCode::Refused, ResponseCode::FormErr] {
             let server = Server::new(move |asked| vec![asked.code(code)]);
             assert_eq!(asked(server.address, false, BOUND).await, Err(NoAnswer::Code(code)));

@@ -1,4 +1,4 @@
-//! resolv.conf as glibc reads it (resolv/res_init.c), and where the system's files are.
+//! resolv.conf, read as glibc reads it (resolv/res_init.c), and the paths of the system's files.
 
 use std::io::{BufRead, BufReader, Read as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::file;
 use crate::net::address::loose_ipv4;
 
-/// Where the system's own files are.
+/// The paths of the system's files.
 #[derive(Clone, Debug)]
 pub(crate) struct SystemFiles {
     /// `/etc/resolv.conf`.
@@ -22,51 +22,51 @@ impl Default for SystemFiles {
     }
 }
 
-/// More of resolv.conf than this is not read: the kubelet allows 2048 characters of search list.
-const CONF_LIMIT: u64 = 64 * 1024;
+/// How much of resolv.conf is read, in bytes. The kubelet allows a search list of 2048 characters.
+const CONF_MAX: u64 = 64 * 1024;
 
-/// More of the hosts file than this is not read; it is read a line at a time.
-const HOSTS_LIMIT: u64 = 64 * 1024 * 1024;
+/// How much of the hosts file is read, in bytes, one line at a time.
+const HOSTS_MAX: u64 = 64 * 1024 * 1024;
 
 impl SystemFiles {
     /// The text of resolv.conf; `None` if it cannot be read.
     pub(crate) fn read_resolv_conf(&self) -> Option<Vec<u8>> {
         let mut text = Vec::new();
-        file::open(&self.resolv_conf, CONF_LIMIT).ok()?.read_to_end(&mut text).ok()?;
+        file::open(&self.resolv_conf, CONF_MAX).ok()?.read_to_end(&mut text).ok()?;
         Some(text)
     }
 
-    /// The hosts file, to be read; `None` if it cannot be read.
+    /// The open hosts file; `None` if it cannot be read.
     pub(crate) fn open_hosts(&self) -> Option<impl BufRead + use<>> {
-        file::open(&self.hosts, HOSTS_LIMIT).ok().map(BufReader::new)
+        file::open(&self.hosts, HOSTS_MAX).ok().map(BufReader::new)
     }
 }
 
-/// As many nameservers as glibc asks (resolv/bits/types/res_state.h: MAXNS).
-const NAMESERVERS: usize = 3;
+/// The number of nameservers that glibc asks (resolv/bits/types/res_state.h: MAXNS).
+const NAMESERVERS_MAX: usize = 3;
 
 /// The largest `ndots` (resolv/resolv.h: RES_MAXNDOTS).
-const MAX_NDOTS: usize = 15;
+const NDOTS_MAX: usize = 15;
 
-/// As many search domains as the kubelet allows (ExpandedDNSConfig); glibc has no limit of its own.
-const SEARCH_DOMAINS: usize = 32;
+/// The number of search domains that the kubelet allows (ExpandedDNSConfig). glibc has no limit.
+const SEARCH_DOMAINS_MAX: usize = 32;
 
-/// The port of a nameserver: resolv.conf cannot give another.
+/// The port of every nameserver: resolv.conf cannot give another one.
 pub(crate) const DNS_PORT: u16 = 53;
 
-/// What resolv.conf says, as far as it concerns us.
+/// What resolv.conf says.
 ///
-/// Knowingly without effect: `timeout` and `attempts` (the bounds are --connect-timeout and
-/// --attempt-timeout), `single-request` and `single-request-reopen` (every question has a socket of
-/// its own), `edns0` (always on), `trust-ad` (nothing here looks at the AD bit), `sortlist`.
+/// waitgate ignores some options on purpose: `timeout` and `attempts` (--connect-timeout and --attempt-timeout are the
+/// bounds), `single-request` and `single-request-reopen` (every question has its own socket), `edns0` (always on),
+/// `trust-ad` (waitgate does not look at the AD bit), `sortlist`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of resolv.conf that is on or off")]
 pub(crate) struct ResolvConf {
-    /// The nameservers, at most three, in order; never empty.
+    /// The nameservers, in order: at least one, at most three.
     pub(crate) nameservers: Vec<SocketAddr>,
-    /// The search list; `""` is the root (`search .`).
+    /// The search list. `""` is the root (`search .`).
     pub(crate) search: Vec<String>,
-    /// A name with at least this many dots is asked as it stands first.
+    /// A name with at least this many dots is asked as given before the search list is used.
     pub(crate) ndots: usize,
     /// Begin with another nameserver for each question.
     pub(crate) rotate: bool,
@@ -74,7 +74,7 @@ pub(crate) struct ResolvConf {
     pub(crate) use_vc: bool,
     /// Do not ask for IPv6 addresses.
     pub(crate) no_aaaa: bool,
-    /// Do not ask for a name without a dot as it stands.
+    /// Do not ask for a name without a dot as given.
     pub(crate) no_tld_query: bool,
     /// Where the nameservers come from.
     pub(crate) origin: Origin,
@@ -87,15 +87,15 @@ pub(crate) struct ResolvConf {
 pub(crate) enum Origin {
     /// `nameserver` lines.
     Stated,
-    /// There is a file, without a nameserver that can be used: 127.0.0.1, as glibc has it.
+    /// The file has no usable nameserver: 127.0.0.1, as in glibc.
     NoNameserver,
-    /// There is no file: 127.0.0.1, as glibc has it.
+    /// There is no file: 127.0.0.1, as in glibc.
     NoFile,
 }
 
 impl ResolvConf {
-    /// Reads the text of resolv.conf; `None` stands for a file that is missing. `zone` gives the index of
-    /// the network interface of a name, for `nameserver fe80::1%eth0`.
+    /// Reads the text of resolv.conf; `None` means that there is no file. `zone` gives the index of a network interface
+    /// by its name, for `nameserver fe80::1%eth0`.
     pub(crate) fn parse(text: Option<&[u8]>, zone: impl Fn(&str) -> Option<u32>) -> Self {
         let mut conf = Self {
             nameservers: Vec::new(),
@@ -119,19 +119,20 @@ impl ResolvConf {
     }
 
     fn line(&mut self, line: &str, zone: &impl Fn(&str) -> Option<u32>) {
-        // A directive begins in the first column and a blank follows it; all else is a comment to glibc.
+        // A directive begins in the first column, and a space or tab follows it. glibc takes all other lines as
+        // comments.
         let Some((directive, rest)) = line.split_once([' ', '\t']) else { return };
         let mut words = rest.split([' ', '\t', '\r']).filter(|word| !word.is_empty());
         match directive {
             "nameserver" => {
                 let Some(word) = words.next() else { return };
                 match nameserver(word, zone) {
-                    Some(server) if self.nameservers.len() < NAMESERVERS => self.nameservers.push(server),
+                    Some(server) if self.nameservers.len() < NAMESERVERS_MAX => self.nameservers.push(server),
                     Some(_) => self.odd("a nameserver beyond the third"),
                     None => self.odd(format_args!("the nameserver {word:?}")),
                 }
             }
-            // The last of these lines wins; an empty one does not count.
+            // The last of these lines counts. An empty one does not.
             "domain" => self.set_search(words.take(1)),
             "search" => self.set_search(words),
             "options" => words.for_each(|word| self.option(word)),
@@ -146,13 +147,13 @@ impl ResolvConf {
         }
         self.search.clear();
         for word in domains {
-            // glibc takes one leading dot off (res_query.c: __res_context_search); a trailing one means nothing here.
+            // glibc removes one leading dot (res_query.c: __res_context_search). A trailing dot means nothing here.
             let domain = word.strip_prefix('.').unwrap_or(word);
             let domain = domain.strip_suffix('.').unwrap_or(domain);
             let label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_graphic());
             if !domain.is_empty() && (domain.len() > 253 || !domain.split('.').all(label)) {
                 self.odd(format_args!("the search domain {word:?}"));
-            } else if self.search.len() == SEARCH_DOMAINS {
+            } else if self.search.len() == SEARCH_DOMAINS_MAX {
                 self.odd("a search domain beyond the thirty-second");
             } else {
                 self.search.push(domain.to_owned());
@@ -161,7 +162,7 @@ impl ResolvConf {
     }
 
     fn option(&mut self, word: &str) {
-        // glibc compares the beginning of the word only; what follows it is lost on it, and so here.
+        // glibc compares only the beginning of the word and ignores the rest. So does this.
         const WITHOUT_EFFECT: [&str; 15] = [
             "timeout:",
             "attempts:",
@@ -184,8 +185,8 @@ impl ResolvConf {
             if number.starts_with('-') {
                 return self.odd(format_args!("the option {word:?}"));
             }
-            // What is no number is 0 (atoi), and what is too large for one is large.
-            self.ndots = if digits.is_empty() { 0 } else { digits.parse().unwrap_or(MAX_NDOTS).min(MAX_NDOTS) };
+            // As with atoi, text that is not a number is 0. A number that is too large is the maximum.
+            self.ndots = if digits.is_empty() { 0 } else { digits.parse().unwrap_or(NDOTS_MAX).min(NDOTS_MAX) };
         } else if word.starts_with("rotate") {
             self.rotate = true;
         } else if word.starts_with("use-vc") {
@@ -200,8 +201,8 @@ impl ResolvConf {
     }
 
     fn odd(&mut self, what: impl std::fmt::Display) {
-        const REMEMBERED: usize = 8;
-        if self.oddities.len() < REMEMBERED {
+        const ODDITIES_MAX: usize = 8;
+        if self.oddities.len() < ODDITIES_MAX {
             self.oddities.push(what.to_string().chars().take(100).collect());
         }
     }
@@ -217,7 +218,7 @@ fn nameserver(word: &str, zone: &impl Fn(&str) -> Option<u32>) -> Option<SocketA
         None => (word, None),
     };
     match ip.parse::<Ipv6Addr>() {
-        // A zone that does not exist is ignored by glibc, and the system then says what it thinks of that.
+        // glibc ignores a zone that does not exist. The connection then fails, and the kernel's error says why.
         Ok(ip) => Some(SocketAddrV6::new(ip, DNS_PORT, 0, scope.unwrap_or(0)).into()),
         Err(_) => loose_ipv4(word).map(|ip| (IpAddr::V4(ip), DNS_PORT).into()),
     }
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pods_file() {
+    fn the_resolv_conf_of_a_pod_is_read() {
         let conf = parse(
             "search ns.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n",
         );
@@ -275,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_labels_are_skipped_and_remembered() {
+    fn bad_search_domains_are_skipped_and_listed() {
         let conf = parse(&format!("search good bad..name {} ok\n", "x".repeat(64)));
         assert_eq!(conf.search, ["good", "ok"]);
         assert_eq!(conf.oddities.len(), 2);
@@ -296,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_it_is_unbounded() {
+    fn the_list_of_oddities_is_bounded() {
         let odd = parse(&"options wibble\n".repeat(10_000));
         assert_eq!(odd.oddities.len(), 8);
         assert!(parse(&format!("options {}\n", "w".repeat(10_000))).oddities[0].len() <= 100);

@@ -1,4 +1,4 @@
-//! Names to addresses and records, for every kind: literals, the hosts file, then the DNS.
+//! Finds the addresses and records of names for every kind: first IP literals, then the hosts file, then the DNS.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
@@ -16,33 +16,33 @@ use super::search::{self, Step};
 use crate::attempt::Attempt;
 use crate::reason::Stage;
 
-/// How long addresses are kept at most, whatever their TTL: a Service made anew is seen soon.
-const KEPT: Duration = Duration::from_secs(5);
+/// The longest time for which addresses are cached, even if their TTL is longer: a Service that is created again has a
+/// new address.
+const CACHED_MAX: Duration = Duration::from_secs(5);
 
-/// The one resolver of a run. Between attempts it keeps addresses for at most 5 s, and whose turn it
-/// is under `options rotate`; the system's files are read anew for each walk, as glibc does.
+/// The one resolver of a run. Between attempts it caches addresses for at most 5 s, and it knows whose turn it is under
+/// `options rotate`. Each walk reads the system's files again, as glibc does.
 pub(crate) struct Resolver {
     files: SystemFiles,
-    kept: RefCell<HashMap<String, Kept>>,
+    cache: RefCell<HashMap<String, Cached>>,
     turn: Cell<usize>,
     odd: RefCell<Odd>,
-    /// Who gave the last answer over UDP.
+    /// The nameserver that gave the last answer over UDP.
     answered: Cell<Option<SocketAddr>>,
-    /// What the hosts file says about this Pod; the kubelet writes that once.
+    /// What the hosts file says about this Pod. The kubelet writes that once, so it is read once.
     own: OnceCell<Own>,
 }
 
-struct Kept {
+struct Cached {
     until: Instant,
     addresses: Vec<IpAddr>,
     /// Whether both families have answered.
     complete: bool,
-    /// Where they come from.
     source: Source,
     via: Option<Via>,
 }
 
-/// What was skipped in resolv.conf, for one warning.
+/// The warning about what was skipped in resolv.conf: there is none, or it must still be printed, or it was printed.
 #[derive(Default, PartialEq, Eq)]
 enum Odd {
     #[default]
@@ -56,7 +56,7 @@ impl Resolver {
     pub(crate) fn new(files: SystemFiles) -> Self {
         Self {
             files,
-            kept: RefCell::default(),
+            cache: RefCell::default(),
             turn: Cell::new(0),
             odd: RefCell::default(),
             answered: Cell::new(None),
@@ -64,14 +64,14 @@ impl Resolver {
         }
     }
 
-    /// The addresses of `name` that are kept, if they are young enough and answer what is needed.
-    pub(crate) fn kept(&self, name: &str, need: Need, attempt: &Attempt) -> Option<Vec<IpAddr>> {
-        let kept = self.kept.borrow();
-        let kept = kept.get(name).filter(|kept| !attempt.fresh() && kept.until > Instant::now())?;
-        (kept.complete || need == Need::First).then(|| kept.addresses.clone())
+    /// The cached addresses of `name`, if they are still valid and enough for `need`.
+    pub(crate) fn cached(&self, name: &str, need: Need, attempt: &Attempt) -> Option<Vec<IpAddr>> {
+        let cache = self.cache.borrow();
+        let cached = cache.get(name).filter(|cached| !attempt.fresh() && cached.until > Instant::now())?;
+        (cached.complete || need == Need::First).then(|| cached.addresses.clone())
     }
 
-    /// The addresses, never from the cache, and with where they come from.
+    /// The addresses of `name` and where they come from. They never come from the cache.
     pub(crate) async fn find(&self, name: &str, need: Need, attempt: &Attempt) -> Result<Found, Unfound> {
         attempt.enter(Stage::Resolve, name);
         let literal = |addresses| Ok(Found { addresses, source: Source::Literal, missing: None, via: None });
@@ -80,7 +80,7 @@ impl Resolver {
         }
         let listed = self.files.open_hosts().map(|text| hosts::addresses(text, name)).unwrap_or_default();
         if !listed.is_empty() {
-            self.kept.borrow_mut().remove(name);
+            self.cache.borrow_mut().remove(name);
             return Ok(Found { addresses: listed, source: Source::Hosts, missing: None, via: None });
         }
         if is_localhost(name) {
@@ -90,8 +90,8 @@ impl Resolver {
         let steps = search::steps(name, &walk.conf);
         let found = walk.addresses(&steps, need).await;
         let (found, ttl) = found.map_err(|unfound| with_steps(unfound, &steps))?;
-        let kept = Kept {
-            until: Instant::now() + KEPT.min(Duration::from_secs(ttl.into())),
+        let cached = Cached {
+            until: Instant::now() + CACHED_MAX.min(Duration::from_secs(ttl.into())),
             addresses: found.addresses.clone(),
             complete: found.missing.is_none() && need == Need::Both,
             source: found.source.clone(),
@@ -100,18 +100,18 @@ impl Resolver {
         if let Some(via) = found.via.as_ref().filter(|_| !walk.conf.use_vc) {
             self.answered.set(Some(via.server));
         }
-        self.kept.borrow_mut().insert(name.to_owned(), kept);
+        self.cache.borrow_mut().insert(name.to_owned(), cached);
         Ok(found)
     }
 
-    /// The records of `rtype` that `name` has, under the search list, without the hosts file.
+    /// The records of type `rtype` of `name`. This uses the search list and not the hosts file.
     pub(crate) async fn records(&self, name: &str, rtype: RecordType, attempt: &Attempt) -> Result<Records, Unfound> {
         let walk = Walk::new(self.conf(), self.turn(), attempt);
         let steps = search::steps(name, &walk.conf);
         walk.records(&steps, rtype).await.map_err(|unfound| with_steps(unfound, &steps))
     }
 
-    /// The addresses that `server` gives for exactly `name`.
+    /// The addresses that `servers` give for exactly `name`.
     pub(crate) async fn addresses_at(
         &self,
         servers: &[SocketAddr],
@@ -124,7 +124,7 @@ impl Resolver {
         Ok(found)
     }
 
-    /// The records that `server` gives for exactly `name`.
+    /// The records that `servers` give for exactly `name`.
     pub(crate) async fn records_at(
         &self,
         servers: &[SocketAddr],
@@ -135,10 +135,10 @@ impl Resolver {
         Walk::new(at(servers), 0, attempt).records(&exactly(name), rtype).await
     }
 
-    /// How the addresses of `name` that are kept were found, for hints.
+    /// How the DNS found the cached addresses of `name`, for hints.
     pub(crate) fn found_by(&self, name: &str) -> Option<(String, Option<Via>)> {
-        match self.kept.borrow().get(name)? {
-            Kept { source: Source::Dns(full), via, .. } => Some((full.clone(), via.clone())),
+        match self.cache.borrow().get(name)? {
+            Cached { source: Source::Dns(full), via, .. } => Some((full.clone(), via.clone())),
             _ => None,
         }
     }
@@ -168,7 +168,7 @@ impl Resolver {
         conf
     }
 
-    /// What was skipped in resolv.conf, the first time that this is asked after it was seen.
+    /// The warning about what was skipped in resolv.conf. It is returned once.
     pub(crate) fn warning(&self) -> Option<String> {
         let mut odd = self.odd.borrow_mut();
         match std::mem::take(&mut *odd) {
@@ -194,12 +194,12 @@ fn with_steps(mut unfound: Unfound, steps: &[Step]) -> Unfound {
     unfound
 }
 
-/// The name is its own search list.
+/// One step: `name` without a search list.
 fn exactly(name: &str) -> Vec<Step> {
     vec![Step { name: name.strip_suffix('.').unwrap_or(name).to_owned(), searched: false }]
 }
 
-/// The configuration that asks `servers` and nothing else.
+/// A configuration that asks only `servers`.
 fn at(servers: &[SocketAddr]) -> ResolvConf {
     let mut conf = ResolvConf::parse(Some(b""), |_| None);
     conf.nameservers = servers.to_vec();
@@ -207,7 +207,7 @@ fn at(servers: &[SocketAddr]) -> ResolvConf {
     conf
 }
 
-/// RFC 6761 section 6.3: these are the loopback's, and no question for a nameserver.
+/// Whether `name` means the loopback addresses. Nameservers are never asked for these names (RFC 6761 section 6.3).
 fn is_localhost(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     name == "localhost" || name.ends_with(".localhost")
@@ -230,7 +230,7 @@ mod tests {
     fn resolver(folder: &std::path::Path, hosts: &str) -> Resolver {
         let files = SystemFiles { resolv_conf: folder.join("resolv.conf"), hosts: folder.join("hosts") };
         fs::write(&files.hosts, hosts).unwrap();
-        // A port that nothing listens on: a name that is asked for shows itself.
+        // Nothing listens on this address, so a name that is asked for gives an error.
         fs::write(&files.resolv_conf, "nameserver 127.255.255.254\nsearch ns.svc.x\n").unwrap();
         Resolver::new(files)
     }
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_needs_no_question() {
+    async fn literals_localhost_and_the_hosts_file_need_no_dns_question() {
         let folder = tempfile::tempdir().unwrap();
         let resolver = resolver(folder.path(), "10.0.0.1 db other\nfd00::1 DB\n10.0.0.2 localhost.x");
         for (name, found, source) in [
@@ -259,14 +259,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_hosts_file_is_read_anew_and_wins_over_localhost() {
+    async fn the_hosts_file_is_read_again_and_counts_before_localhost() {
         let folder = tempfile::tempdir().unwrap();
         let resolver = resolver(folder.path(), "");
         assert!(resolver.find("db", Need::First, &attempt()).await.is_err());
         fs::write(folder.path().join("hosts"), "10.0.0.1 db\n10.0.0.2 localhost").unwrap();
         assert_eq!(resolver.find("db", Need::First, &attempt()).await.unwrap().addresses.len(), 1);
         assert_eq!(resolver.find("localhost", Need::First, &attempt()).await.unwrap().source, Source::Hosts);
-        // No nameserver to say so: that a name is gone is then not known.
+        // No nameserver answers, so it is not certain that the name does not exist.
         assert!(resolver.find("web", Need::Both, &attempt()).await.unwrap_err().absent().is_err());
     }
 }

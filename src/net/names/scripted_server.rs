@@ -1,4 +1,4 @@
-//! A nameserver for tests, on loopback, that does as a closure says.
+//! A nameserver for tests, on loopback. A closure decides what it answers.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use hickory_resolver::proto::op::{Message, MessageType, OpCode, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
-/// A question as the server saw it.
+/// A question that the server received.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) id: u16,
@@ -21,7 +21,7 @@ pub(crate) struct Asked {
     message: Message,
 }
 
-/// What the server does about it; each packet goes out as it is.
+/// The packets that the server sends for a question. It sends them unchanged.
 pub(crate) type Script = dyn Fn(&Asked) -> Vec<Vec<u8>> + Send + Sync;
 
 pub(crate) struct Server {
@@ -31,7 +31,7 @@ pub(crate) struct Server {
     threads: Vec<thread::JoinHandle<()>>,
 }
 
-/// What comes after is refused.
+/// Ends the threads and closes the ports.
 impl Drop for Server {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
@@ -41,7 +41,7 @@ impl Drop for Server {
     }
 }
 
-/// Questions and their answers, each behind its length, until the client has had enough.
+/// Answers questions over TCP until the client closes. Each message follows its length.
 fn serve_stream(mut stream: TcpStream, log: &Mutex<Vec<Asked>>, script: &Script) -> std::io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
@@ -53,7 +53,7 @@ fn serve_stream(mut stream: TcpStream, log: &Mutex<Vec<Asked>>, script: &Script)
         let question = Asked::read(&packet, true);
         log.lock().unwrap().push(question.clone());
         for packet in script(&question) {
-            // In one piece: the first byte alone would be a packet of its own.
+            // One write, so that the length and the packet are not sent as two segments.
             let length = u16::try_from(packet.len()).unwrap().to_be_bytes();
             stream.write_all(&[&length[..], &packet].concat())?;
         }
@@ -61,7 +61,7 @@ fn serve_stream(mut stream: TcpStream, log: &Mutex<Vec<Asked>>, script: &Script)
 }
 
 impl Server {
-    /// One on a port of its own.
+    /// A server on a free port.
     pub(crate) fn new(script: impl Fn(&Asked) -> Vec<Vec<u8>> + Send + Sync + 'static) -> Self {
         let script: Arc<Script> = Arc::new(script);
         loop {
@@ -73,7 +73,7 @@ impl Server {
         }
     }
 
-    /// One at an address that is free, as in a network namespace of a test's own.
+    /// A server at a given address, for tests in a network namespace of their own.
     pub(crate) fn at(address: SocketAddr, script: Arc<Script>) -> std::io::Result<Self> {
         let (udp, tcp) = (UdpSocket::bind(address)?, TcpListener::bind(address)?);
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -106,17 +106,17 @@ impl Server {
         Ok(Self { address, asked, over, threads: vec![for_udp, for_tcp] })
     }
 
-    /// One that never answers.
+    /// A server that never answers.
     pub(crate) fn silent() -> Self {
         Self::new(|_| vec![])
     }
 
-    /// One that knows these `name type value` lines; every other name does not exist.
+    /// A server that knows these `name type value` lines. No other name exists.
     pub(crate) fn zone(lines: &'static str) -> Self {
         Self::new(move |asked| vec![asked.answer_from(lines)])
     }
 
-    /// `name type`, in the order in which they came in.
+    /// The questions, as `name type`, in the order in which they came.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.log().iter().map(|asked| format!("{} {}", asked.name, asked.rtype)).collect()
     }
@@ -141,7 +141,7 @@ impl Asked {
         }
     }
 
-    /// An answer with these records, as messages are built: to be bent before it goes out.
+    /// An answer with these records. A test may change it before it is sent.
     pub(crate) fn message(&self, code: ResponseCode, records: &str) -> Message {
         let mut message = Message::new(self.id, MessageType::Response, OpCode::Query);
         message.metadata.response_code = code;
@@ -160,7 +160,7 @@ impl Asked {
         self.message(code, "").to_vec().unwrap()
     }
 
-    /// A denial that may be kept for `ttl` seconds.
+    /// A denial that may be cached for `ttl` seconds.
     pub(crate) fn denial(&self, code: ResponseCode, ttl: u32) -> Vec<u8> {
         use hickory_resolver::proto::rr::rdata::SOA;
         let mut message = self.message(code, "");
@@ -182,7 +182,7 @@ impl Asked {
     }
 }
 
-/// A record out of `name type value`, with a TTL of 30 s.
+/// A record from `name type value`, with a TTL of 30 s.
 fn record(line: &str) -> Option<Record> {
     let mut words = line.split_whitespace();
     let owner = Name::from_ascii(format!("{}.", words.next()?)).unwrap();
@@ -192,5 +192,5 @@ fn record(line: &str) -> Option<Record> {
     Some(Record::from_rdata(owner, 30, data))
 }
 
-/// Long enough for a test's packets on a loaded machine, short enough to wait for in vain.
+/// The bound for tests: long enough for packets on a busy machine, and short enough for a test that waits for silence.
 pub(crate) const BOUND: Duration = Duration::from_millis(1500);

@@ -1,7 +1,7 @@
-//! Which full names are asked for a name as it was given, in which order, and when to stop: pure.
+//! Which full names are asked for a given name, in which order, and when the search stops. Pure.
 //!
-//! The order and the stop rules are glibc's (resolv/res_query.c: __res_context_search), save that a
-//! name which already ends in a search domain is asked as it stands first, and that no full name is asked twice.
+//! The order and the stop rules are those of glibc (resolv/res_query.c: __res_context_search), with two differences: a
+//! name that already ends in a search domain is asked as given first, and no full name is asked twice.
 
 use super::answer::Then;
 use super::resolv_conf::ResolvConf;
@@ -9,14 +9,13 @@ use super::resolv_conf::ResolvConf;
 /// One full name to ask, without its trailing dot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
-    /// The full name.
     pub(crate) name: String,
-    /// Whether it stands for an element of the search list, which some answers end.
+    /// Whether it comes from the search list. Some answers end the search list.
     pub(crate) searched: bool,
 }
 
 /// The longest name that can be asked, in characters (RFC 1035 section 3.1).
-const LONGEST: usize = 253;
+const NAME_MAX: usize = 253;
 
 /// The full names to ask for `name`, in order.
 pub(crate) fn steps(name: &str, conf: &ResolvConf) -> Vec<Step> {
@@ -24,20 +23,20 @@ pub(crate) fn steps(name: &str, conf: &ResolvConf) -> Vec<Step> {
         return vec![Step { name: full.to_owned(), searched: false }];
     }
     let dots = name.bytes().filter(|byte| *byte == b'.').count();
-    let as_it_stands = Step { name: name.to_owned(), searched: false };
+    let as_given = Step { name: name.to_owned(), searched: false };
     let first = dots >= conf.ndots || conf.search.iter().any(|domain| ends_in(name, domain));
     let mut steps = Vec::with_capacity(conf.search.len() + 1);
     if first {
-        steps.push(as_it_stands.clone());
+        steps.push(as_given.clone());
     }
     for domain in &conf.search {
         let full = if domain.is_empty() { name.to_owned() } else { format!("{name}.{domain}") };
-        if full.len() <= LONGEST {
+        if full.len() <= NAME_MAX {
             steps.push(Step { name: full, searched: true });
         }
     }
     if dots > 0 || conf.search.is_empty() || !conf.no_tld_query {
-        steps.push(as_it_stands);
+        steps.push(as_given);
     }
     let mut asked: Vec<String> = Vec::new();
     steps.retain(|step| {
@@ -48,7 +47,7 @@ pub(crate) fn steps(name: &str, conf: &ResolvConf) -> Vec<Step> {
     steps
 }
 
-/// Whether `name` lies below `domain`, so that it is most likely meant as it stands.
+/// Whether `name` is below `domain`. Then it is most likely a full name already.
 fn ends_in(name: &str, domain: &str) -> bool {
     let (name, domain) = (name.as_bytes(), domain.as_bytes());
     if domain.is_empty() || name.len() <= domain.len() + 1 {
@@ -58,9 +57,9 @@ fn ends_in(name: &str, domain: &str) -> bool {
     head.ends_with(b".") && tail.eq_ignore_ascii_case(domain)
 }
 
-/// Asks the steps in order until one is found; else what each step got.
+/// Asks for each step in order until one is found. If none is found, the error has the outcome of each step.
 ///
-/// `ask` gives what it found, or what it got instead and what that means for the steps that follow.
+/// `ask` returns what it found, or why it found nothing and what that means for the next steps.
 pub(crate) async fn walk<T, E>(
     steps: &[Step],
     ask: impl AsyncFn(&str) -> Result<T, (E, Then)>,
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_is_glibcs() {
+    fn the_order_is_that_of_glibc() {
         assert_eq!(names(POD, "db"), "db.ns.svc.cluster.local db.svc.cluster.local db.cluster.local db");
         assert_eq!(
             names(POD, "db.other"),
@@ -113,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_below_a_search_domain_is_asked_as_it_stands_first() {
+    fn a_name_below_a_search_domain_is_asked_as_given_first() {
         assert_eq!(names(POD, "db.ns.svc.cluster.local").split(' ').next(), Some("db.ns.svc.cluster.local"));
         assert_eq!(names(POD, "db.other.SVC.cluster.local").split(' ').next(), Some("db.other.SVC.cluster.local"));
         assert!(names(POD, "cluster.local").starts_with("cluster.local.ns."));
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn the_root_on_the_list_and_repeated_domains_cost_one_question() {
+    fn no_full_name_is_asked_twice() {
         assert_eq!(names("search .\n", "db"), "db");
         assert_eq!(names("search a . b\n", "db"), "db.a db db.b");
         assert_eq!(names("search a A a.\n", "db"), "db.a db");
@@ -131,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_too_long_is_left_out() {
+    fn a_full_name_that_is_too_long_is_left_out() {
         let long = ["a".repeat(60).as_str(); 4].join(".");
         assert_eq!(names("search cluster.local\noptions ndots:5\n", &long), long);
     }
@@ -144,19 +143,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_stop_rules_are_glibcs() {
+    async fn the_stop_rules_are_those_of_glibc() {
         let at = |at: &'static str, then: Then| move |name: &str| if name == at { then } else { Then::GoOn };
         const LIST: &str = "search a b c\n";
         assert_eq!(walked(LIST, "x", at("", Then::GoOn)).await, "x.a x.b x.c x");
         assert_eq!(walked(LIST, "x", at("x.b", Then::EndSearch)).await, "x.a x.b x");
         assert_eq!(walked(LIST, "x", at("x.a", Then::End)).await, "x.a");
-        // As it stands first: no answer to that does not keep the search list from being walked.
+        // The name as given is asked first. If that gets no answer, the search list is still walked.
         assert_eq!(walked(LIST, "x.y", at("x.y", Then::EndSearch)).await, "x.y x.y.a x.y.b x.y.c");
         assert_eq!(walked("search a . b\n", "x", at("x", Then::EndSearch)).await, "x.a x");
     }
 
     #[tokio::test]
-    async fn the_first_that_is_found_ends_the_walk() {
+    async fn the_walk_ends_at_the_first_name_that_is_found() {
         let conf = ResolvConf::parse(Some(b"search a b\n"), |_| None);
         let ask = async |name: &str| if name == "x.b" { Ok(1) } else { Err(((), Then::GoOn)) };
         assert_eq!(walk(&steps("x", &conf), ask).await, Ok(("x.b".to_owned(), 1)));

@@ -1,4 +1,4 @@
-//! A target's own TLS files: a CA, a client certificate and its key, read anew for each attempt.
+//! A target's own TLS files: a CA, a client certificate and its key. Each attempt reads them again.
 
 use std::sync::Arc;
 
@@ -12,14 +12,13 @@ use crate::reason::{Code, Reason};
 /// A PEM file that a target names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pem {
-    /// What names it in the target, with its path: `#ca=/run/ca.pem`.
+    /// The expectation that gives it, with its path: `#ca=/run/ca.pem`.
     pub(crate) what: String,
-    /// Its path.
     pub(crate) path: String,
 }
 
 impl Pem {
-    /// The file at `path`, which `name` gives in the target.
+    /// The file at `path`. `name` is the expectation that gives it.
     pub(crate) fn new(name: &str, path: &str) -> Self {
         Self { what: format!("{name}={path}"), path: path.to_owned() }
     }
@@ -29,7 +28,7 @@ impl Pem {
     }
 }
 
-/// The configuration of a client with files of its own. `roots` are trusted if no `ca` is given.
+/// The TLS configuration of a target with files of its own. It trusts `roots` if there is no `ca`.
 pub(crate) fn config(
     tls: &Tls,
     verify: Verify,

@@ -1,4 +1,4 @@
-//! TLS: the configuration of a client, built when the first handshake needs it, and the handshake.
+//! TLS: the client configuration, made when the first handshake needs it, and the handshake.
 
 pub(crate) mod files;
 mod reasons;
@@ -22,7 +22,7 @@ use roots::{Roots, certificates};
 use verify::Verifier;
 pub(crate) use verify::Verify;
 
-/// TLS as the command line has it.
+/// TLS with the command line's options.
 #[derive(Default)]
 pub(crate) struct Tls {
     insecure: bool,
@@ -30,7 +30,7 @@ pub(crate) struct Tls {
     config: OnceCell<Arc<ClientConfig>>,
 }
 
-/// What a client shows of itself: its certificate with the chain behind it, and the key.
+/// The client's own certificate, the rest of its chain, and its key.
 #[derive(Debug)]
 pub(crate) struct Identity {
     chain: Vec<CertificateDer<'static>>,
@@ -38,7 +38,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Reads a certificate (with its chain) and its key, both in PEM; an encrypted key is refused.
+    /// Reads a certificate (with its chain) and its key, both in PEM. An encrypted key is an error.
     pub(crate) fn from_pem(cert: &[u8], key: &[u8]) -> Result<Self> {
         let chain = certificates(cert)?;
         match PrivateKeyDer::from_pem_slice(key) {
@@ -48,14 +48,14 @@ impl Identity {
     }
 }
 
-/// What one target wants of its sessions, where that differs from the command line's.
+/// How the sessions of one target differ from the command line's options.
 #[derive(Debug, Default)]
 pub(crate) struct Wants {
-    /// How much of the server's certificate is verified; --insecure turns it off.
+    /// What is verified in the server's certificate. --insecure turns it off.
     pub(crate) verify: Verify,
-    /// What it is verified against.
+    /// The trusted roots.
     pub(crate) roots: Roots,
-    /// What the client shows of itself.
+    /// The client certificate.
     pub(crate) identity: Option<Identity>,
 }
 
@@ -66,13 +66,12 @@ impl Tls {
         Ok(Self { insecure, more_roots, config: OnceCell::new() })
     }
 
-    /// Trusts these too.
     pub(crate) fn and_roots(mut self, more: Vec<CertificateDer<'static>>) -> Self {
         self.more_roots.extend(more);
         self
     }
 
-    /// The configuration of every client that wants nothing of its own, made by the first that asks.
+    /// The configuration for all targets without wishes of their own. The first call makes it.
     pub(crate) fn config(&self) -> Arc<ClientConfig> {
         Arc::clone(self.config.get_or_init(|| self.plain()))
     }
@@ -82,8 +81,8 @@ impl Tls {
         plain.expect("a configuration without a client certificate must be one that ring supports")
     }
 
-    /// The configuration of a client with wants of its own. Only a client certificate that does not
-    /// go with its key is an error.
+    /// The configuration for a target with wishes of its own. The only error is a client certificate that does not
+    /// belong to its key.
     pub(crate) fn config_for(&self, wants: Wants) -> Result<Arc<ClientConfig>> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -99,13 +98,13 @@ impl Tls {
                 Err(_) => bail!("expected a certificate and the private key that belongs to it"),
             },
         };
-        // Every attempt stands for itself: a resumed session would not look at the certificate.
+        // A resumed session would not verify the certificate again, and every attempt must.
         config.resumption = rustls::client::Resumption::disabled();
         Ok(Arc::new(config))
     }
 }
 
-/// Makes `stream` a TLS stream; `name` is what the certificate must be for.
+/// Makes `stream` a TLS stream. The certificate must be for `name`.
 pub(crate) async fn handshake(
     config: Arc<ClientConfig>,
     name: ServerName<'static>,

@@ -8,15 +8,15 @@ use rustls::{CertificateError, Error};
 
 use crate::reason::{Code, Hint, Reason};
 
-/// rustls's own error, where that is what ended a read, a write or a handshake.
+/// The rustls error in `error`, if rustls ended the read, the write or the handshake.
 ///
-/// With TLS 1.3 a client ends its handshake before the server has seen the client's certificate, so
-/// that what the server says of it comes with the first read (RFC 8446 section 4.4.2.4 and figure 1).
+/// With TLS 1.3, a client finishes its handshake before the server has seen the client's certificate. If the server
+/// does not accept it, the first read gives the error (RFC 8446 section 4.4.2.4 and figure 1).
 pub(crate) fn cause(error: &io::Error) -> Option<&Error> {
     error.get_ref().and_then(|inner| inner.downcast_ref::<Error>())
 }
 
-/// What a failed handshake with `peer` means; `name` is what the certificate had to be for.
+/// The reason for a failed handshake with `peer`. The certificate had to be for `name`.
 pub(crate) fn failure(error: &io::Error, name: &str, peer: impl std::fmt::Display) -> Reason {
     match cause(error) {
         Some(error) => reason(error, name, peer),
@@ -27,13 +27,13 @@ pub(crate) fn failure(error: &io::Error, name: &str, peer: impl std::fmt::Displa
     }
 }
 
-/// What rustls's error means.
+/// The reason for a rustls error.
 pub(crate) fn reason(error: &Error, name: &str, peer: impl std::fmt::Display) -> Reason {
     let text = |what: &str| format!("{peer} {what}");
     match error {
         Error::InvalidCertificate(certificate) => match certificate {
             CertificateError::Expired => Reason::new(Code::TlsExpired, text("has a certificate that has expired")),
-            // Whether it is the certificate or this node's clock that is wrong shows in the dates.
+            // The date shows whether the certificate or this node's clock is wrong.
             CertificateError::ExpiredContext { not_after, .. } => {
                 let said = format!("has a certificate that expired on {}", day(*not_after));
                 Reason::new(Code::TlsExpired, text(&said))
@@ -64,11 +64,11 @@ pub(crate) fn reason(error: &Error, name: &str, peer: impl std::fmt::Display) ->
             }
             CertificateError::BadSignature => Reason::new(
                 Code::TlsUnknownIssuer,
-                text("has a certificate that its issuer did not sign: a CA of the same name is trusted, and another one signed it"),
+                text("has a certificate that its issuer did not sign: waitgate trusts a CA of that name, but another CA signed this certificate"),
             )
             .with_hint(Hint::CaFile)
             .with_key("signature"),
-            // What `unproven` makes of it.
+            // The verifier's `unproven` makes this error.
             CertificateError::ApplicationVerificationFailure => {
                 Reason::new(Code::TlsFailed, text("showed a certificate whose key it does not hold")).with_key("proof")
             }
@@ -83,7 +83,7 @@ pub(crate) fn reason(error: &Error, name: &str, peer: impl std::fmt::Display) ->
             .with_key("certificate-version"),
             CertificateError::Other(other) if other.to_string() == "CaUsedAsEndEntity" => Reason::new(
                 Code::TlsUnknownIssuer,
-                text("has a certificate that is a CA's own and is not itself among those that are trusted"),
+                text("has a CA's own certificate, and that certificate is not one of the trusted ones"),
             )
             .with_hint(Hint::CaFile),
             _ => Reason::new(Code::TlsFailed, text("has a certificate that cannot be accepted")).with_key("certificate"),
@@ -107,17 +107,17 @@ pub(crate) fn reason(error: &Error, name: &str, peer: impl std::fmt::Display) ->
                 }
             }
         }
-        _ => Reason::new(Code::TlsFailed, text("could not agree on TLS with us")),
+        _ => Reason::new(Code::TlsFailed, text("could not agree on TLS with waitgate")),
     }
 }
 
-/// webpki shows a name as Rust has it, `DnsName("db.example")`; a person wants what is in it.
+/// The name alone: webpki gives it in Rust's debug format, `DnsName("db.example")`.
 fn bare(name: &str) -> &str {
     let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
     inner.trim_matches('"')
 }
 
-/// The day in UTC, `2020-01-31`; a year beyond 9999 is none that anybody meant.
+/// The day in UTC, `2020-01-31`, and at most the last day of 9999: humantime panics after that.
 fn day(time: UnixTime) -> String {
     const LAST: u64 = 253_402_300_799;
     let time = UNIX_EPOCH + Duration::from_secs(time.as_secs().min(LAST));

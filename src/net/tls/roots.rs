@@ -1,4 +1,4 @@
-//! Roots: which are trusted, and those that the environment names with SSL_CERT_FILE and SSL_CERT_DIR, as for OpenSSL.
+//! The trusted roots, and those that SSL_CERT_FILE and SSL_CERT_DIR give, as for OpenSSL.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,30 +13,30 @@ use crate::env::Env;
 use crate::file::{self, PEM_MAX};
 use crate::text::printable;
 
-/// As many files of a folder are looked at: the Mozilla roots one by one are 150, with their hashed names 300.
-const FILES: usize = 1024;
+/// How many files of a folder are read. The Mozilla roots as single files are 150, and 300 with their hashed names.
+const FILES_MAX: usize = 1024;
 
-/// As much is read in all, in bytes: memory is 16 MiB.
-const TOTAL: u64 = 4 * PEM_MAX;
+/// How much is read in all, in bytes. waitgate must run in 16 MiB of memory.
+const BYTES_MAX: u64 = 4 * PEM_MAX;
 
 /// Which roots are trusted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Roots {
-    /// Mozilla's and those of --ca-file.
+    /// The Mozilla roots and those of --ca-file.
     #[default]
     Run,
-    /// Mozilla's alone.
+    /// The Mozilla roots only.
     Mozilla,
-    /// These and no others.
+    /// Only these.
     Only(Vec<CertificateDer<'static>>),
 }
 
-/// Certificates that are trusted besides the Mozilla roots, and what could not be used, for a warning: images and
-/// base manifests set these variables without a thought for waitgate, so a mistake in them stops nothing.
+/// The certificates from the environment, which are trusted besides the Mozilla roots, and a warning for each path that
+/// could not be used. A mistake here is not an error: images and base manifests set these variables for other programs.
 pub(crate) fn inherited(env: &Env) -> (Vec<CertificateDer<'static>>, Vec<String>) {
     let mut roots = Vec::new();
     let mut warnings = Vec::new();
-    let mut left = TOTAL;
+    let mut left = BYTES_MAX;
     let set = |name| env.get(name).filter(|value: &&OsStr| !value.is_empty());
     if let Some(path) = set("SSL_CERT_FILE") {
         match read(Path::new(path), &mut left) {
@@ -47,14 +47,14 @@ pub(crate) fn inherited(env: &Env) -> (Vec<CertificateDer<'static>>, Vec<String>
     if let Some(folders) = set("SSL_CERT_DIR") {
         for folder in std::env::split_paths(folders) {
             let before = roots.len();
-            let entries = fs::read_dir(&folder).into_iter().flatten().flatten().take(FILES);
+            let entries = fs::read_dir(&folder).into_iter().flatten().flatten().take(FILES_MAX);
             entries.filter_map(|entry| read(&entry.path(), &mut left)).for_each(|found| roots.extend(found));
             if roots.len() == before {
                 warnings.push(unused("SSL_CERT_DIR", &folder));
             }
         }
     }
-    // Certificates stand in such folders under a name, under a hash and in a bundle.
+    // Such a folder has each certificate more than once: under a name, under a hash and in a bundle.
     roots.sort_unstable_by(|a, b| a.as_ref().cmp(b.as_ref()));
     roots.dedup();
     (roots, warnings)
@@ -62,17 +62,17 @@ pub(crate) fn inherited(env: &Env) -> (Vec<CertificateDer<'static>>, Vec<String>
 
 fn unused(name: &str, path: &Path) -> String {
     let path = printable(&path.to_string_lossy());
-    format!("{name}={path} holds no certificates in PEM that can be read: it is not used")
+    format!("{name}={path} is not used: waitgate can read no PEM certificates there")
 }
 
-/// The certificates of one file, if it is not longer than what is `left` to be read.
+/// The certificates of one file, if it has at most `left` bytes.
 fn read(path: &Path, left: &mut u64) -> Option<Vec<CertificateDer<'static>>> {
     let pem = file::read(path, PEM_MAX.min(*left)).ok()?;
     *left -= pem.len() as u64;
     certificates(&pem).ok()
 }
 
-/// The certificates of a PEM file; none is an error.
+/// The certificates of a PEM file. A file without a certificate is an error.
 pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
     let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match parsed {
@@ -81,7 +81,7 @@ pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
             let mut store = RootCertStore::empty();
             let (good, _) = store.add_parsable_certificates(found.iter().cloned());
             if good == 0 {
-                bail!("expected certificates in PEM, found none that is an X.509 certificate");
+                bail!("expected certificates in PEM, found no X.509 certificate");
             }
             Ok(found)
         }
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_can_be_used_is_and_the_rest_warns() {
+    fn usable_files_are_read_and_the_others_give_a_warning() {
         let dir = tempfile::tempdir().unwrap();
         let key = rcgen::KeyPair::generate().unwrap();
         let pem = rcgen::CertificateParams::new(vec!["a".to_owned()]).unwrap().self_signed(&key).unwrap().pem();
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!((roots.len(), warnings.len()), (1, 3), "{warnings:?}");
         assert!(warnings[0].starts_with("SSL_CERT_FILE="));
         assert_eq!(of("", ""), (vec![], vec![]));
-        // Folders that would fill the memory: what came first counts, the rest is left.
+        // A folder that would fill the memory is read up to the limit.
         fs::create_dir(path("large")).unwrap();
         for n in 0..8 {
             fs::write(path(&format!("large/{n}")), pem.clone() + &"#".repeat(1_000_000)).unwrap();

@@ -1,4 +1,4 @@
-//! The verifier: what is verified of a server's certificate.
+//! The verifier of a server's certificate.
 
 use std::sync::Arc;
 
@@ -14,23 +14,22 @@ use super::roots::Roots;
 /// How much of a server's certificate is verified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Verify {
-    /// Nothing: any certificate will do, as libpq's `prefer` and `require` have it.
+    /// Nothing: any certificate is accepted, as with libpq's `prefer` and `require`.
     Nothing,
-    /// That the server holds its key, whosever it is: what a login that is bound to the certificate stands on.
+    /// Only that the server holds the certificate's key. A SCRAM login with channel binding needs this.
     Key,
-    /// That it is valid now and comes from a trusted root: libpq's `verify-ca`.
+    /// That the certificate is valid now and comes from a trusted root: libpq's `verify-ca`.
     Chain,
-    /// That, and that it is for the name that was asked for.
+    /// The same, and that the certificate is for the host's name: libpq's `verify-full`.
     #[default]
     Full,
 }
 
-/// Decides about the server's certificate.
 #[derive(Debug)]
 pub(super) struct Verifier {
     verify: Verify,
     roots: RootCertStore,
-    /// The certificates that were named one by one, for a server that is its own root.
+    /// The certificates that the user gave. One of them may be the server's own certificate.
     named: Vec<CertificateDer<'static>>,
     provider: Arc<CryptoProvider>,
 }
@@ -53,9 +52,10 @@ impl Verifier {
         Self { verify, roots, named, provider }
     }
 
-    /// Whether `error` only says that the certificate could also sign others (`openssl req -x509` makes
-    /// such ones), and it is itself among those to be trusted, so that there is no chain to look at.
-    /// webpki looks at the dates before it says so (rustls-webpki: `check_issuer_independent_properties`).
+    /// Whether the server's certificate is itself trusted, and `error` only says that it is a CA certificate.
+    ///
+    /// `openssl req -x509` makes such certificates. There is no chain to verify, and webpki has verified the dates
+    /// before it returns this error (rustls-webpki: `check_issuer_independent_properties`).
     fn is_its_own_root(&self, end_entity: &CertificateDer<'_>, error: &Error) -> bool {
         matches!(error, Error::InvalidCertificate(CertificateError::Other(other)) if other.to_string() == "CaUsedAsEndEntity")
             && self.named.contains(end_entity)
@@ -94,8 +94,8 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        // Where any certificate will do, any key does: a signature by it proves nothing, and webpki
-        // cannot read it out of the X.509 v1 certificates that PostgreSQL's own manual makes.
+        // If any certificate is accepted, its signature proves nothing. And webpki cannot read the key of an X.509 v1
+        // certificate, which PostgreSQL's own manual tells people to make.
         if self.verify == Verify::Nothing {
             return Ok(HandshakeSignatureValid::assertion());
         }
@@ -120,7 +120,8 @@ impl ServerCertVerifier for Verifier {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
-/// The handshake's own signature, which rustls does not tell from the certificate's.
+
+/// rustls has one error for two bad signatures: of the handshake, and of the certificate. This marks the handshake's.
 fn unproven(error: Error) -> Error {
     match error {
         Error::InvalidCertificate(CertificateError::BadSignature) => {

@@ -1,4 +1,4 @@
-//! The live view of a terminal: it takes the heartbeats' place.
+//! The live view of a terminal. It replaces the heartbeats.
 
 pub(super) mod rows;
 pub(super) mod screen;

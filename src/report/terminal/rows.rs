@@ -4,22 +4,22 @@ use super::screen::{Size, columns, room};
 use crate::event::Standing;
 use crate::text::{self, count};
 
-/// How many targets it shows.
-const TARGETS: usize = 8;
+/// How many targets the view shows.
+const TARGETS_MAX: usize = 8;
 
-/// Rows for each target that is not ready: its state, the target, its attempts and, on the same row where it fits
-/// whole, else on one of its own, the reason. What has no room is counted.
+/// Rows for each target that is not ready: its state, the target, its attempts and the reason. If the reason does not
+/// fit on the same row, it has a row of its own. Targets without room are counted.
 pub(in crate::report) fn rows(standings: &[Standing], color: bool, (width, height): Size) -> String {
     let missing: Vec<&Standing> = standings.iter().filter(|standing| !standing.ready).collect();
     // The columns are aligned, except after a long target: it would leave the others no room for their reasons.
-    let tried = missing.iter().take(TARGETS).filter(|standing| standing.waited.is_some());
+    let tried = missing.iter().take(TARGETS_MAX).filter(|standing| standing.waited.is_some());
     let fitting = tried.map(|standing| columns(&standing.target)).filter(|columns| *columns <= width / 3);
     let wide = fitting.max().unwrap_or_default();
     let mut rows = Vec::new();
     for (at, standing) in missing.iter().enumerate() {
         let own = target(standing, wide, color, width);
         let others = usize::from(at + 1 < missing.len());
-        if at == TARGETS || (at > 0 && rows.len() + own.len() + others > room(height)) {
+        if at == TARGETS_MAX || (at > 0 && rows.len() + own.len() + others > room(height)) {
             rows.push(format!("and {} more", missing.len() - at));
             break;
         }
@@ -28,7 +28,7 @@ pub(in crate::report) fn rows(standings: &[Standing], color: bool, (width, heigh
     rows.join("\n")
 }
 
-/// The one or two rows of a target, which itself takes at least `wide` columns.
+/// The one or two rows of a target. The target itself takes at least `wide` columns.
 fn target(standing: &Standing, wide: usize, color: bool, width: usize) -> Vec<String> {
     let paint = |code: &str, text: &str| if color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() };
     let Standing { target, attempts, .. } = standing;
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_stands_on_the_same_row_where_it_fits() {
+    fn a_reason_is_on_the_same_row_if_it_fits() {
         let mut ready = standing("tcp:a:1", 1, "");
         ready.ready = true;
         let all = [ready, standing("tcp:b.example:1", 45, "refused by 10.0.0.1:1"), standing("dns:c", 0, "")];
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_room_is_counted() {
+    fn targets_without_room_are_counted() {
         let all: Vec<Standing> = (0..20).map(|n| standing(&format!("tcp:h{n}:1"), 3, "refused")).collect();
         let last = |size| rows(&all, false, size).lines().last().map(str::to_owned);
         let count = |size| rows(&all, false, size).lines().count();

@@ -1,4 +1,4 @@
-//! The live view on the screen: rows at the foot of a terminal, drawn in the place of the rows before them.
+//! The live view on the screen: rows at the bottom of a terminal. Each drawing replaces the one before.
 
 use std::fmt::Write as _;
 
@@ -8,34 +8,35 @@ use unicode_width::UnicodeWidthChar as _;
 /// A terminal's columns and rows.
 pub(in crate::report) type Size = (usize, usize);
 
-/// How many rows may be drawn: what scrolls off the screen cannot be taken off it again. The last line stays in sight.
+/// How many rows may be drawn. A row that scrolls off the screen cannot be erased. The last line of the log stays
+/// visible.
 pub(super) fn room(height: usize) -> usize {
     height.saturating_sub(1)
 }
 
-/// The view on the screen. The cursor rests on its first row, and a terminal that is resized keeps it there, whether
-/// that wraps the rows below anew or not, and whether we have heard of the new size or not.
+/// The view on the screen. The cursor stays on its first row. A terminal that is resized keeps it there, even if it
+/// wraps the rows below again, and even if waitgate does not know the new size yet.
 #[derive(Default)]
 pub(in crate::report) struct View {
-    /// Its rows, not cut to any width.
+    /// The rows, before they are cut to the terminal's width.
     pub(in crate::report) rows: String,
-    /// Whether there is one on the screen.
+    /// Whether rows are on the screen now.
     pub(in crate::report) drawn: bool,
 }
 
 impl View {
-    /// What takes the drawn rows off the screen: the first, then from its second column on all below. tmux would keep
-    /// what is erased from the screen's first column and row on in its history.
+    /// The codes that erase the drawn rows: first the first row, then everything from its second column to the end of
+    /// the screen. If everything were erased from the screen's first column and row, tmux would keep it in its history.
     pub(in crate::report) fn erase(&self) -> &'static str {
         if self.drawn { "\r\x1b[K\x1b[C\x1b[J\r" } else { "" }
     }
 
-    /// The rows, each cut to the terminal's width: as many as fit on it, and into `space` bytes.
+    /// The rows, each cut to the terminal's width: as many as fit on the screen and into `space` bytes.
     pub(in crate::report) fn draw(&self, space: usize) -> String {
-        // No wrapping meanwhile: a row that is wider than we think still takes one line.
+        // Wrapping is off while the rows are drawn, so a row that is wider than we think still takes one line.
         const WRAP_OFF: &str = "\x1b[?7l";
         const WRAP_ON: &str = "\x1b[?7h";
-        // What these and the way back to the first row take.
+        // The bytes for these codes and for the way back to the first row.
         const CODES: usize = 32;
         let (width, height) = size();
         let (mut text, mut drawn) = (String::new(), 0);
@@ -59,7 +60,7 @@ impl View {
     }
 }
 
-/// `row` in at most `width` columns, a cut marked and its colour ended.
+/// `row` in at most `width` columns. A cut is marked with an ellipsis, and ends the colour.
 fn fit(row: &str, width: usize) -> String {
     if columns(row) <= width {
         return row.to_owned();
@@ -84,7 +85,7 @@ pub(super) fn columns(text: &str) -> usize {
     measured(text).map(|(_, columns)| columns).sum()
 }
 
-/// The characters of `text`, each with its columns; the escape sequences of our colours have none.
+/// The characters of `text`, each with its columns. The escape sequences of our colours have no columns.
 fn measured(text: &str) -> impl Iterator<Item = (char, usize)> {
     let mut escape = false;
     text.chars().map(move |c| {
@@ -116,7 +117,7 @@ mod tests {
         assert_eq!(fit("waiting", 7), "waiting");
         assert_eq!(fit("waiting", 6), "waiti…");
         assert_eq!(fit("数据库", 5), "数据…");
-        assert_eq!(fit("数据库", 4), "数…", "half a character is none");
+        assert_eq!(fit("数据库", 4), "数…", "half a character is not shown");
         assert_eq!(fit("\x1b[33mwaiting\x1b[0m", 5), "\x1b[33mwait…\x1b[0m");
         let accents = format!("{}bcdef", "a\u{301}\u{302}".repeat(2));
         assert_eq!(fit(&accents, 4), "a\u{301}\u{302}a\u{301}\u{302}b…");

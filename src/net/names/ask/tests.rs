@@ -42,7 +42,7 @@ impl Case {
 }
 
 #[tokio::test]
-async fn a_short_name_costs_one_question_a_family() {
+async fn a_short_name_costs_one_question_for_each_family() {
     let server = Server::zone("db.ns.svc A 10.0.0.1\ndb.ns.svc AAAA fd00::1");
     assert_eq!(case(POD, &[&server]).find("db").await.unwrap(), "10.0.0.1 fd00::1");
     let mut asked = server.asked();
@@ -51,10 +51,10 @@ async fn a_short_name_costs_one_question_a_family() {
 }
 
 #[tokio::test]
-async fn a_missing_name_says_what_was_asked() {
+async fn the_reason_lists_the_names_that_were_asked() {
     let server = Server::zone("");
     let unfound = case(POD, &[&server]).find("db").await.unwrap_err();
-    assert!(unfound.doubt.is_none());
+    assert!(unfound.uncertain.is_none());
     assert_eq!(
         unfound.reason.text(),
         "no such name: db.ns.svc, db.svc and db do not exist (NXDOMAIN) (caches may go on denying it for up to 30s)"
@@ -63,7 +63,7 @@ async fn a_missing_name_says_what_was_asked() {
 }
 
 #[tokio::test]
-async fn a_failure_is_followed_by_the_next_nameserver() {
+async fn after_a_failure_the_next_nameserver_is_asked() {
     for code in [ResponseCode::ServFail, ResponseCode::Refused, ResponseCode::NotImp] {
         let bad = Server::new(move |asked| vec![asked.code(code)]);
         let good = Server::zone("db.ns.svc A 10.0.0.1");
@@ -72,7 +72,7 @@ async fn a_failure_is_followed_by_the_next_nameserver() {
 }
 
 #[tokio::test]
-async fn the_walk_stays_with_the_one_that_answers() {
+async fn the_walk_goes_on_with_the_nameserver_that_answered() {
     let (silent, good) = (Server::silent(), Server::zone("db A 10.0.0.1"));
     let started = Instant::now();
     assert_eq!(case(POD, &[&silent, &good]).find("db").await.unwrap(), "10.0.0.1");
@@ -92,7 +92,7 @@ async fn a_servfail_is_remembered_and_the_walk_goes_on() {
     let case = case(POD, &[&server]);
     assert_eq!(case.find("web").await.unwrap(), "10.0.0.1");
     let unfound = case.find("db").await.unwrap_err();
-    assert!(unfound.doubt.is_some());
+    assert!(unfound.uncertain.is_some());
     let port = server.address;
     assert_eq!(
         unfound.reason.text(),
@@ -101,7 +101,7 @@ async fn a_servfail_is_remembered_and_the_walk_goes_on() {
 }
 
 #[tokio::test]
-async fn silence_ends_the_search_list_and_the_name_is_still_asked_as_it_stands() {
+async fn silence_ends_the_search_list_and_the_name_as_given_is_still_asked() {
     let server = Server::new(|asked| match (asked.name.as_str(), asked.rtype) {
         ("db.ns.svc", _) => vec![],
         ("db", RecordType::A) => vec![asked.answer("db A 10.0.0.1")],
@@ -121,7 +121,7 @@ async fn silence_ends_the_search_list_and_the_name_is_still_asked_as_it_stands()
 }
 
 #[tokio::test]
-async fn nobody_to_ask_ends_the_walk() {
+async fn the_walk_ends_if_every_nameserver_refuses() {
     let gone = Server::zone("");
     let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut case = case(POD, &[&gone]);
@@ -132,7 +132,7 @@ async fn nobody_to_ask_ends_the_walk() {
 }
 
 #[tokio::test]
-async fn one_family_in_trouble_does_not_hide_the_other() {
+async fn a_failed_family_does_not_hide_the_other() {
     let server = Server::new(|asked| match asked.rtype {
         RecordType::A => vec![asked.answer("db A 10.0.0.1")],
         _ => vec![asked.code(ResponseCode::ServFail)],
@@ -170,7 +170,7 @@ async fn records_of_a_type() {
 }
 
 #[tokio::test]
-async fn options_are_honoured() {
+async fn use_vc_no_aaaa_and_rotate_are_followed() {
     let server = Server::zone("db A 10.0.0.1");
     assert_eq!(case("options use-vc no-aaaa\n", &[&server]).find("db").await.unwrap(), "10.0.0.1");
     let log = server.log();
@@ -190,13 +190,13 @@ async fn after(millis: u64, outcome: Result<u64, u64>) -> Result<u64, u64> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_second_family_has_50_ms_once_the_first_is_there() {
+async fn the_walk_waits_50_ms_for_the_second_family() {
     for (v4, v6, need, took, both) in [
         ((10, Ok(1)), (900, Ok(2)), Need::First, 60, false),
         ((900, Ok(1)), (10, Ok(2)), Need::First, 60, false),
         ((10, Ok(1)), (40, Ok(2)), Need::First, 40, true),
         ((10, Ok(1)), (900, Ok(2)), Need::Both, 900, true),
-        // A denial is nothing to be content with.
+        // After a denial the walk waits for the other family.
         ((10, Err(1)), (900, Ok(2)), Need::First, 900, true),
         ((900, Err(1)), (10, Err(2)), Need::First, 900, true),
     ] {

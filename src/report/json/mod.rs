@@ -1,6 +1,8 @@
-//! Events as JSON lines: one object for each line, for machines.
+//! Events as JSON lines for machines: one object on each line.
 //!
-//! The structs are the schema: their fields come in this order, and examples/json-schema.json describes them.
+//! The structs are the schema: the fields come in this order, and examples/json-schema.json describes them.
+
+mod targets;
 
 use std::time::{Duration, SystemTime};
 
@@ -9,32 +11,30 @@ use tokio::time::Instant;
 use tracing::Level;
 
 use super::text::{HEARTBEATS, Text};
-use super::verdict_text::{LAST_LINE_MAX, TARGET_MAX, ranked};
+use super::verdict_text::{LAST_LINE_MAX, TARGET_MAX};
 use crate::event::{Event, Standing};
 use crate::reason::{Reason, Stage};
 use crate::text::cut;
 use crate::verdict::Verdict;
+use targets::{TargetState, targets};
 
-/// The version of the schema: a name that is removed or changes its meaning makes it 2.
+/// The version of the schema. It becomes 2 if a name is removed or changes its meaning.
 const SCHEMA: u32 = 1;
 
-/// The longest text in a line, in bytes. With it, a line has at most the 4096 bytes that one write takes.
+/// The longest text in a line, in bytes. With this bound, a line has at most 4096 bytes, which is one write.
 const TEXT_MAX: usize = 600;
 
-/// The longest `message` of a verdict, in bytes: its targets follow.
+/// The longest `message` of a verdict, in bytes. It is short because the targets follow.
 const HEADLINE_MAX: usize = 160;
 
-/// The longest shortened reason of a target in the verdict, in bytes.
-const BRIEF_MAX: usize = 80;
-
-/// What every line has, and then what its event has.
+/// The fields of every line, and then the fields of its event.
 #[derive(Serialize)]
 struct Line<T> {
     /// RFC 3339, UTC.
     time: String,
     level: &'static str,
     event: &'static str,
-    /// The line that the text log has.
+    /// The line of the text log.
     message: String,
     schema: u32,
     /// Seconds since the process's start.
@@ -51,7 +51,7 @@ struct Start {
     total: usize,
 }
 
-/// An attempt that has ended; of `--once`, `stages` and `pause` are left out.
+/// An attempt that has ended. With `--once` it has no `stages` and no `pause`.
 #[derive(Serialize)]
 struct Attempted {
     target: String,
@@ -111,26 +111,6 @@ struct Ended {
     targets: Vec<TargetState>,
 }
 
-/// One target of a verdict.
-#[derive(Serialize)]
-struct TargetState {
-    target: String,
-    state: &'static str,
-    attempt: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    waited: Option<Seconds>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    in_a_row: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stage: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<String>,
-}
-
 /// Why an attempt was not ready.
 #[derive(Serialize)]
 struct Why {
@@ -175,7 +155,7 @@ impl Serialize for Seconds {
 #[derive(Clone, Copy)]
 pub(crate) struct Json {
     start: Instant,
-    /// For `message`.
+    /// It makes `message`.
     text: Text,
 }
 
@@ -190,7 +170,7 @@ impl Json {
         let messages = self.text.lines(event);
         let message = || messages.first().map(|line| clipped(line)).unwrap_or_default();
         vec![match event {
-            // A machine has no screen.
+            // A machine needs no live view.
             Event::Live(_) => return Vec::new(),
             Event::Heartbeat(standings) => return self.heartbeats(standings, &messages, level),
             Event::Start(plan) => {
@@ -250,7 +230,7 @@ impl Json {
         json(&Line { time, level, event, message, schema: SCHEMA, elapsed, rest })
     }
 
-    /// A heartbeat for each of the first targets that are waited for, and one that counts the others.
+    /// A heartbeat for each of the first targets that are not ready, and one that counts the others.
     fn heartbeats(&self, standings: &[Standing], messages: &[String], level: Level) -> Vec<String> {
         let waiting: Vec<&Standing> = standings.iter().filter(|standing| standing.is_waited_for()).collect();
         let (told, rest) = waiting.split_at(waiting.len().min(HEARTBEATS));
@@ -301,105 +281,6 @@ fn ended(verdict: &Verdict, standings: &[Standing], targets: Vec<TargetState>) -
     ended
 }
 
-/// How much a verdict says of a target.
-#[derive(Clone, Copy, PartialEq, PartialOrd)]
-enum Detail {
-    /// Its code, so that it can be counted with others of the same code.
-    Bare,
-    /// The beginning of its reason, too.
-    Brief,
-    /// All but the hint.
-    Unhinted,
-    Whole,
-}
-
-/// From most to least.
-const SHORTER: [Detail; 3] = [Detail::Unhinted, Detail::Brief, Detail::Bare];
-
-/// The targets, the most important ones first, in `room` bytes with their commas.
-///
-/// If that is too little, targets that are ready are left out; then hints and reasons, the last ones first; then the
-/// last targets themselves. The first target may be what ended the run: it stays, and is shortened last.
-fn targets(verdict: &Verdict, standings: &[Standing], room: usize) -> Vec<TargetState> {
-    let mut list = List::new(ranked(verdict, standings), room);
-    while !list.fits() && list.standings.last().is_some_and(|last| last.ready) {
-        list.pop();
-    }
-    for detail in SHORTER {
-        for at in (1..list.standings.len()).rev() {
-            list.shorten(at, detail);
-        }
-    }
-    while !list.fits() && list.standings.len() > 1 {
-        list.pop();
-    }
-    for detail in SHORTER {
-        list.shorten(0, detail);
-    }
-    list.items
-}
-
-/// The verdict's targets, and how many bytes they take.
-struct List<'a> {
-    standings: Vec<&'a Standing>,
-    items: Vec<TargetState>,
-    taken: usize,
-    room: usize,
-}
-
-impl<'a> List<'a> {
-    fn new(standings: Vec<&'a Standing>, room: usize) -> Self {
-        let items: Vec<TargetState> = standings.iter().map(|one| state(one, Detail::Whole)).collect();
-        let taken = items.iter().map(length).sum();
-        Self { standings, items, taken, room }
-    }
-
-    fn fits(&self) -> bool {
-        self.taken <= self.room
-    }
-
-    fn pop(&mut self) {
-        self.standings.pop();
-        self.taken -= self.items.pop().as_ref().map_or(0, length);
-    }
-
-    /// Says less of a target, if it has to be.
-    fn shorten(&mut self, at: usize, detail: Detail) {
-        if self.fits() || at >= self.items.len() {
-            return;
-        }
-        self.taken -= length(&self.items[at]);
-        self.items[at] = state(self.standings[at], detail);
-        self.taken += length(&self.items[at]);
-    }
-}
-
-/// How many bytes a target takes, with the comma after it.
-fn length(target: &TargetState) -> usize {
-    json(target).len() + ",".len()
-}
-
-fn state(standing: &Standing, detail: Detail) -> TargetState {
-    let reason = standing.reason.as_ref();
-    let told = reason.filter(|_| detail > Detail::Bare);
-    let longest = if detail == Detail::Brief { BRIEF_MAX } else { TEXT_MAX };
-    TargetState {
-        target: cut(standing.target.clone(), TARGET_MAX),
-        state: match (standing.ready, standing.attempts) {
-            (true, _) => "ready",
-            (false, 0) => "not-tried",
-            (false, _) => "not-ready",
-        },
-        attempt: standing.attempts,
-        waited: standing.waited.filter(|_| detail > Detail::Bare).map(Seconds),
-        in_a_row: (!standing.ready && standing.in_a_row > 0).then_some(standing.in_a_row),
-        stage: told.map(|reason| reason.stage().as_str()),
-        code: reason.map(|reason| reason.code().as_str()),
-        reason: told.map(|reason| cut(reason.text().to_owned(), longest)),
-        hint: told.filter(|_| detail == Detail::Whole).and_then(Reason::hint).map(|hint| hint.words().into_owned()),
-    }
-}
-
 fn clipped(text: &str) -> String {
     cut(text.to_owned(), TEXT_MAX)
 }
@@ -410,63 +291,4 @@ fn json(value: &impl Serialize) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::reason::{Code, Hint};
-    use serde_json::{Value, json};
-
-    fn standing(target: String, ready: bool, text: &str) -> Standing {
-        let reason = (!ready).then(|| Reason::new(Code::ConnectRefused, text).with_hint(Hint::NoReadyPod));
-        Standing { target, attempts: 7, waited: Some(Duration::from_secs(9)), in_a_row: 0, successes: 1, ready, reason }
-    }
-
-    /// The line of a run that timed out, and the object that it is.
-    fn verdict(own: Option<String>, standings: &[Standing]) -> Value {
-        let verdict = Verdict::TimedOut(Duration::from_millis(1500), own);
-        let line = Json::new(Instant::now())
-            .lines(&Event::Verdict { verdict: &verdict, standings }, Level::ERROR, true)
-            .remove(0);
-        assert!(line.len() <= LAST_LINE_MAX, "{} bytes: {line}", line.len());
-        let object: Value = serde_json::from_str(&line).unwrap();
-        assert_eq!(object["total"], json!(standings.len()));
-        assert_eq!(object["ready"], json!(standings.iter().filter(|standing| standing.ready).count()));
-        object
-    }
-
-    fn listed(object: &Value, name: &str) -> usize {
-        object["targets"].as_array().unwrap().iter().filter(|target| !target[name].is_null()).count()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_long_verdict_keeps_what_is_missing() {
-        let mut standings: Vec<_> = (0..100).map(|n| standing(format!("tcp:host{n}:80"), n < 90, "refused")).collect();
-        let object = verdict(None, &standings);
-        assert_eq!(object["timeout"], json!(1.5));
-        assert_eq!(object["targets"][0]["target"], json!("tcp:host90:80"));
-        assert_eq!((listed(&object, "code"), listed(&object, "reason")), (10, 10), "{object}");
-        assert!((1..10).contains(&listed(&object, "hint")), "{object}");
-        assert_eq!(object["targets"][0]["hint"], json!(Hint::NoReadyPod.words()));
-        let long = "refused by 10.0.0.1:80".repeat(9);
-        standings.splice(85..90, (85..90).map(|n| standing(format!("tcp:host{n}:80"), false, &long)));
-        let object = verdict(None, &standings);
-        assert_eq!(listed(&object, "code"), 15, "{object}");
-        assert!((1..15).contains(&listed(&object, "reason")), "{object}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_target_that_ended_the_run_is_never_left_out() {
-        let own = format!("http://api/?q={}#timeout=1s", "\"".repeat(4000));
-        let mut standings: Vec<_> = (0..99).map(|n| standing(format!("tcp:host{n}:80"), false, "refused")).collect();
-        standings.push(standing(own.clone(), false, &"\"".repeat(4000)));
-        let object = verdict(Some(own), &standings);
-        assert_eq!(object["targets"][0]["target"], object["target"]);
-        assert_eq!(object["targets"][0]["code"], json!("connect.refused"));
-    }
-
-    #[test]
-    fn a_long_text_is_cut_between_characters() {
-        let text = "ä".repeat(TEXT_MAX);
-        let cut = clipped(&text);
-        assert!(cut.len() <= TEXT_MAX);
-    }
-}
+mod tests;
