@@ -14,6 +14,9 @@ use crate::text::nearest;
 
 const TERMINATION_LOG: &str = "/dev/termination-log";
 
+/// What the name of every twin begins with.
+const PREFIX: &str = "WAITGATE_";
+
 /// The environment twins.
 pub(super) const TWINS: &[&str] = &[
     "WAITGATE_TIMEOUT",
@@ -44,9 +47,9 @@ impl Options<'_> {
             let value = value.to_str().ok_or_else(|| anyhow!("--{name} is not valid UTF-8: give it UTF-8 text"))?;
             (format!("--{name}"), value)
         } else {
-            let twin = twin(name);
-            match self.env.text(&twin)? {
-                Some(value) => (twin, value),
+            let Some(twin) = twin(name) else { return Ok(None) };
+            match self.env.text(twin)? {
+                Some(value) => (twin.to_owned(), value),
                 None => return Ok(None),
             }
         };
@@ -77,8 +80,14 @@ impl Options<'_> {
     }
 }
 
-pub(super) fn twin(name: &str) -> String {
-    format!("WAITGATE_{}", name.replace('-', "_").to_ascii_uppercase())
+/// The environment twin of the option `name`.
+pub(super) fn twin(name: &str) -> Option<&'static str> {
+    TWINS.iter().copied().find(|twin| {
+        // `_` for `-`, in capitals. Each option is looked up at every start, so no text is made for it.
+        let tail = twin.as_bytes().get(PREFIX.len()..).unwrap_or_default();
+        let same = |(a, b): (&u8, u8)| a.to_ascii_lowercase() == if b == b'-' { b'_' } else { b };
+        tail.len() == name.len() && tail.iter().zip(name.bytes()).all(same)
+    })
 }
 
 /// The file for the termination message. It is known even if the rest of the command line is wrong.
@@ -125,7 +134,7 @@ pub(crate) fn color(cli: &Cli, env: &Env) -> Result<Color> {
 /// A warning for each variable such as WAITGATE_TIMOUT, which would have no effect. For a Service with the name
 /// waitgate the kubelet sets WAITGATE_PORT, WAITGATE_SERVICE_HOST and others: these are not mistakes.
 pub(super) fn unknown_twins(env: &Env) -> Vec<String> {
-    let ours = |name: &&str| name.starts_with("WAITGATE_") && !TWINS.contains(name);
+    let ours = |name: &&str| name.starts_with(PREFIX) && !TWINS.contains(name);
     let kubelets = |name: &&str| name.contains("_PORT") || name.contains("_SERVICE_");
     let unknown = env.names().filter(ours).filter(|name| !kubelets(name));
     unknown
