@@ -1,36 +1,10 @@
-//! Nothing hangs: with `--timeout 2s` each of these ends with status 1 between 2.0 and 2.2 s, and
-//! names the stage that it hung in.
-
-use std::time::Duration;
-
-use rustix::process::Signal;
+//! Nothing hangs: with `--timeout 2s` each of these ends with status 1 soon after 2 s, and names the
+//! stage that it hung in.
 
 use crate::support::{
-    Fake, Pod, Run,
-    dns::{Answer, Names},
-    pg::Pg,
-    run::Ended,
+    Fake, Run,
+    hang::{DEADLINE, LATE, hangs},
 };
-
-/// The bound of one attempt is off in half of the runs, so that the deadline itself has to cut one.
-const BOUNDS: [&[&str]; 2] = [&["--timeout=2s"], &["--timeout=2s", "--attempt-timeout=20s", "--connect-timeout=20s"]];
-
-/// Runs against a target that hangs, and checks the time; `says` is in the verdict both times.
-#[track_caller]
-fn hangs(target: &str, pod: Option<&Pod>, says: &[&str]) -> [Ended; 2] {
-    let ended: [Ended; 2] = BOUNDS.map(|bounds| {
-        let run = Run::new(bounds).arg(target);
-        pod.map_or_else(|| Run::new(bounds).arg(target), |pod| run.inside(pod)).end()
-    });
-    for run in &ended {
-        run.failure().took(Duration::from_secs(2)..Duration::from_millis(2200));
-        let verdict = run.last_line().to_lowercase();
-        for text in says {
-            run.expect(&format!("{text:?} in the last line"), verdict.contains(&text.to_lowercase()));
-        }
-    }
-    ended
-}
 
 #[cfg(feature = "http")]
 #[test]
@@ -98,59 +72,13 @@ fn postgres_server_that_stops_mid_handshake() {
     hangs(&format!("postgres://app:hunter2@{}/app", fake.addr), None, &[&fake.addr.to_string(), "TLS"]);
 }
 
-#[cfg(feature = "postgres")]
-#[test]
-fn stopped_postgres() {
-    let pg = Pg::started();
-    pg.signal(Signal::STOP);
-    hangs(&format!("postgres:{}", pg.addr), None, &[&pg.addr.to_string(), "no complete answer came"]);
-    hangs(&pg.url("postgres:secret", "postgres"), None, &[&pg.addr.to_string(), "no complete answer came"]);
-}
-
-#[test]
-fn dropped_syn() {
-    let pod = Pod::new();
-    pod.sh("nft add table inet t\nnft add chain inet t in '{ type filter hook input priority 0; }'\n\
-         nft add rule inet t in tcp dport 7000 drop");
-    hangs("tcp:127.0.0.1:7000", Some(&pod), &["127.0.0.1:7000", "connect"]);
-}
-
-#[test]
-fn silent_nameserver() {
-    let pod = Pod::new();
-    let _names = Names::start(&pod, |_| Answer::Silence);
-    hangs("tcp:db:7000", Some(&pod), &["db", "127.0.0.1", "nameserver"]);
-}
-
-#[cfg(feature = "dns")]
-#[test]
-fn silent_nameserver_behind_a_search_list() {
-    let pod = Pod::new();
-    pod.etc(
-        "resolv.conf",
-        "nameserver 127.0.0.1\nnameserver 127.0.0.2\nsearch a.test b.test c.test\noptions ndots:5\n",
-    );
-    let _names = Names::start(&pod, |_| Answer::Silence);
-    let _second = Names::start_at(&pod, ([127, 0, 0, 2], 53).into(), |_| Answer::Silence);
-    hangs("dns:db", Some(&pod), &["db", "127.0.0.1", "nameserver"]);
-}
-
-/// The nameserver's packets vanish, rather than its answers.
-#[test]
-fn unreachable_nameserver() {
-    let pod = Pod::new();
-    pod.sh("nft add table inet t\nnft add chain inet t in '{ type filter hook input priority 0; }'\n\
-         nft add rule inet t in udp dport 53 drop\nnft add rule inet t in tcp dport 53 drop");
-    hangs("tcp:db:7000", Some(&pod), &["db", "127.0.0.1", "nameserver"]);
-}
-
 /// Eight of them at once: the deadline is one, whatever is in flight.
 #[test]
 fn many_at_once() {
     let fakes: [Fake; 8] = std::array::from_fn(|_| Fake::closing());
     let targets = fakes.iter().map(|fake| format!("tcp:{}", fake.addr));
     let ended = Run::new(["--timeout=2s".to_owned(), "--parallel".to_owned()].into_iter().chain(targets)).end();
-    ended.failure().took(Duration::from_secs(2)..Duration::from_millis(2200));
+    ended.failure().took(DEADLINE..LATE);
     for fake in &fakes {
         ended.stderr_has(&fake.addr.to_string());
     }

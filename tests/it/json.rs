@@ -97,7 +97,7 @@ fn no_secrets_and_no_control_characters() {
         format!("http://u:hunter2@{addr}/?token=hunter2#header=X-A:hunter2"),
         format!("postgres://app:hunter2@{addr}/app"),
     ] {
-        let ended = Run::new(["--log-format=json", "-v", "-t", "700ms", &target]).end();
+        let ended = Run::new(["--log-format=json", "-v", "-t", "300ms", &target]).end();
         objects(ended.failure().nowhere("hunter2").nowhere("\x1b"));
     }
 }
@@ -125,7 +125,7 @@ fn every_code_is_explained() {
 #[test]
 fn colour_is_for_terminals() {
     let target = format!("tcp:{}", free_port());
-    let run = |args: &[&str]| Run::new(args).arg("-t").arg("300ms").arg(&target);
+    let run = |args: &[&str]| Run::new(args).arg("-t").arg("100ms").arg(&target);
     run(&[]).end().failure().nowhere("\x1b");
     run(&["--color=auto"]).end().failure().nowhere("\x1b");
     run(&["--color=always"]).end().failure().stderr_has("\x1b[");
