@@ -18,6 +18,9 @@ mod support;
 /// The servers and the Pod themselves.
 mod harness;
 
+/// Each file of examples/, run as it is written.
+#[cfg(all(feature = "dns", feature = "http", feature = "postgres", feature = "tls"))]
+mod examples;
 /// A whole manifest's worth of targets.
 #[cfg(all(feature = "dns", feature = "http", feature = "postgres"))]
 mod gate;

@@ -18,10 +18,11 @@ use tempfile::TempDir;
 
 use super::{PATIENCE, Pod};
 
-/// Knot DNS at 127.0.0.1:53 of a Pod, master of the zone `cluster.test`. Any other name it refuses.
+/// Knot DNS at 127.0.0.1:53 of a Pod, master of the zone `cluster.test` or another. Any other name it refuses.
 pub(crate) struct Knot {
     server: Child,
     folder: TempDir,
+    zone: String,
     serial: u32,
 }
 
@@ -34,6 +35,12 @@ impl Knot {
 
     #[track_caller]
     pub(crate) fn start_at(pod: &Pod, listen: &str, records: &str) -> Self {
+        Self::start_zone(pod, listen, "cluster.test", records)
+    }
+
+    /// The same for another zone, which may be the root's: `.`.
+    #[track_caller]
+    pub(crate) fn start_zone(pod: &Pod, listen: &str, zone: &str, records: &str) -> Self {
         let folder = tempfile::tempdir().expect("must be able to make a temporary folder");
         let path = folder.path().display();
         // The zone `broken.test` has no file, so that questions for it get SERVFAIL.
@@ -41,11 +48,11 @@ impl Knot {
             "server:\n  rundir: {path}\n  listen: {listen}\n  udp-workers: 1\n  tcp-workers: 1\n  background-workers: 1\n\
              log:\n  - target: stderr\n    any: info\n\
              database:\n  storage: {path}\n  journal-db-max-size: 1M\n\
-             template:\n  - id: default\n    storage: {path}\n    file: \"%s.zone\"\n    zonefile-sync: -1\n    journal-content: none\n\
-             zone:\n  - domain: cluster.test\n  - domain: broken.test\n"
+             template:\n  - id: default\n    storage: {path}\n    zonefile-sync: -1\n    journal-content: none\n\
+             zone:\n  - domain: {zone}\n    file: zone\n  - domain: broken.test\n"
         );
         fs::write(folder.path().join("knot.conf"), conf).expect("the folder is ours");
-        write_zone(&folder, 1, records);
+        write_zone(&folder, zone, 1, records);
         let log = fs::File::create(folder.path().join("log")).expect("the folder is ours");
         let server = pod
             .server("knotd")
@@ -56,7 +63,7 @@ impl Knot {
             .stderr(log)
             .spawn()
             .expect("must be able to start knotd");
-        let mut knot = Self { server, folder, serial: 1 };
+        let mut knot = Self { server, folder, zone: zone.to_owned(), serial: 1 };
         knot.until("server started");
         knot
     }
@@ -65,7 +72,7 @@ impl Knot {
     #[track_caller]
     pub(crate) fn serve(&mut self, records: &str) {
         self.serial += 1;
-        write_zone(&self.folder, self.serial, records);
+        write_zone(&self.folder, &self.zone, self.serial, records);
         self.signal(Signal::HUP);
         self.until(&format!("-> {}", self.serial));
     }
@@ -99,11 +106,11 @@ impl Drop for Knot {
 }
 
 /// The minimum of 7 s is how long a negative answer may be kept.
-fn write_zone(folder: &TempDir, serial: u32, records: &str) {
-    let mut zone =
-        format!("$ORIGIN cluster.test.\n$TTL 5\n@ SOA ns root {serial} 60 60 600 7\n@ NS ns\nns A 127.0.0.1\n");
-    let _ = writeln!(zone, "{records}");
-    fs::write(folder.path().join("cluster.test.zone"), zone).expect("the folder is ours");
+fn write_zone(folder: &TempDir, zone: &str, serial: u32, records: &str) {
+    let origin = zone.trim_end_matches('.');
+    let mut text = format!("$ORIGIN {origin}.\n$TTL 5\n@ SOA ns root {serial} 60 60 600 7\n@ NS ns\nns A 127.0.0.1\n");
+    let _ = writeln!(text, "{records}");
+    fs::write(folder.path().join("zone"), text).expect("the folder is ours");
 }
 
 /// What [`Names`] says to one question.

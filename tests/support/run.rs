@@ -163,6 +163,19 @@ impl Running {
             .unwrap_or_else(|| panic!("no line with {text:?} on stderr within {PATIENCE:?}: {self}"))
     }
 
+    /// The whole lines on stderr so far.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let text = self.stderr.text();
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole.lines().map(str::to_owned).collect()
+    }
+
+    /// Whether it has ended by now.
+    pub(crate) fn has_ended(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        matches!(waitid(WaitId::Pid(self.pid()), options), Ok(Some(_)))
+    }
+
     #[track_caller]
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap_or_else(|error| panic!("cannot signal: {error}: {self}"));
