@@ -1,4 +1,4 @@
-//! `gone`: ready once nobody is there any more. A doubt is not an absence.
+//! `gone`: ready once the server is no longer there. A doubt is not an absence.
 
 use std::time::Duration;
 

@@ -1,6 +1,8 @@
 //! Nothing hangs: with `--timeout 2s` each of these ends with status 1 soon after 2 s, and names the
 //! stage that it hung in.
 
+use std::thread;
+
 use crate::support::{
     Fake, Run,
     hang::{DEADLINE, LATE, hangs},
@@ -18,16 +20,20 @@ fn silent_http_server() {
 fn endless_header() {
     let long_line = Fake::endless("HTTP/1.1 200 OK\r\nx-long: ", "y");
     let many_lines = Fake::endless("HTTP/1.1 200 OK\r\n", "x: y\r\n");
-    for fake in [long_line, many_lines] {
-        let ended = hangs(&format!("http://{}/", fake.addr), None, &[&fake.addr.to_string()]);
-        // Something does come, over and over: saying that nothing did would send people to look for a deadlock.
-        for run in &ended {
-            run.nowhere("nothing came");
+    thread::scope(|scope| {
+        for fake in [long_line, many_lines] {
+            scope.spawn(move || {
+                let ended = hangs(&format!("http://{}/", fake.addr), None, &[&fake.addr.to_string()]);
+                // Something does come, over and over: saying that nothing did would send people to look for a deadlock.
+                for run in &ended {
+                    run.nowhere("nothing came");
+                }
+            });
         }
-    }
+    });
 }
 
-/// Nobody waits for the end of a body that says no more than the status did.
+/// waitgate does not wait for the end of a body when the status has said it all.
 #[cfg(feature = "http")]
 #[test]
 fn endless_body_of_a_server_in_trouble() {
@@ -56,12 +62,13 @@ fn tls_server_that_says_nothing() {
 #[test]
 fn silent_postgres_server() {
     let fake = Fake::silent();
-    hangs(&format!("postgres:{}", fake.addr), None, &[&fake.addr.to_string(), "no complete answer came"]);
-    hangs(
-        &format!("postgres://app:hunter2@{}/app", fake.addr),
-        None,
-        &[&fake.addr.to_string(), "no complete answer came"],
-    );
+    let addr = fake.addr.to_string();
+    thread::scope(|scope| {
+        for target in [format!("postgres:{addr}"), format!("postgres://app:hunter2@{addr}/app")] {
+            let says = [&addr, "no complete answer came"];
+            scope.spawn(move || hangs(&target, None, &says));
+        }
+    });
 }
 
 /// It agrees to TLS and then stops.

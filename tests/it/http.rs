@@ -305,7 +305,7 @@ fn an_endless_header_is_cut_off() {
     ended.took(Duration::ZERO..Duration::from_millis(2500));
 }
 
-/// The status says it; nobody reads a body that nobody asked about.
+/// The status decides: waitgate does not read a body that no expectation is about.
 #[test]
 fn an_endless_body_does_not_matter() {
     let fake = Fake::endless("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", "4\r\nbody\r\n");

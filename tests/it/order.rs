@@ -225,7 +225,7 @@ fn attempts_pause_and_the_pauses_grow() {
     assert!(gaps.iter().all(|gap| *gap < secs(1.0)), "none is far beyond the cap: {gaps:?}");
 }
 
-/// `0` waits for ever: nothing but a signal ends it.
+/// `0` waits without an end: nothing but a signal ends it.
 #[test]
 fn timeout_zero_has_no_deadline() {
     let running = Run::new(["-t", "0", &format!("tcp:{}", free_port())]).start();

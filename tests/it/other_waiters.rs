@@ -79,7 +79,7 @@ fn addresses() {
         ("wait-on", "a file is no kind here", "file:/etc/hosts".into(), Refused("tcp:HOST:PORT")),
         (
             "wait-on",
-            "http: without slashes was polled for ever there",
+            "http: without slashes was polled without an end there",
             format!("http:127.0.0.1:{port}"),
             Refused("http://HOST"),
         ),
@@ -231,7 +231,7 @@ fn timeouts_of_wait_for() {
     Run::new(["--timeout=", &closed]).end().failure().stderr_has("duration");
     let ended = Run::new(["--timeout=1s", "--parallel", &closed, &closed]).end();
     ended.failure().took(Duration::from_secs(1)..Duration::from_secs(3));
-    // 0 waits for ever.
+    // 0 waits without an end.
     let address = free_port();
     let running = Run::new(["--timeout=0", &format!("tcp:{address}")]).start();
     running.line("refused");

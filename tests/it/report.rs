@@ -126,7 +126,7 @@ fn stderr_that_breaks_changes_nothing() {
     Run::new(["-v", &format!("tcp:{}", fake.addr)]).stderr_to(writer).end().success();
 }
 
-/// A pipe without room, which nobody reads.
+/// A pipe without room, which is not read.
 fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
     let (reader, mut writer) = std::io::pipe().unwrap();
     let flags = fcntl_getfl(&writer).unwrap();

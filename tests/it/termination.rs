@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 use crate::support::{Fake, Run, free_port, loopback};
 
-/// A file for a termination message, as the kubelet makes it: empty, for everybody.
+/// A file for a termination message, as the kubelet makes it: empty, and open to all users.
 fn kubelets_file(path: &Path) {
     fs::write(path, "").expect("the folder is ours");
     fs::set_permissions(path, fs::Permissions::from_mode(0o666)).expect("the file is ours");

@@ -11,7 +11,7 @@ use std::{
 
 use crate::support::Run;
 
-/// Accepts on `path` for ever, says `greeting` and keeps the connections open if `keep`.
+/// Accepts on `path` until the test ends, says `greeting` and keeps the connections open if `keep`.
 fn listen(path: &Path, greeting: &'static str, keep: bool) {
     let listener = UnixListener::bind(path).expect("the folder is ours");
     thread::spawn(move || {

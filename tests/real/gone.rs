@@ -1,4 +1,4 @@
-//! `gone`: ready once nobody is there any more. A doubt is not an absence.
+//! `gone` in a Pod, where packets vanish, an address stays and names go. A doubt is not an absence.
 
 use crate::support::{Fake, Pod, Run, fake::linger};
 

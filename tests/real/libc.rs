@@ -78,7 +78,7 @@ fn postgres_by_name_without_a_user() {
 fn uid_without_a_passwd_entry() {
     let (pod, _knot) = baited();
     let _fake = pod.within(|| Fake::on(([127, 0, 5, 1], 7000).into(), linger));
-    // The build folder may be closed to others; the binary itself is for everybody, as in the image.
+    // The build folder may be closed to others; all users may run the binary itself, as in the image.
     let folder = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o755)).tempdir().unwrap();
     let binary = folder.path().join("waitgate");
     fs::copy(env!("CARGO_BIN_EXE_waitgate"), &binary).unwrap();

@@ -49,7 +49,7 @@ fn dig_succeeds_without_an_answer() {
     Run::new(["--once", "dns:nowhere"]).inside(&pod).end().failure().stderr_has("NXDOMAIN");
 }
 
-/// `until curl 192.168.10.254:3306`: MySQL is up, and curl waits for HTTP for ever.
+/// `until curl 192.168.10.254:3306`: MySQL is up, and curl waits for HTTP without an end.
 #[test]
 fn curl_fails_on_a_server_that_is_no_http_server() {
     let greeting =
@@ -62,7 +62,7 @@ fn curl_fails_on_a_server_that_is_no_http_server() {
     Run::new(["--once", &format!("http://{}/", mysql.addr)]).end().failure().stderr_has("MySQL").stderr_has("tcp:");
 }
 
-/// `until pg_isready`: under a UID without a passwd entry it makes no attempt, and exits 3 for ever.
+/// `until pg_isready`: under a UID without a passwd entry it makes no attempt, and exits 3 each time.
 #[cfg(feature = "postgres")]
 #[test]
 fn pg_isready_makes_no_attempt_without_a_passwd_entry() {
@@ -84,7 +84,7 @@ fn a_shell_loop_as_pid_1_ignores_sigterm() {
     running.line("looping");
     let shell = running.child_pid();
     rustix::process::kill_process(shell, Signal::TERM).expect("it is there");
-    // It has had ten rounds to notice; then, as the kubelet does, the end that nobody can ignore.
+    // It has had ten rounds to notice; then, as the kubelet does, the signal that no process can ignore.
     std::thread::sleep(std::time::Duration::from_secs(1));
     assert!(rustix::process::test_kill_process(shell).is_ok(), "it ended");
     rustix::process::kill_process(shell, Signal::KILL).expect("it is still there");

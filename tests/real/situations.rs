@@ -2,7 +2,7 @@
 //! test.
 //!
 //! Each is a name, the last line (which is the termination message, too) and the JSON verdict. Addresses that differ from
-//! run to run stand as SERVER and ADDRESS there, durations that do as TIME or 0.
+//! run to run are SERVER and ADDRESS there, durations that do are TIME or 0.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};

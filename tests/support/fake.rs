@@ -61,7 +61,7 @@ impl Fake {
                 let Ok((stream, _)) = incoming.accept() else { return };
                 seen.push(Instant::now());
                 drop(seen);
-                // No thread of ours may outlive a stuck peer for ever.
+                // A stuck peer must not keep a thread of ours alive.
                 let _ = stream.set_read_timeout(Some(PATIENCE));
                 let _ = stream.set_write_timeout(Some(PATIENCE));
                 let serve = Arc::clone(&serve);

@@ -1,4 +1,4 @@
-//! What stands around a cluster: `pg_isready`, sessions, other programs that refuse to run as root.
+//! What is around a cluster: `pg_isready`, sessions, other programs that refuse to run as root.
 
 use std::{
     fs,

@@ -39,7 +39,7 @@ exec cat
 
 impl Pod {
     /// A Pod whose only interface is loopback, with `127.0.0.1 localhost` in its hosts file and a
-    /// nameserver at 127.0.0.1 that nobody serves yet.
+    /// nameserver at 127.0.0.1 with no server yet.
     #[track_caller]
     pub(crate) fn new() -> Self {
         assert!(

@@ -155,7 +155,7 @@ impl Running {
         child.and_then(Pid::from_raw).unwrap_or_else(|| panic!("no child yet: {self}"))
     }
 
-    /// Waits until a whole line with `text` in it stands on stderr, and returns the line.
+    /// Waits until a whole line with `text` in it is on stderr, and returns the line.
     #[track_caller]
     pub(crate) fn line(&self, text: &str) -> String {
         self.stderr
@@ -201,7 +201,7 @@ impl Running {
     }
 }
 
-/// Tells when the process ended, and leaves it to be waited for: until then its pid is nobody else's.
+/// Tells when the process ended, and leaves it to be waited for: until then no other process gets its pid.
 fn watch(pid: Pid) -> Receiver<Instant> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
@@ -264,7 +264,7 @@ impl Ended {
         self.expect(&format!("{text:?} on stderr"), self.stderr.contains(text))
     }
 
-    /// For words that may stand at the start of a sentence.
+    /// For words that may be at the start of a sentence.
     #[track_caller]
     pub(crate) fn stderr_says(&self, text: &str) -> &Self {
         let holds = self.stderr.to_lowercase().contains(&text.to_lowercase());

@@ -24,7 +24,7 @@ pub(crate) struct Tmux {
 }
 
 impl Tmux {
-    /// Runs waitgate in a window of this size. Ctrl-C reaches it alone, and its status stands below what it printed.
+    /// Runs waitgate in a window of this size. Ctrl-C reaches it alone, and its status is below what it printed.
     #[track_caller]
     pub(crate) fn run<I>(columns: u16, rows: u16, args: I) -> Self
     where
@@ -144,7 +144,7 @@ impl Tty {
         while poll(&mut [PollFd::new(&self.master, PollFlags::IN)], Some(&Timespec::default())) == Ok(1) {
             match rustix::io::read(&self.master, &mut chunk) {
                 Ok(count) if count > 0 => text.extend_from_slice(&chunk[..count]),
-                // Nobody has the other end open.
+                // No process has the other end open.
                 _ => break,
             }
         }

@@ -1,4 +1,4 @@
-//! Servers that mean no good: each ends in a reason, within the bounds of time and of 16 MiB of memory.
+//! Hostile servers: an attempt at each ends in a reason, within the bounds of time and of 16 MiB of memory.
 
 use std::{
     io::{Read as _, Write as _},
@@ -8,7 +8,7 @@ use std::{
 
 use crate::support::{Fake, Run, run::Ended};
 
-/// What a server says after the startup packet, to be repeated for ever or not.
+/// What a server says after the startup packet, to be repeated without an end or not.
 struct Words {
     once: Vec<u8>,
     endless: Vec<u8>,

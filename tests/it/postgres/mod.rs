@@ -1,8 +1,8 @@
-//! `postgres:` against servers that are none, or that no test has to install.
+//! `postgres:` against fakes, which no one has to install.
 
 /// What is said of a port that speaks something else, or nothing.
 mod answers;
-/// Servers that mean no good.
+/// Hostile servers.
 mod hostile;
 /// Passwords, and every place where they must not appear.
 mod secrets;

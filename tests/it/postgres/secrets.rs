@@ -7,7 +7,7 @@ use crate::support::{Run, free_port};
 /// What is looked for: any of these pieces. Each spelling below has at least one of them in its secret.
 const PIECES: [&str; 3] = ["hunter2", "correct-horse", "zw0lf"];
 
-/// The target and its environment; `ADDR` is an address where nobody listens.
+/// The target and its environment; `ADDR` is a closed port.
 const SPELLINGS: [(&str, &[(&str, &str)]); 36] = [
     ("postgres://app:hunter2@ADDR/shop", &[]),
     ("postgresql://app:hunter2@ADDR/shop", &[]),

@@ -1,4 +1,4 @@
-//! Nobody accepts, or nobody stays.
+//! No server accepts, or it accepts and closes.
 
 use super::*;
 
@@ -71,7 +71,7 @@ pub(crate) fn mesh(it: &Witness) {
     pod.sh(redirect);
     it.given_in(&pod, "tcp:db:9");
     it.given_in(&pod, "http://db:9/");
-    // Of an address nobody knows whether the DNS is there at all.
+    // An address does not tell whether there is a DNS at all.
     it.instead_in(&pod, None, "tcp:10.0.0.1:9");
     // The sidecar has come.
     let sidecar = pod.within(|| Fake::on(([127, 0, 0, 1], 15001).into(), drop));
@@ -130,9 +130,9 @@ pub(crate) fn overloaded(it: &Witness) {
 }
 
 pub(crate) fn front_closed(it: &Witness) {
-    let (front, server) = (Fake::closing(), Fake::greeting("500 not now\r\n"));
-    it.given(run(&format!("tcp:{}", front.addr)));
-    it.given(run(&format!("http://{}/", front.addr)));
+    let (proxy, server) = (Fake::closing(), Fake::greeting("500 not now\r\n"));
+    it.given(run(&format!("tcp:{}", proxy.addr)));
+    it.given(run(&format!("http://{}/", proxy.addr)));
     it.instead(None, run(&format!("tcp:{}#banner=220", server.addr)));
 }
 

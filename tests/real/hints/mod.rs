@@ -101,7 +101,7 @@ impl Witness {
         self.given(in_kubernetes(target, pod));
     }
 
-    /// Not given, but what stands in its place.
+    /// Not given; the hint in its place is `other`.
     #[track_caller]
     fn instead(&self, other: impl Into<Option<&'static str>> + Debug, run: Run) {
         let other = other.into();

@@ -7,7 +7,7 @@ pub(crate) fn no_dns(it: &Witness) {
     it.given_in(&pod, "dns:db");
     it.given_in(&pod, "tcp:db:9");
     it.instead(None, run("dns:db").inside(&pod));
-    // Nobody refused.
+    // No nameserver refused.
     pod.etc("resolv.conf", &POD.replace("127.0.0.1", "192.0.2.1"));
     it.instead_in(&pod, None, "dns:db");
     pod.etc("resolv.conf", NODE);
@@ -22,7 +22,7 @@ pub(crate) fn dns_dropped(it: &Witness) {
     pod.etc("resolv.conf", NODE);
     it.instead_in(&pod, None, "dns:db");
     drop(silent);
-    // It answers for the cluster, and has nobody to ask for the rest.
+    // It answers for the cluster, and has no nameserver to ask for the rest.
     let pod = self::pod(POD);
     let cluster = |asked: &str| if asked.ends_with(".c.test") { Answer::Code(NXDOMAIN) } else { Answer::Silence };
     let _forwards = Names::start(&pod, move |asked| cluster(&asked.name));
@@ -80,7 +80,7 @@ pub(crate) fn own_service(it: &Witness) {
     it.given_in(&pod, "dns:_pg._tcp.own?type=SRV");
     it.instead_in(&pod, None, "dns:own?type=AAAA");
     it.instead_in(&pod, "OtherNamespace", "dns:cache");
-    // It lists this Pod, which is not ready: then it waits for nobody's readiness.
+    // It lists this Pod, which is not ready: so it does not wait for the readiness of a Pod.
     belongs_to(&pod, "self.ns.svc.c.test");
     it.instead_in(&pod, None, "dns:self#min=3");
     // A machine whose full name is in its hosts file.

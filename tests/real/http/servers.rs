@@ -181,19 +181,19 @@ fn haproxy_without_a_backend() {
 /// docker-proxy, as `docker run -p` starts it: it accepts, and closes when the container refuses.
 #[test]
 fn docker_proxy() {
-    let (front, back) = (free_port(), free_port());
+    let (proxy, back) = (free_port(), free_port());
     // It tells dockerd by descriptor 3 that it listens, and closes that.
     let mut command = Command::new("/bin/sh");
     command.args(["-c", "exec \"$@\" 3>/dev/null", "sh"]).arg(tool("docker-proxy"));
     let address = |port: SocketAddr| (port.ip().to_string(), port.port().to_string());
-    let ((host_ip, host_port), (container_ip, container_port)) = (address(front), address(back));
+    let ((host_ip, host_port), (container_ip, container_port)) = (address(proxy), address(back));
     command.args(["-proto", "tcp", "-host-ip", &host_ip, "-host-port", &host_port]);
     command.args(["-container-ip", &container_ip, "-container-port", &container_port]);
-    let _proxy = Server::start(command, tempfile::tempdir().unwrap(), &[front]);
+    let _proxy = Server::start(command, tempfile::tempdir().unwrap(), &[proxy]);
     for _ in 0..10 {
-        once(&format!("tcp:{front}#hold=2s")).failure().stderr_has("closed it at once");
+        once(&format!("tcp:{proxy}#hold=2s")).failure().stderr_has("closed it at once");
     }
-    let running = Run::new([format!("tcp:{front}#hold=1s")]).start();
+    let running = Run::new([format!("tcp:{proxy}#hold=1s")]).start();
     running.line("closed it at once");
     let _back = Fake::on(back, crate::support::fake::linger);
     running.end().success();
@@ -215,7 +215,7 @@ fn redis_is_no_web_server() {
     once(&format!("tcp:{port}")).success();
 }
 
-/// What sidecars and `kubectl port-forward` do when there is nobody behind them, at the level of bytes.
+/// What sidecars and `kubectl port-forward` do when no server is behind them, at the level of bytes.
 #[test]
 fn proxies_that_close_or_keep_the_connection() {
     let after = |millis: u64| Fake::new(move |_stream| thread::sleep(Duration::from_millis(millis)));
@@ -223,14 +223,14 @@ fn proxies_that_close_or_keep_the_connection() {
         // Envoy resets when its upstream refuses.
         let _ = rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
     });
-    for front in [after(0), after(5), after(30), reset] {
-        once(&format!("tcp:{}", front.addr))
+    for proxy in [after(0), after(5), after(30), reset] {
+        once(&format!("tcp:{}", proxy.addr))
             .failure()
             .stderr_has("accepted the connection and")
             .stderr_has("it at once");
-        once(&format!("tcp:{}#gone", front.addr)).failure();
+        once(&format!("tcp:{}#gone", proxy.addr)).failure();
     }
-    // One that dials on is a server for every tcp probe; what is behind it is not for the others.
+    // One that dials on is ready for every tcp: target; the other kinds see that what is behind it is not.
     let keeps = Fake::silent();
     once(&format!("tcp:{}", keeps.addr)).success();
     once(&format!("tcp:{}#banner=220#attempt-timeout=500ms", keeps.addr)).failure();

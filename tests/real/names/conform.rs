@@ -152,7 +152,7 @@ const SAME: &[Case] = &[
         names: &["db", "web", "x"],
     },
     Case { conf: POD, hosts: "", servers: &["* SERVFAIL"], names: &["db", "db."] },
-    // REFUSED ends the search list; the name is still asked as it stands.
+    // REFUSED ends the search list; the name is still asked as it is.
     Case {
         conf: POD,
         hosts: "",

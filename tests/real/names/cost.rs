@@ -76,7 +76,7 @@ fn a_dead_first_nameserver_costs_300_ms() {
     let took = best(&pod, "dns:db");
     assert!((Duration::from_millis(300)..Duration::from_millis(550)).contains(&took), "{took:?}");
     drop(dead);
-    // Nobody at the address at all: its port is closed, and that is seen at once.
+    // Nothing is at the address at all: its port is closed, and waitgate sees that at once.
     let took = best(&pod, "dns:db");
     assert!(took < Duration::from_millis(250), "{took:?}");
 }

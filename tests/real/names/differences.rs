@@ -46,7 +46,7 @@ const DIFFERENT: &[Difference] = &[
         ours: "fd00::4",
     },
     Difference {
-        why: "a name below a search domain is asked as it stands first",
+        why: "a name below a search domain is asked as it is first",
         case: Case {
             conf: POD,
             hosts: "",

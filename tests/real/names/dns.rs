@@ -159,7 +159,7 @@ fn nxdomain_nodata_servfail_and_silence_are_told_apart() {
     silent.failure().stderr_has("127.0.0.1").stderr_says("no answer").nowhere("not exist").nowhere("SERVFAIL");
 }
 
-/// Nobody listens on port 53: a connected UDP socket hears that at once.
+/// No nameserver listens on port 53: a connected UDP socket hears that at once.
 #[test]
 fn no_nameserver_there_is_a_refusal() {
     let pod = in_cluster();
@@ -256,7 +256,7 @@ fn dns_asks_anew_for_each_success() {
     assert_eq!(names.asked().iter().filter(|asked| asked.kind == A).count(), 3, "{:?}", names.asked());
 }
 
-/// The hostname of a node has a domain; nobody asked for names in it.
+/// The hostname of a node has a domain; the target is not in it.
 #[test]
 fn the_hosts_own_domain_is_never_searched() {
     let pod = Pod::new();

@@ -118,7 +118,7 @@ fn answers_from_another_address() {
     let answers = std::thread::spawn(move || {
         let mut packet = [0; 512];
         while let Ok((length, client)) = asked.recv_from(&mut packet) {
-            // A name error to the letter, from somebody else.
+            // A name error to the letter, from another address.
             let mut answer = packet[..length].to_vec();
             answer[2] |= 0x80;
             answer[3] = 0x83;

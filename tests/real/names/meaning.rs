@@ -57,7 +57,7 @@ fn min_is_a_number_of_addresses_that_accept() {
         .stderr_has("refused by 127.0.7.4:7000");
     once(&pod, "tcp:db:7000#min=5").failure().stderr_has("3 of 5");
     fakes.clear();
-    // Nobody at all: then it is the connection that fails.
+    // No server at all: then it is the connection that fails.
     once(&pod, "tcp:db:7000#min=2").failure().stderr_has("refused by 127.0.7.").nowhere("0 of 2");
 }
 
@@ -72,7 +72,7 @@ fn all_is_every_address() {
     drop(fakes);
 }
 
-/// Of a name whose IPv6 addresses did not come, nobody knows all.
+/// Without its IPv6 addresses, waitgate does not know all of a name.
 #[test]
 fn all_is_both_families() {
     let pod = pod(POD);

@@ -63,7 +63,7 @@ impl Unbound {
             let _ = socket.send_to(question, "127.0.0.1:53");
             let mut packet = [0; 512];
             let answer = socket.recv(&mut packet).map(|length| packet[..length].to_vec()).unwrap_or_default();
-            // The five numbers of the SOA, of which the serial is the first, stand at its end.
+            // The five numbers of the SOA, of which the serial is the first, are its end.
             if answer.windows(4).any(|bytes| bytes == wanted) && answer.get(7) == Some(&1) {
                 return;
             }

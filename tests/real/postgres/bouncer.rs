@@ -110,7 +110,7 @@ fn trusting_without_its_server() {
     let bouncer = Bouncer::before(free_port(), "trust", "");
     assert_eq!(isready(bouncer.addr, &["--dbname=shop"]), 2);
     once(&bouncer.url("postgres", "shop")).failure();
-    // Nobody named this database, so that it is not there says only that somebody is.
+    // The target does not name this database: an answer that it is missing says that a server is there.
     assert_eq!(isready(bouncer.addr, &["--dbname=postgres"]), 0);
     once(&format!("postgres:{}", bouncer.addr)).success();
     once(&bouncer.url("postgres", "postgres")).failure().stderr_has("no such database");

@@ -178,7 +178,7 @@ fn unix_sockets() {
     Run::new(["--once", &url("", "")]).end().failure().stderr_has(".s.PGSQL.").stderr_says("there is no");
 }
 
-/// Ready when nobody accepts any more, and only then.
+/// Ready when no server accepts any more, and only then.
 #[test]
 fn gone() {
     let mut pg = methods();
@@ -218,7 +218,7 @@ fn twenty_gates_do_not_lock_out_others() {
     }
 }
 
-/// `pg_isready` ends with 3 there for ever, and a static binary that asks getpwuid may crash.
+/// `pg_isready` ends with 3 there each time, and a static binary that asks getpwuid may crash.
 #[test]
 fn a_uid_without_a_passwd_entry_is_never_asked_for() {
     let pg = methods();
