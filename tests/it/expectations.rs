@@ -1,4 +1,4 @@
-//! Expectations beyond the default: banners, quorums, bodies, roles, files.
+//! Expectations beyond the default: banners, bodies, headers and data out of files, redirects.
 
 use std::{io::Write, net::TcpStream, thread, time::Duration};
 

@@ -29,7 +29,7 @@ fn a_server_that_goes() {
 #[test]
 fn an_answer_of_any_sort_is_not_gone() {
     for fake in [Fake::silent(), Fake::closing()] {
-        let ended = Run::new(["-t", "700ms", "--max-pause=50ms", &format!("tcp:{}#gone", fake.addr)]).end();
+        let ended = Run::new(["-t", "400ms", "--max-pause=50ms", &format!("tcp:{}#gone", fake.addr)]).end();
         ended.failure().stderr_has(&fake.addr.to_string());
     }
 }

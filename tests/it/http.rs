@@ -1,4 +1,4 @@
-//! `http:` and `https:` against a real server.
+//! `http:` against servers of our own: statuses, redirects, requests, proxies, and answers that are none.
 
 use std::time::Duration;
 
@@ -249,7 +249,7 @@ fn control_characters_are_escaped() {
 #[test]
 fn a_server_that_does_not_speak_http_is_named_as_such() {
     let redis = Fake::answering("-ERR unknown command 'GET'\r\n");
-    let ended = Run::new(["-t", "1s", &format!("http://{}/", redis.addr)]).end();
+    let ended = Run::new(["-t", "300ms", &format!("http://{}/", redis.addr)]).end();
     ended.failure().stderr_says("HTTP").stderr_has("tcp:");
 }
 
@@ -294,7 +294,7 @@ fn odd_answers_that_are_not() {
 #[test]
 fn hangs_up_without_an_answer() {
     let fake = Fake::closing();
-    let ended = Run::new(["-t", "700ms", &format!("http://{}/", fake.addr)]).end();
+    let ended = Run::new(["-t", "300ms", &format!("http://{}/", fake.addr)]).end();
     ended.failure().stderr_says("closed");
 }
 

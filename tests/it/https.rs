@@ -1,4 +1,4 @@
-//! `https:` against a server with an authority of its own.
+//! `https:` by address: an authority of our own, and a port that speaks the other of the two.
 
 use crate::support::{
     Run, free_port,
@@ -28,6 +28,6 @@ fn a_server_with_tls_is_named_as_such() {
     let authority = Authority::new();
     let config = authority.server(&["127.0.0.1"]);
     let web = Web::on(free_port(), Some(config), |_, _| Reply::status(OK));
-    let ended = Run::new(["-t", "1s", &web.url("/")]).end();
+    let ended = Run::new(["-t", "300ms", &web.url("/")]).end();
     ended.failure().stderr_has("https:");
 }

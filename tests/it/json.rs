@@ -75,7 +75,7 @@ fn a_mistake_among_the_options() {
 fn a_long_verdict_is_still_an_object() {
     let ip = crate::support::loopback();
     let targets = (1..=100).map(|port| format!("tcp:{ip}:{port}"));
-    let args = ["--log-format=json", "-t", "1s", "--parallel"].map(str::to_owned).into_iter().chain(targets);
+    let args = ["--log-format=json", "-t", "500ms", "--parallel"].map(str::to_owned).into_iter().chain(targets);
     let ended = Run::new(args).end();
     let lines = objects(ended.failure());
     let verdict = lines.last().unwrap();

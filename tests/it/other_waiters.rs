@@ -195,7 +195,7 @@ fn the_ten_of_wait_for_it() {
     Run::new(["tcp:127.0.0.1"]).end().failure();
     // 5 and 6: an open port, and one that stays closed.
     Run::new([&open]).end().success();
-    Run::new(["--timeout=1s", &closed]).end().failure().took(Duration::from_secs(1)..Duration::from_secs(3));
+    Run::new(["--timeout=500ms", &closed]).end().failure().took(Duration::from_millis(500)..Duration::from_secs(3));
     // 7 and 8: the command runs, and its status is the run's.
     Run::new([&open, "--", "sh", "-c", "echo ran"]).end().success().stdout_has("ran");
     Run::new([&open, "--", "sh", "-c", "exit 7"]).end().code(7);
@@ -229,8 +229,8 @@ fn timeouts_of_wait_for() {
     // A negative one and an empty one are wrong input; the bound is one for all, not one for each target.
     Run::new(["--timeout=-1", &closed]).end().failure().stderr_has("duration");
     Run::new(["--timeout=", &closed]).end().failure().stderr_has("duration");
-    let ended = Run::new(["--timeout=1s", "--parallel", &closed, &closed]).end();
-    ended.failure().took(Duration::from_secs(1)..Duration::from_secs(3));
+    let ended = Run::new(["--timeout=500ms", "--parallel", &closed, &closed]).end();
+    ended.failure().took(Duration::from_millis(500)..Duration::from_secs(3));
     // 0 waits without an end.
     let address = free_port();
     let running = Run::new(["--timeout=0", &format!("tcp:{address}")]).start();

@@ -1,5 +1,5 @@
-//! Wrong input: each exits 1 within 100 ms, says what is wrong, what was expected and what to do, and repeats no
-//! secret. tests/real/refused.rs has that none of it touches the network.
+//! Wrong input: each run ends with status 1 within 100 ms, says what is wrong, what was expected and what to do, and
+//! repeats no secret. tests/real/refused.rs shows that none of them touches the network.
 
 use std::{
     ffi::{OsStr, OsString},

@@ -1,4 +1,4 @@
-//! What a person sees: stderr, and the termination message that `kubectl describe` shows.
+//! What a person reads on stderr, and that no run waits for it to be read.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -118,8 +118,8 @@ fn closed_stderr_changes_nothing() {
 fn stderr_that_breaks_changes_nothing() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let ended = Run::new(["-v", "-t", "700ms", &format!("tcp:{}", free_port())]).stderr_to(writer).end();
-    ended.failure().took(secs(0.7)..UNHINDERED);
+    let ended = Run::new(["-v", "-t", "300ms", &format!("tcp:{}", free_port())]).stderr_to(writer).end();
+    ended.failure().took(secs(0.3)..UNHINDERED);
     let fake = Fake::silent();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -140,8 +140,8 @@ fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
 #[test]
 fn full_pipe_holds_nothing_up() {
     let (_reader, writer) = full_pipe();
-    let ended = Run::new(["-v", "-t", "1s", &format!("tcp:{}", free_port())]).stderr_to(writer).end();
-    ended.failure().took(secs(1.0)..UNHINDERED);
+    let ended = Run::new(["-v", "-t", "500ms", &format!("tcp:{}", free_port())]).stderr_to(writer).end();
+    ended.failure().took(secs(0.5)..UNHINDERED);
     let fake = Fake::silent();
     let (_reader, writer) = full_pipe();
     Run::new(["-v", &format!("tcp:{}", fake.addr)]).stderr_to(writer).end().success();

@@ -1,5 +1,5 @@
-//! SIGTERM and SIGINT end it with status 1 within 50 ms, as PID 1 too, whatever it is doing, with a
-//! last line and a termination message that say what was still missing.
+//! SIGTERM and SIGINT end waitgate with status 1 within 50 ms, whatever it is doing, with a last line and a termination
+//! message that say what was still missing.
 
 use std::{fs, time::Duration};
 

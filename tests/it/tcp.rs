@@ -1,4 +1,4 @@
-//! `tcp:` against ports that open late, close at once, stay silent, vanish or answer themselves.
+//! `tcp:` against ports that open late, close at once or stay silent.
 
 use std::{thread, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What a person at a terminal sees, and a terminal that is not read, or goes away.
+//! When a terminal gets the live view and colour, and a terminal that is not read or goes away.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The termination message, which `kubectl describe pod` shows.
+//! The termination message, which `kubectl describe pod` shows, in a file that an option names.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
@@ -41,7 +41,7 @@ fn termination_message_is_at_most_1000_bytes() {
     kubelets_file(&log);
     let ip = loopback();
     let targets = (1..=100).map(|port| format!("tcp:{ip}:{port}"));
-    let args = ["-t", "1s", "--parallel"].map(str::to_owned).into_iter().chain(targets);
+    let args = ["-t", "500ms", "--parallel"].map(str::to_owned).into_iter().chain(targets);
     Run::new(args).arg("--termination-log").arg(&log).end().failure();
     let message = fs::read_to_string(&log).unwrap();
     assert!((100..=1000).contains(&message.len()), "{} bytes: {message}", message.len());
@@ -90,7 +90,7 @@ fn termination_message_that_cannot_be_written() {
     let pipe = folder.path().join("pipe");
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
     for path in [folder.path(), &pipe] {
-        let run = Run::new(["-t", "500ms", &format!("tcp:{}", free_port())]);
-        run.arg("--termination-log").arg(path).end().failure().took(Duration::from_millis(500)..Duration::from_secs(4));
+        let run = Run::new(["-t", "200ms", &format!("tcp:{}", free_port())]);
+        run.arg("--termination-log").arg(path).end().failure().took(Duration::from_millis(200)..Duration::from_secs(4));
     }
 }

@@ -1,12 +1,12 @@
-//! Nothing hangs: with `--timeout 2s` each of these ends with status 1 soon after 2 s, and names the
-//! stage that it hung in.
+//! A stopped PostgreSQL, silent nameservers and packets that vanish: each run ends with status 1
+//! soon after its `--timeout`, and names the stage that it hung in.
 
 use rustix::process::Signal;
 
 use crate::support::{
     Pod,
     dns::{Answer, Names},
-    hang::hangs,
+    hang::{hangs, hangs_in},
     pg::Pg,
 };
 
@@ -15,8 +15,8 @@ use crate::support::{
 fn stopped_postgres() {
     let pg = Pg::started();
     pg.signal(Signal::STOP);
-    hangs(&format!("postgres:{}", pg.addr), None, &[&pg.addr.to_string(), "no complete answer came"]);
-    hangs(&pg.url("postgres:secret", "postgres"), None, &[&pg.addr.to_string(), "no complete answer came"]);
+    hangs(&format!("postgres:{}", pg.addr), &[&pg.addr.to_string(), "no complete answer came"]);
+    hangs(&pg.url("postgres:secret", "postgres"), &[&pg.addr.to_string(), "no complete answer came"]);
 }
 
 #[test]
@@ -24,14 +24,14 @@ fn dropped_syn() {
     let pod = Pod::new();
     pod.sh("nft add table inet t\nnft add chain inet t in '{ type filter hook input priority 0; }'\n\
          nft add rule inet t in tcp dport 7000 drop");
-    hangs("tcp:127.0.0.1:7000", Some(&pod), &["127.0.0.1:7000", "connect"]);
+    hangs_in(&pod, "tcp:127.0.0.1:7000", &["127.0.0.1:7000", "connect"]);
 }
 
 #[test]
 fn silent_nameserver() {
     let pod = Pod::new();
     let _names = Names::start(&pod, |_| Answer::Silence);
-    hangs("tcp:db:7000", Some(&pod), &["db", "127.0.0.1", "nameserver"]);
+    hangs_in(&pod, "tcp:db:7000", &["db", "127.0.0.1", "nameserver"]);
 }
 
 #[cfg(feature = "dns")]
@@ -44,7 +44,7 @@ fn silent_nameserver_behind_a_search_list() {
     );
     let _names = Names::start(&pod, |_| Answer::Silence);
     let _second = Names::start_at(&pod, ([127, 0, 0, 2], 53).into(), |_| Answer::Silence);
-    hangs("dns:db", Some(&pod), &["db", "127.0.0.1", "nameserver"]);
+    hangs_in(&pod, "dns:db", &["db", "127.0.0.1", "nameserver"]);
 }
 
 /// The nameserver's packets vanish, rather than its answers.
@@ -53,5 +53,5 @@ fn unreachable_nameserver() {
     let pod = Pod::new();
     pod.sh("nft add table inet t\nnft add chain inet t in '{ type filter hook input priority 0; }'\n\
          nft add rule inet t in udp dport 53 drop\nnft add rule inet t in tcp dport 53 drop");
-    hangs("tcp:db:7000", Some(&pod), &["db", "127.0.0.1", "nameserver"]);
+    hangs_in(&pod, "tcp:db:7000", &["db", "127.0.0.1", "nameserver"]);
 }

@@ -1,4 +1,4 @@
-//! The fakes themselves: a fake that lies would make every other test worthless.
+//! The servers and the Pod that other tests trust, each held against a program of its own: curl, dig, psql.
 
 use std::process::Command;
 

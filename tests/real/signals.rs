@@ -1,5 +1,4 @@
-//! SIGTERM and SIGINT end it with status 1 within 50 ms, as PID 1 too, whatever it is doing, with a
-//! last line and a termination message that say what was still missing.
+//! SIGTERM and SIGINT as PID 1, before the start, and while a nameserver is silent.
 
 use std::{fs, time::Duration};
 

@@ -1,4 +1,4 @@
-//! `tcp:` against ports that open late, close at once, stay silent, vanish or answer themselves.
+//! `tcp:` in a Pod: several addresses of a name, packets that vanish, no route, and a port that answers itself.
 
 use std::{
     io::{Read as _, Write as _},

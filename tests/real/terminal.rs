@@ -1,4 +1,4 @@
-//! What a person at a terminal sees, and a terminal that is not read, or goes away.
+//! The live view as a person sees it: tmux at several sizes.
 
 use std::{
     net::{SocketAddr, TcpListener},

@@ -1,4 +1,4 @@
-//! The termination message, which `kubectl describe pod` shows.
+//! The termination message at its default path, in a Pod.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 

@@ -1,4 +1,4 @@
-//! `postgres:` against a real server in each of its states.
+//! `postgres:` at a port that is closed, speaks something else or hangs up.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `https:` against a server with an authority of its own.
+//! `https:` by a name of the Pod: authorities, certificates and the names in them.
 
 use std::fs;
 

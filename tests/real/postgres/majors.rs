@@ -1,4 +1,4 @@
-//! `postgres:` against the majors that Debian does not have. tests/pg-majors fetches them and runs this.
+//! `postgres:` against the major versions that Debian does not have. tests/pg-majors fetches them and runs this.
 
 use std::path::Path;
 
