@@ -61,7 +61,7 @@ fn help_names_every_option() {
 #[test]
 fn readme_shows_this_help() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"))
-        .expect("the README stands beside Cargo.toml");
+        .expect("the README is beside Cargo.toml");
     let help = Run::new(["--help"]).end();
     help.expect("the README to show it", readme.contains(help.stdout.trim_end()));
 }

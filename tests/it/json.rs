@@ -75,7 +75,7 @@ fn a_mistake_among_the_options() {
 fn a_long_verdict_is_still_an_object() {
     let ip = crate::support::loopback();
     let targets = (1..=100).map(|port| format!("tcp:{ip}:{port}"));
-    let args = ["--log-format=json", "-t", "1s", "--parallel"].map(str::to_owned).into_iter().chain(targets);
+    let args = ["--log-format=json", "-t", "500ms", "--parallel"].map(str::to_owned).into_iter().chain(targets);
     let ended = Run::new(args).end();
     let lines = objects(ended.failure());
     let verdict = lines.last().unwrap();
@@ -97,7 +97,7 @@ fn no_secrets_and_no_control_characters() {
         format!("http://u:hunter2@{addr}/?token=hunter2#header=X-A:hunter2"),
         format!("postgres://app:hunter2@{addr}/app"),
     ] {
-        let ended = Run::new(["--log-format=json", "-v", "-t", "700ms", &target]).end();
+        let ended = Run::new(["--log-format=json", "-v", "-t", "300ms", &target]).end();
         objects(ended.failure().nowhere("hunter2").nowhere("\x1b"));
     }
 }
@@ -125,7 +125,7 @@ fn every_code_is_explained() {
 #[test]
 fn colour_is_for_terminals() {
     let target = format!("tcp:{}", free_port());
-    let run = |args: &[&str]| Run::new(args).arg("-t").arg("300ms").arg(&target);
+    let run = |args: &[&str]| Run::new(args).arg("-t").arg("100ms").arg(&target);
     run(&[]).end().failure().nowhere("\x1b");
     run(&["--color=auto"]).end().failure().nowhere("\x1b");
     run(&["--color=always"]).end().failure().stderr_has("\x1b[");

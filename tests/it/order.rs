@@ -78,7 +78,7 @@ fn parallel_stays_below_the_descriptor_limit() {
 fn one_deadline_for_all() {
     let (first, second) = (Fake::silent(), free_port());
     let ended = Run::new(["-t", "1s", &tcp(&first), &format!("tcp:{second}")]).end();
-    ended.failure().took(secs(1.0)..secs(1.2));
+    ended.failure().took(secs(1.0)..secs(2.0));
     assert!(ended.last_line().contains(&second.to_string()), "{ended}");
 }
 
@@ -87,7 +87,7 @@ fn one_deadline_for_all() {
 fn a_second_target_that_was_never_tried_is_missing_too() {
     let (first, second) = (free_port(), Fake::silent());
     let ended = Run::new(["-t", "500ms", &format!("tcp:{first}"), &tcp(&second)]).end();
-    ended.failure().took(secs(0.5)..secs(0.7)).stderr_has(&first.to_string()).stderr_has(&second.addr.to_string());
+    ended.failure().took(secs(0.5)..secs(1.5)).stderr_has(&first.to_string()).stderr_has(&second.addr.to_string());
     assert_eq!(second.hits(), 0, "{ended}");
 }
 
@@ -95,16 +95,16 @@ fn a_second_target_that_was_never_tried_is_missing_too() {
 fn a_targets_own_timeout_ends_the_run() {
     let closed = free_port();
     let ended = Run::new(["-t", "20s", &format!("tcp:{closed}#timeout=500ms")]).end();
-    ended.failure().took(secs(0.5)..secs(0.7)).stderr_has(&closed.to_string());
+    ended.failure().took(secs(0.5)..secs(1.5)).stderr_has(&closed.to_string());
 }
 
 /// It starts with the target's first attempt, not with the run.
 #[test]
 fn a_targets_own_timeout_starts_with_its_first_attempt() {
     let (late, second) = (free_port(), Fake::silent());
-    let running = Run::new(["-t", "20s", &format!("tcp:{late}"), &format!("{}#timeout=1s", tcp(&second))]).start();
+    let running = Run::new(["-t", "20s", &format!("tcp:{late}"), &format!("{}#timeout=500ms", tcp(&second))]).start();
     running.line("refused");
-    thread::sleep(secs(1.2));
+    thread::sleep(secs(0.7));
     let _first = Fake::on(late, linger);
     running.end().success();
 }
@@ -112,7 +112,7 @@ fn a_targets_own_timeout_starts_with_its_first_attempt() {
 #[test]
 fn a_targets_own_timeout_never_extends_the_deadline() {
     let ended = Run::new(["-t", "500ms", &format!("tcp:{}#timeout=20s", free_port())]).end();
-    ended.failure().took(secs(0.5)..secs(0.7));
+    ended.failure().took(secs(0.5)..secs(1.5));
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn initial_delay_comes_before_the_first_attempt() {
 #[test]
 fn deadline_includes_the_initial_delay() {
     let ended = Run::new(["--initial-delay=700ms", "-t", "1s", &format!("tcp:{}", free_port())]).end();
-    ended.failure().took(secs(1.0)..secs(1.2));
+    ended.failure().took(secs(1.0)..secs(2.0));
 }
 
 /// Four runs at a time: that all of them draw less than a twentieth happens once in 160,000 tries.
@@ -162,14 +162,14 @@ fn deadline_includes_the_initial_delay() {
 fn settle_sleeps_a_random_part_after_ready() {
     let fake = Fake::silent();
     let target = format!("{}#hold=0", tcp(&fake));
-    let running: [Running; 4] = std::array::from_fn(|_| Run::new(["--settle=2s", &target]).start());
+    let running: [Running; 4] = std::array::from_fn(|_| Run::new(["--settle=1s", &target]).start());
     let ended: Vec<Ended> = running.map(Running::end).into();
     for run in &ended {
-        run.success().took(secs(0.0)..secs(2.3));
+        run.success().took(secs(0.0)..secs(2.0));
     }
     let longest = ended.iter().map(|run| run.elapsed).max().unwrap();
     let shortest = ended.iter().map(|run| run.elapsed).min().unwrap();
-    assert!(longest > secs(0.1), "{longest:?}");
+    assert!(longest > secs(0.05), "{longest:?}");
     assert!(longest.checked_sub(shortest).unwrap() > secs(0.01), "{shortest:?} to {longest:?} is hardly random");
 }
 
@@ -178,7 +178,7 @@ fn settle_sleeps_a_random_part_after_ready() {
 fn settle_is_not_part_of_the_deadline() {
     let fake = Fake::silent();
     let target = format!("{}#hold=0", tcp(&fake));
-    let running: [Running; 4] = std::array::from_fn(|_| Run::new(["-t", "300ms", "--settle=2s", &target]).start());
+    let running: [Running; 4] = std::array::from_fn(|_| Run::new(["-t", "200ms", "--settle=1s", &target]).start());
     for run in running {
         run.end().success();
     }
@@ -214,18 +214,18 @@ fn successes_count_in_a_row() {
 #[test]
 fn attempts_pause_and_the_pauses_grow() {
     let fake = Fake::closing();
-    let ended = Run::new(["-t", "5s", "--max-pause=1s", &tcp(&fake)]).end();
+    let ended = Run::new(["-t", "2s", "--max-pause=400ms", &tcp(&fake)]).end();
     ended.failure();
     let arrivals = fake.arrivals();
     let gaps: Vec<Duration> = arrivals.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    assert!(gaps[0] < secs(0.3), "the first pause is short: {gaps:?}");
+    assert!(gaps[0] < secs(0.19), "the first pause is short: {gaps:?}");
     // With equal jitter a pause is at least half of its base.
     let last = gaps.last().unwrap();
-    assert!(*last >= secs(0.49), "the last one is not: {gaps:?}");
-    assert!(gaps.iter().all(|gap| *gap < secs(1.5)), "none is far beyond the cap: {gaps:?}");
+    assert!(*last >= secs(0.19), "the last one is not: {gaps:?}");
+    assert!(gaps.iter().all(|gap| *gap < secs(1.0)), "none is far beyond the cap: {gaps:?}");
 }
 
-/// `0` waits for ever: nothing but a signal ends it.
+/// `0` waits without an end: nothing but a signal ends it.
 #[test]
 fn timeout_zero_has_no_deadline() {
     let running = Run::new(["-t", "0", &format!("tcp:{}", free_port())]).start();
@@ -233,4 +233,23 @@ fn timeout_zero_has_no_deadline() {
     thread::sleep(secs(0.5));
     running.signal(Signal::TERM);
     running.end().failure();
+}
+
+/// A fleet of one: several gates wait on the same server at once, and all get through.
+#[test]
+fn many_gates_on_one_server() {
+    let late = crate::support::free_port();
+    let target = format!("tcp:{late}");
+    let gates: Vec<_> = (0..12).map(|_| Run::new([&target]).start()).collect();
+    for gate in &gates {
+        gate.line("refused");
+    }
+    let _fake = Fake::on(late, linger);
+    let ended = thread::scope(|scope| {
+        let waiting: Vec<_> = gates.into_iter().map(|gate| scope.spawn(|| gate.end())).collect();
+        waiting.into_iter().map(|gate| gate.join().unwrap()).collect::<Vec<_>>()
+    });
+    for gate in ended {
+        gate.success();
+    }
 }

@@ -1,37 +1,28 @@
 //! The files that a package ships beside the binary: they are made from the command line's own description, here
 //! and not in the binary, which would carry their makers about.
 
-use std::fs;
-use std::path::PathBuf;
-
-use clap::CommandFactory as _;
 use clap_complete::{Shell, generate};
-use waitgate::cli::Cli;
+use expect_test::expect_file;
 
-/// `UPDATE_DOCS=1 cargo test --test it shipped` writes the file anew.
-#[expect(clippy::disallowed_methods, reason = "a developer's switch, not the program's")]
-fn is_current(name: &str, bytes: &[u8]) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::create_dir_all(path.parent().expect("docs")).expect("a folder");
-        fs::write(&path, bytes).expect("a file");
-    }
-    let shipped = fs::read(&path).unwrap_or_default();
-    assert!(shipped == bytes, "docs/{name} is not current: UPDATE_DOCS=1 cargo test --test it shipped writes it");
+use crate::support::door;
+
+/// `UPDATE_EXPECT=1 cargo test --test it shipped` writes the file anew.
+fn is_current(name: &str, text: &str) {
+    expect_file![format!("{}/docs/{name}", env!("CARGO_MANIFEST_DIR"))].assert_eq(text);
 }
 
 #[test]
 fn completions() {
     for (shell, name) in [(Shell::Bash, "waitgate.bash"), (Shell::Zsh, "_waitgate"), (Shell::Fish, "waitgate.fish")] {
         let mut bytes = Vec::new();
-        generate(shell, &mut Cli::command(), "waitgate", &mut bytes);
-        is_current(&format!("completions/{name}"), &bytes);
+        generate(shell, &mut door::command(), "waitgate", &mut bytes);
+        is_current(&format!("completions/{name}"), &String::from_utf8(bytes).expect("text"));
     }
 }
 
 #[test]
 fn man_page() {
-    let command = Cli::command();
+    let command = door::command();
     let about = command.get_about().expect("an about").to_string();
     let (name, description) = about.split_once(".\n\n").expect("a sentence, then the rest");
     let command = command.about(name.to_lowercase()).long_about(description.to_owned());
@@ -41,5 +32,5 @@ fn man_page() {
     let page = String::from_utf8(bytes).expect("text");
     let page =
         page.replace("Each TARGET", ".nf\nEach TARGET").replace("\nTargets are probed", "\n.fi\nTargets are probed");
-    is_current("waitgate.1", page.as_bytes());
+    is_current("waitgate.1", &page);
 }

@@ -1,33 +1,15 @@
-//! SIGTERM and SIGINT end it with status 1 within 50 ms, as PID 1 too, whatever it is doing, with a
-//! last line and a termination message that say what was still missing.
+//! SIGTERM and SIGINT end waitgate with status 1 within 50 ms, whatever it is doing, with a last line and a termination
+//! message that say what was still missing.
 
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::{fs, time::Duration};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tempfile::NamedTempFile;
 
 use crate::support::{
-    Fake, Pod, Run,
-    dns::{Answer, Names},
-    free_port,
-    run::{Ended, Running},
+    Fake, Run, free_port,
+    signals::{handles_signals, interrupted, wait_for},
 };
-
-/// Signals `pid` and waits for the end. A machine that is busy with other things may be late once,
-/// so what is asserted is generous; the best of a few is asserted further down.
-#[track_caller]
-fn interrupted(running: Running, pid: Pid, signal: Signal) -> (Ended, Duration) {
-    let sent = Instant::now();
-    kill_process(pid, signal).unwrap();
-    let ended = running.end();
-    let took = sent.elapsed();
-    ended.failure();
-    assert!(took < Duration::from_millis(500), "{took:?} after the signal: {ended}");
-    (ended, took)
-}
 
 fn log() -> NamedTempFile {
     NamedTempFile::new().expect("must be able to make a temporary file")
@@ -61,30 +43,6 @@ fn promptly() {
     assert!(quickest < Duration::from_millis(50), "{quickest:?}");
 }
 
-/// Before anything is probed: while the files are read that the options name.
-#[cfg(feature = "tls")]
-#[test]
-fn before_the_start() {
-    let authority = crate::support::web::Authority::new();
-    let path = authority.file().to_string_lossy().into_owned();
-    // The kernel takes three seconds to open that file.
-    let slowly = ["-e", "trace=openat", "-e", "inject=openat:delay_enter=3000000", "-P", &path];
-    let strace = ["strace", "-f", "-qq", "-o", "/dev/null"].into_iter().chain(slowly);
-    let running = Run::new(["--ca-file", &path, &format!("tcp:{}", free_port())]).through(strace).start();
-    let binary = || fs::read_to_string(format!("/proc/{0}/task/{0}/children", running.pid().as_raw_nonzero()));
-    let catches_sigterm = || {
-        let status = fs::read_to_string(format!("/proc/{}/status", binary().unwrap_or_default().trim()));
-        let status = status.unwrap_or_default();
-        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0");
-        u64::from_str_radix(caught.trim(), 16).is_ok_and(|caught| caught >> (15 - 1) & 1 == 1)
-    };
-    wait_for(catches_sigterm);
-    kill_process(running.child_pid(), Signal::TERM).unwrap();
-    let ended = running.end();
-    ended.failure().took(Duration::from_secs(2)..crate::support::PATIENCE);
-    assert!(ended.last_line().contains("interrupted by SIGTERM"), "{ended}");
-}
-
 #[test]
 fn in_the_middle_of_an_attempt() {
     let fake = Fake::silent();
@@ -116,14 +74,6 @@ fn in_the_middle_of_every_stage() {
         assert!(ended.last_line().contains(&addr.to_string()), "{ended}");
         ended.nowhere("secret");
     }
-    let pod = Pod::new();
-    let names = Names::start(&pod, |_| Answer::Silence);
-    let bounds = ["--attempt-timeout=30s", "--connect-timeout=30s", "dns:db"];
-    let running = Run::new(bounds).inside(&pod).start();
-    wait_for(|| !names.asked().is_empty());
-    let pid = running.pid();
-    let (ended, _) = interrupted(running, pid, Signal::TERM);
-    assert!(ended.last_line().contains("dns:db"), "{ended}");
 }
 
 #[test]
@@ -153,37 +103,6 @@ fn while_it_settles() {
     }
 }
 
-/// A process that is PID 1 ignores every signal that it has no handler for.
-#[test]
-fn as_pid_1() {
-    for signal in [Signal::TERM, Signal::INT] {
-        let addr = free_port();
-        let running = Run::new([format!("tcp:{addr}")])
-            .through(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"])
-            .start();
-        running.line("refused");
-        let pid = running.child_pid();
-        let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).unwrap();
-        let inside = status.lines().find(|line| line.starts_with("NSpid:")).unwrap();
-        assert!(inside.ends_with("\t1"), "{inside}");
-        let (ended, _) = interrupted(running, pid, signal);
-        assert!(ended.last_line().contains(&addr.to_string()), "{ended}");
-    }
-}
-
-/// From the first instruction on: the kubelet may take a Pod back at any time.
-#[test]
-fn as_pid_1_in_the_initial_delay() {
-    let running = Run::new(["--initial-delay=20s", &format!("tcp:{}", free_port())])
-        .through(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"])
-        .start();
-    let child = || fs::read_to_string(format!("/proc/{0}/task/{0}/children", running.pid().as_raw_nonzero()));
-    wait_for(|| child().is_ok_and(|children| !children.trim().is_empty()));
-    let pid = running.child_pid();
-    handles_signals(pid);
-    interrupted(running, pid, Signal::TERM);
-}
-
 /// The application is on its own: waitgate is gone.
 #[test]
 fn after_exec_the_command_has_them() {
@@ -209,25 +128,4 @@ fn names_all_that_is_missing() {
     let message = fs::read_to_string(log.path()).unwrap();
     let at = |addr: &str| message.find(addr).unwrap_or_else(|| panic!("no {addr} in {message}"));
     assert!(at(&first.to_string()) < at(&second.addr.to_string()), "{message}");
-}
-
-/// Waits until the process has its handlers.
-#[track_caller]
-fn handles_signals(pid: Pid) {
-    let caught = || {
-        let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or_default().trim().to_owned();
-        u64::from_str_radix(&line, 16).unwrap_or_default()
-    };
-    // SIGINT is 2, SIGTERM is 15.
-    wait_for(|| caught() & (1 << 1 | 1 << 14) == (1 << 1 | 1 << 14));
-}
-
-#[track_caller]
-fn wait_for(holds: impl Fn() -> bool) {
-    let limit = Instant::now() + crate::support::PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < limit, "this should have happened by now");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }

@@ -1,0 +1,51 @@
+//! `postgres:` at a port that is closed, speaks something else or hangs up.
+
+use std::time::Duration;
+
+use crate::support::{Fake, Run, free_port, web::Web};
+
+/// One attempt at a target, which is to fail.
+#[track_caller]
+fn unready(target: &str) -> crate::support::run::Ended {
+    let ended = Run::new(["--once", target]).end();
+    ended.failure();
+    ended
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn an_http_server_on_the_port_is_named_as_such() {
+    let web = Web::always(200);
+    unready(&format!("postgres:{}", web.fake.addr)).stderr_says("PostgreSQL").stderr_says("HTTP");
+}
+
+#[test]
+fn a_server_that_hangs_up() {
+    let fake = Fake::closing();
+    unready(&format!("postgres:{}", fake.addr)).stderr_says("closed");
+    let fake = Fake::answering("");
+    let ended = Run::new(["--once", "--attempt-timeout=300ms", &format!("postgres:{}", fake.addr)]).end();
+    ended.failure().took(Duration::from_millis(300)..Duration::from_millis(2500));
+}
+
+/// A server's length field may claim anything.
+#[test]
+fn lengths_of_a_hostile_server_are_bounded() {
+    for length in [u32::MAX, 0x7fff_ffff, 3, 0] {
+        let mut message = vec![b'N', b'R'];
+        message.extend_from_slice(&length.to_be_bytes());
+        let fake = Fake::answering(message);
+        unready(&format!("postgres:{}", fake.addr));
+    }
+    let mut status = b"NS\0\0\x10\x04".to_vec();
+    status.resize(4096 + 5, b'a');
+    let fake = Fake::endless(status.clone(), status);
+    let ended = Run::new(["--once", &format!("postgres://u:hunter2@{}/d", fake.addr)]).end();
+    ended.failure().took(Duration::ZERO..Duration::from_secs(4)).nowhere("hunter2");
+}
+
+#[test]
+fn refused_names_the_address() {
+    let addr = free_port();
+    unready(&format!("postgres:{addr}")).stderr_has("refused").stderr_has(&addr.to_string());
+}

@@ -1,0 +1,90 @@
+//! Passwords in every spelling, and that no output has them: text, JSON, -v, the plan, the termination message, errors.
+
+use std::fs;
+
+use crate::support::{Run, free_port};
+
+/// What is looked for: any of these pieces. Each spelling below has at least one of them in its secret.
+const PIECES: [&str; 3] = ["hunter2", "correct-horse", "zw0lf"];
+
+/// The target and its environment; `ADDR` is a closed port.
+const SPELLINGS: [(&str, &[(&str, &str)]); 36] = [
+    ("postgres://app:hunter2@ADDR/shop", &[]),
+    ("postgresql://app:hunter2@ADDR/shop", &[]),
+    ("postgresql+psycopg2://app:hunter2@ADDR/shop", &[]),
+    ("POSTGRES://app:hunter2@ADDR/shop", &[]),
+    ("postgres://:hunter2@ADDR", &[]),
+    ("postgres://app:hunter2%40correct-horse@ADDR/shop", &[]),
+    ("postgres://app:%68unter2-zw0lf@ADDR/shop", &[]),
+    ("postgres://app:hunter2:zw0lf@ADDR/shop", &[]),
+    ("postgres://app:hunter2@correct-horse@ADDR/shop", &[]),
+    ("postgres://app@zw0lf:hunter2@ADDR/shop", &[]),
+    ("postgres://app:hunter2/correct-horse@ADDR/shop", &[]),
+    ("postgres://app:hunter2?correct-horse@ADDR/shop", &[]),
+    ("postgres://app:a@hunter2?correct-horse=x@ADDR/shop", &[]),
+    ("postgres://app:hunter2#correct-horse@ADDR/shop", &[]),
+    ("postgres://app:hunter2#correct-horse=zw0lf@ADDR/shop", &[]),
+    ("postgres://app:hunter2%zw0lf@ADDR/shop", &[]),
+    ("postgres://app:hunter2%@ADDR/shop", &[]),
+    ("postgres://app:hunter2%00@ADDR/shop", &[]),
+    ("postgres://app:hunter2 zw0lf@ADDR/shop", &[]),
+    ("postgres://app:hunter2@ADDRhunter2/shop", &[]),
+    ("postgres://app:hunter2@ADDR9/shop", &[]),
+    ("postgres://app:hunter2@ADDR/shop?sslmode=zw0lf", &[]),
+    ("postgres://ADDR/shop?user=app&password=hunter2", &[]),
+    ("postgres://ADDR/shop?password=hunter2&zw0lf=correct-horse", &[]),
+    ("postgres://ADDR/shop?user=app&password=hunter2%26zw0lf", &[]),
+    ("postgres://app:zw0lf@ADDR/shop?password=hunter2#attempt-timeout=hunter2", &[]),
+    ("postgres:host=db user=app password=hunter2", &[]),
+    ("host=db user=app password='hunter2 zw0lf'", &[]),
+    ("jdbc:postgresql://ADDR/shop?user=app&password=hunter2", &[]),
+    ("app:hunter2@ADDR", &[]),
+    ("hunter2://ADDR", &[]),
+    ("postgres://app:$(PW)@ADDR/shop", &[("PW", "hunter2 @:/?#%zw0lf")]),
+    ("postgres://app@ADDR/shop", &[("PGPASSWORD", "hunter2")]),
+    ("env:URL", &[("URL", "postgres://app:hunter2@ADDR/shop?zw0lf=1")]),
+    ("env:URL", &[("URL", "postgres://app:hunter2@zw0lf@ADDR/shop")]),
+    ("env:URL", &[("URL", "host=db password=hunter2")]),
+];
+
+#[test]
+fn no_output_has_the_password() {
+    let closed = free_port().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let message = folder.path().join("termination");
+    let note = message.to_string_lossy().into_owned();
+    let outputs: [&[&str]; 5] = [
+        &["--once"],
+        &["--once", "--log-format=json"],
+        &["--once", "-v"],
+        &["--dry-run"],
+        &["--timeout=100ms", "-v", "--termination-log", &note],
+    ];
+    for (spelling, env) in SPELLINGS {
+        for output in outputs {
+            fs::write(&message, "").unwrap();
+            let mut run = Run::new(output).arg(spelling.replace("ADDR", &closed));
+            for (name, value) in env {
+                run = run.env(name, value.replace("ADDR", &closed));
+            }
+            let ended = run.end();
+            let left = fs::read_to_string(&message).unwrap();
+            for piece in PIECES {
+                ended.nowhere(piece);
+                assert!(!left.contains(piece), "{left}{ended}");
+            }
+        }
+    }
+}
+
+/// The table is worth nothing if its right spellings do not even get as far as the network.
+#[test]
+fn the_right_ones_are_tried() {
+    let closed = free_port().to_string();
+    let tried = SPELLINGS.iter().filter(|(spelling, env)| {
+        let run = Run::new(["--once", &spelling.replace("ADDR", &closed)]);
+        let run = env.iter().fold(run, |run, (name, value)| run.env(name, value.replace("ADDR", &closed)));
+        run.end().stderr.contains("refused by")
+    });
+    assert_eq!(tried.count(), 14);
+}

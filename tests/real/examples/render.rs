@@ -1,0 +1,193 @@
+//! From a file of examples/ to the command line and the environment that it comes to.
+
+use std::{collections::BTreeMap, fs};
+
+use regex_lite::{Captures, Regex};
+use saphyr::{LoadableYamlNode as _, Yaml};
+use serde_json::{Value, json};
+
+use super::{Case, POD_IP, POD_NAME, folder};
+
+#[derive(Clone)]
+pub(super) struct Command {
+    pub(super) words: Vec<String>,
+    pub(super) env: BTreeMap<String, String>,
+}
+
+impl Command {
+    fn new<const N: usize>(words: [&str; N]) -> Self {
+        Self { words: words.map(str::to_owned).into(), env: BTreeMap::new() }
+    }
+}
+
+/// The command of an example, whatever kind of file it is. A resolv.conf of its own becomes the case's.
+#[track_caller]
+pub(super) fn command(file: &str, case: &mut Case) -> Command {
+    let text = fs::read_to_string(folder().join(file)).unwrap();
+    if file == "docker-run.sh" {
+        return Command::new(["sh", "-c", &text]);
+    }
+    if file.ends_with("Dockerfile") {
+        let words = |instruction: &str| -> Vec<String> {
+            let words = text.lines().find_map(|line| line.strip_prefix(instruction)).expect("the instruction");
+            serde_json::from_str(words).expect("its exec form")
+        };
+        return Command { words: [words("ENTRYPOINT "), words("CMD ")].concat(), env: BTreeMap::new() };
+    }
+    for (number, line) in text.lines().enumerate() {
+        assert!(!has_flow(line), "a flow list or map in line {} of {file}", number + 1);
+    }
+    let documents = documents(&text.replace("{{ .Release.Name }}", "shop"));
+    match file {
+        "compose.yaml" => compose(&documents[0], case),
+        "github-actions.yaml" => {
+            let steps = documents[0]["jobs"]["test"]["steps"].as_array().unwrap();
+            let waits = |step: &&Value| step["name"].as_str().unwrap().starts_with("Wait");
+            let step = only(steps.iter().filter(waits));
+            Command::new(["bash", "-e", "-c", step["run"].as_str().unwrap()])
+        }
+        _ => kubernetes(&documents, case),
+    }
+}
+
+/// Whether a value begins with a bracket or a brace outside of quotes: people paste block lists, and change them.
+fn has_flow(line: &str) -> bool {
+    let value = Regex::new(r"^\s*(- +)*([^\s'\x22#]+:\s+)?[\[{]").expect("a pattern");
+    value.is_match(line)
+}
+
+#[track_caller]
+fn only<T>(items: impl IntoIterator<Item = T>) -> T {
+    let mut items = items.into_iter();
+    let first = items.next().expect("one");
+    assert!(items.next().is_none(), "only one");
+    first
+}
+
+fn documents(text: &str) -> Vec<Value> {
+    Yaml::load_from_str(text).expect("YAML").iter().map(json_of).collect()
+}
+
+fn json_of(yaml: &Yaml<'_>) -> Value {
+    match yaml {
+        Yaml::Sequence(items) => items.iter().map(json_of).collect(),
+        Yaml::Mapping(entries) => {
+            let entry =
+                |(key, value): (&Yaml<'_>, &Yaml<'_>)| (key.as_str().expect("a name").to_owned(), json_of(value));
+            Value::Object(entries.iter().map(entry).collect())
+        }
+        scalar => {
+            let text = scalar.as_str().map(Value::from);
+            let plain = || scalar.as_bool().map(Value::from).or_else(|| scalar.as_integer().map(Value::from));
+            text.or_else(plain).unwrap_or_default()
+        }
+    }
+}
+
+/// `$(NAME)` as the kubelet expands it: unknown names stay, `$$` is a literal `$`.
+fn expand(text: &str, env: &BTreeMap<String, String>) -> String {
+    let reference = Regex::new(r"\$\$|\$\(([A-Za-z_.-][\w.-]*)\)").expect("a pattern");
+    let value = |found: &Captures<'_>| match found.get(1) {
+        None => "$".to_owned(),
+        Some(name) => env.get(name.as_str()).map_or(&found[0], String::as_str).to_owned(),
+    };
+    reference.replace_all(text, value).into_owned()
+}
+
+#[track_caller]
+fn strings(list: &Value) -> Vec<&str> {
+    list.as_array().expect("a list").iter().map(|item| item.as_str().expect("a string")).collect()
+}
+
+fn image() -> String {
+    format!("waitgate:{}", env!("CARGO_PKG_VERSION"))
+}
+
+/// The init container's.
+#[track_caller]
+fn kubernetes(documents: &[Value], case: &mut Case) -> Command {
+    let secret = |reference: &Value| {
+        let of_name =
+            |document: &&Value| document["kind"] == "Secret" && document["metadata"]["name"] == reference["name"];
+        let secret = only(documents.iter().filter(of_name));
+        secret["stringData"][reference["key"].as_str().unwrap()].as_str().expect("a key of the Secret").to_owned()
+    };
+    let field = |path: &Value| match path.as_str() {
+        Some("metadata.name") => POD_NAME.to_owned(),
+        Some("status.podIP") => POD_IP.to_owned(),
+        _ => panic!("unknown field {path}"),
+    };
+    let pod = documents.iter().find(|document| document["kind"] == "Pod" || document["kind"] == "Deployment");
+    let pod = pod.expect("a Pod or a Deployment");
+    let spec = if pod["kind"] == "Pod" { &pod["spec"] } else { &pod["spec"]["template"]["spec"] };
+    if let Some(config) = spec.get("dnsConfig") {
+        case.resolv_conf = resolv_conf(config, case.nameserver);
+        assert_eq!(spec["dnsPolicy"], "None");
+    }
+    let container = only(spec["initContainers"].as_array().unwrap());
+    is_restricted(container);
+    let mut env: BTreeMap<_, _> = case.env.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    for variable in container["env"].as_array().into_iter().flatten() {
+        let source = &variable["valueFrom"];
+        let value = if let Some(reference) = source.get("secretKeyRef") {
+            secret(reference)
+        } else if let Some(reference) = source.get("fieldRef") {
+            field(&reference["fieldPath"])
+        } else {
+            expand(variable["value"].as_str().unwrap(), &env)
+        };
+        env.insert(variable["name"].as_str().unwrap().to_owned(), value);
+    }
+    let args = strings(&container["args"]).into_iter().map(|arg| expand(arg, &env));
+    Command { words: ["waitgate".to_owned()].into_iter().chain(args).collect(), env }
+}
+
+/// What the kubelet makes of a dnsConfig.
+fn resolv_conf(config: &Value, nameserver: &str) -> String {
+    assert_eq!(config["nameservers"], json!([nameserver]));
+    let options = config["options"].as_array().unwrap().iter();
+    let options = options.map(|it| format!("{}:{}", it["name"].as_str().unwrap(), it["value"].as_str().unwrap()));
+    format!(
+        "search {}\nnameserver {nameserver}\noptions {}\n",
+        strings(&config["searches"]).join(" "),
+        options.collect::<Vec<_>>().join(" ")
+    )
+}
+
+/// What every manifest of ours says: small requests, no CPU limit, the restricted standard.
+#[track_caller]
+fn is_restricted(container: &Value) {
+    assert_eq!(container["image"], image());
+    assert_eq!(
+        container["resources"],
+        json!({"requests": {"memory": "16Mi", "cpu": "10m"}, "limits": {"memory": "16Mi"}})
+    );
+    assert_eq!(
+        container["securityContext"],
+        json!({
+            "runAsNonRoot": true,
+            "allowPrivilegeEscalation": false,
+            "readOnlyRootFilesystem": true,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        })
+    );
+}
+
+/// The service's, with what compose itself puts in.
+#[track_caller]
+fn compose(document: &Value, case: &Case) -> Command {
+    let service = &document["services"]["waitgate"];
+    assert_eq!(service["image"], image());
+    let reference = Regex::new(r"\$\{(\w+):\?[^}]*\}").expect("a pattern");
+    let value = |found: &Captures<'_>| {
+        let known = case.env.iter().find(|(name, _)| *name == &found[1]);
+        known.expect("a variable of the case").1
+    };
+    let env = service["environment"].as_object().unwrap().iter().map(|(name, text)| {
+        let text = reference.replace_all(text.as_str().unwrap(), value);
+        (name.clone(), text.into_owned())
+    });
+    let args = strings(&service["command"]).into_iter().map(|arg| arg.replace("$$", "$"));
+    Command { words: ["waitgate".to_owned()].into_iter().chain(args).collect(), env: env.collect() }
+}

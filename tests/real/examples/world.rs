@@ -1,0 +1,147 @@
+//! The Pod of a case, and the servers that its steps bring.
+
+use std::{fmt::Write as _, fs, path::PathBuf};
+
+use super::{Case, PASSWORD, POD_IP, POD_NAME};
+use crate::support::{
+    Fake, Pod,
+    dns::Knot,
+    fake::linger,
+    pg::Pg,
+    web::{self, Reply},
+};
+
+/// What comes.
+pub(super) enum Step {
+    /// Services are created: their names resolve.
+    Names(&'static [(&'static str, &'static str)]),
+    /// A server that accepts, says nothing and keeps the connection open.
+    Tcp(&'static str, u16),
+    /// A web server that knows one path, and the status that it has for it.
+    Web(&'static str, u16, &'static str, u16),
+    /// Takes requests and remembers them; the first gets a 503.
+    Registry(&'static str, u16),
+    /// A real cluster.
+    Postgres(&'static str),
+    /// A database is created in it.
+    Database(&'static str),
+}
+use Step::{Database, Names, Postgres, Registry, Tcp, Web};
+
+pub(super) struct World {
+    pub(super) pod: Pod,
+    knot: Knot,
+    records: String,
+    /// What is put after a Service's name in the zone.
+    suffix: &'static str,
+    cluster: Option<Pg>,
+    fakes: Vec<Fake>,
+    webs: Vec<web::Web>,
+    started: PathBuf,
+}
+
+impl World {
+    /// The Pod's surroundings: resolv.conf, hosts and a DNS server that knows no name yet.
+    #[track_caller]
+    pub(super) fn new(case: &Case, tools: &std::path::Path) -> Self {
+        let pod = Pod::new();
+        add_address(&pod, case.nameserver);
+        pod.etc("resolv.conf", &case.resolv_conf);
+        pod.etc("hosts", &format!("127.0.0.1 localhost\n::1 localhost\n{POD_IP} {POD_NAME}\n"));
+        let knot = Knot::start_zone(&pod, &format!("{}@53", case.nameserver), case.zone, "");
+        let address =
+            case.steps.iter().find_map(|step| if let Postgres(address) = step { Some(*address) } else { None });
+        Self {
+            cluster: address.map(|address| cluster(&pod, address)),
+            pod,
+            knot,
+            records: String::new(),
+            suffix: if case.zone == "." { "" } else { ".default.svc" },
+            fakes: Vec::new(),
+            webs: Vec::new(),
+            started: tools.join("started"),
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn take(&mut self, step: &Step) {
+        match *step {
+            Names(names) => {
+                for (name, address) in names {
+                    add_address(&self.pod, address);
+                    let _ = writeln!(self.records, "{name}{} A {address}", self.suffix);
+                }
+                self.knot.serve(&self.records);
+            }
+            Tcp(address, port) => {
+                let fake = self.at(address, port, |addr| Fake::on(addr, linger));
+                self.fakes.push(fake);
+            }
+            Web(address, port, path, status) => {
+                let web = self.at(address, port, |addr| {
+                    web::Web::on(addr, None, move |seen, _| {
+                        let asked = seen.path.split('?').next();
+                        Reply::status(if asked == Some(path) { status } else { 404 })
+                    })
+                });
+                self.webs.push(web);
+            }
+            Registry(address, port) => {
+                let web = self.at(address, port, |addr| {
+                    web::Web::on(addr, None, |_, before| Reply::status(if before == 0 { 503 } else { 201 }))
+                });
+                self.webs.push(web);
+            }
+            Postgres(address) => {
+                add_address(&self.pod, address);
+                self.pg().start();
+            }
+            Database(name) => {
+                self.pg().accepting();
+                self.pg().sql(&format!("CREATE DATABASE {name}"));
+            }
+        }
+    }
+
+    /// The method, path and body of each request that a web server got.
+    pub(super) fn requests(&self) -> Vec<(String, String, String)> {
+        let seen = self.webs.iter().flat_map(web::Web::seen);
+        seen.map(|seen| (seen.method, seen.path, seen.body)).collect()
+    }
+
+    /// What a stand-in was started as.
+    pub(super) fn started(&self) -> String {
+        fs::read_to_string(&self.started).unwrap()
+    }
+
+    fn pg(&mut self) -> &mut Pg {
+        self.cluster.as_mut().expect("the case has a cluster")
+    }
+
+    #[track_caller]
+    fn at<T: Send>(&self, address: &str, port: u16, make: impl FnOnce(std::net::SocketAddr) -> T + Send) -> T {
+        add_address(&self.pod, address);
+        let addr = (address.parse::<std::net::IpAddr>().unwrap(), port).into();
+        self.pod.within(|| make(addr))
+    }
+}
+
+#[track_caller]
+fn add_address(pod: &Pod, address: &str) {
+    pod.sh(&format!("ip address replace {address}/32 dev lo"));
+}
+
+/// A cluster with the role `webapp`, which is not running yet.
+#[track_caller]
+fn cluster(pod: &Pod, address: &str) -> Pg {
+    let mut pg = Pg::inside(pod, (address.parse::<std::net::IpAddr>().unwrap(), 5432).into());
+    pg.hba("local all all trust\nhost all all all scram-sha-256\n");
+    // The role is there before anything can connect from outside.
+    pg.conf("listen_addresses = ''\n");
+    pg.start();
+    pg.accepting();
+    pg.sql(&format!("CREATE ROLE webapp LOGIN PASSWORD '{PASSWORD}'"));
+    pg.stop();
+    pg.conf(&format!("listen_addresses = '{address}'\n"));
+    pg
+}

@@ -1,0 +1,90 @@
+//! What is there says something else than what is waited for.
+
+use super::*;
+
+pub(crate) fn gateway(it: &Witness) {
+    let answers = |reply: Reply| {
+        let web = Web::new(move |_, _| reply.clone());
+        let run = run(&web.url("/"));
+        (web, run)
+    };
+    let given = |reply| {
+        let (_web, run) = answers(reply);
+        it.given(run);
+    };
+    let not_given = |reply| {
+        let (_web, run) = answers(reply);
+        it.instead(None, run);
+    };
+    given(Reply::status(502));
+    given(Reply::status(504));
+    given(Reply::status(503).with("server", "envoy"));
+    given(Reply::status(503).with("server", "istio-envoy"));
+    not_given(Reply::status(503));
+    not_given(Reply::status(503).with("server", "nginx"));
+    // Envoy names itself on what it passes on, too, and then says how long that took.
+    not_given(Reply::status(503).with("server", "envoy").with("x-envoy-upstream-service-time", "3"));
+    not_given(Reply::status(500).with("server", "envoy"));
+}
+
+pub(crate) fn use_tcp(it: &Witness) {
+    let (redis, bad) = (Fake::greeting("-ERR unknown command\r\n"), Web::always(400));
+    it.given(run(&format!("http://{}/", redis.addr)));
+    it.instead(None, run(&bad.url("/")));
+}
+
+pub(crate) fn use_https(it: &Witness) {
+    let config = Authority::new().server(&["localhost"]);
+    let secure = Web::on(([127, 0, 0, 1], 0).into(), Some(config), |_, _| Reply::status(200));
+    it.given(run(&secure.url("/")));
+    it.instead("CaFile", run(&secure.https("/")));
+}
+
+pub(crate) fn use_http(it: &Witness) {
+    let (plain, silent) = (Web::always(200), Fake::silent());
+    it.given(run(&plain.https("/")));
+    it.given(run(&format!("postgres://{}/?sslmode=disable", plain.fake.addr)));
+    it.instead(None, run(&format!("https://{}/", silent.addr)));
+}
+
+pub(crate) fn use_postgres(it: &Witness) {
+    // As PostgreSQL answers what is not its protocol (src/backend/tcop/backend_startup.c).
+    let message = "unsupported frontend protocol 18501.21536: server supports 3.0 to 3.0";
+    let server = Fake::postgres_error("0A000", message);
+    it.given(run(&format!("http://{}/", server.addr)));
+    let other = Fake::greeting("SSH-2.0-x\r\n");
+    it.instead("UseTcp", run(&format!("http://{}/", other.addr)));
+}
+
+pub(crate) fn credentials(it: &Witness) {
+    it.given(run(&Web::always(401).url("/")));
+    it.given(run(&login(&Fake::postgres_error("28P01", "no"))));
+    it.instead(None, run(&Web::always(404).url("/")));
+    it.instead("Forbidden", run(&Web::always(403).url("/")));
+    it.instead(None, run(&login(&Fake::postgres_error("57P03", "no"))));
+    it.instead("PgHba", run(&login(&Fake::postgres_error("28000", "no"))));
+}
+
+pub(crate) fn forbidden(it: &Witness) {
+    it.given(run(&Web::always(403).url("/")));
+    it.instead("Credentials", run(&Web::always(401).url("/")));
+}
+
+pub(crate) fn pg_hba(it: &Witness) {
+    it.given(run(&login(&Fake::postgres_error("28000", "no"))));
+    it.instead("Credentials", run(&login(&Fake::postgres_error("28P01", "no"))));
+}
+
+pub(crate) fn database(it: &Witness) {
+    it.given(run(&login(&Fake::postgres_error("3D000", "no"))));
+    it.instead("Credentials", run(&login(&Fake::postgres_error("28P01", "no"))));
+}
+
+pub(crate) fn ca_file(it: &Witness) {
+    let authority = Authority::new();
+    let config = authority.server(&["other.test"]);
+    let secure = Web::on(([127, 0, 0, 1], 0).into(), Some(config), |_, _| Reply::status(200));
+    it.given(run(&secure.https("/")));
+    // With its CA it is the name that is wrong.
+    it.instead(None, run(&secure.https(&format!("/#ca={}", authority.file().display()))));
+}

@@ -1,0 +1,56 @@
+//! The harness of both houses of tests, tests/it and tests/real: the binary as a user runs it, and the servers
+//! that it waits for. Each house uses a part of it.
+//!
+//! Every wait in here is bounded, nothing uses a fixed port of the host, and what a test starts is
+//! gone when the test is.
+
+pub(crate) mod dns;
+pub(crate) mod door;
+pub(crate) mod fake;
+pub(crate) mod hang;
+mod mask;
+pub(crate) mod pg;
+pub(crate) mod pgtools;
+pub(crate) mod pod;
+pub(crate) mod run;
+#[path = "../../src/net/scripted.rs"]
+pub(crate) mod scripted;
+pub(crate) mod signals;
+mod stream;
+pub(crate) mod tty;
+pub(crate) mod web;
+pub(crate) mod wrong;
+pub(crate) mod zone;
+
+use std::path::PathBuf;
+
+pub(crate) use fake::{Fake, free_port, loopback};
+pub(crate) use mask::mask;
+pub(crate) use pod::Pod;
+pub(crate) use run::Run;
+
+/// Longest wait for anything that is meant to happen. A test that gets here has failed; on a busy
+/// machine it must not fail before.
+pub(crate) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// The full path of a program that a test needs. A missing one is a failed test, never a skipped one.
+#[track_caller]
+pub(crate) fn tool(name: &str) -> PathBuf {
+    let folders = ["/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin"];
+    folders
+        .iter()
+        .map(|folder| PathBuf::from(folder).join(name))
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| panic!("this test needs `{name}`: {} (tests/run does it)", install(name)))
+}
+
+fn install(name: &str) -> String {
+    let package = match name {
+        "nft" => "nftables",
+        "ip" => "iproute2",
+        "knotd" => "knot",
+        "unshare" | "nsenter" | "setpriv" | "setsid" | "prlimit" => "util-linux",
+        other => other,
+    };
+    format!("apt-get install {package}")
+}
