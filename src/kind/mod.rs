@@ -261,7 +261,7 @@ impl Target {
     /// Parses one argument. A message repeats nothing of it that could be secret.
     pub(crate) fn parse(text: &str, given: Given<'_>) -> Result<(Self, Overrides)> {
         if text.is_empty() {
-            bail!("the target is empty (expected {})", forms());
+            bail!("found nothing where a target should be (expected {})", forms());
         }
         let mut pieces = text.split('#');
         let address = pieces.next().unwrap_or_default();

@@ -146,7 +146,7 @@ impl Plan {
 
         let given = Given { env, ca_file: ca_file.is_some() };
         if cli.targets.is_empty() {
-            bail!("there is no target: give at least one, {}; see waitgate --help", forms());
+            bail!("no target is given: give at least one target (expected {}; see waitgate --help)", forms());
         }
         let mut warnings = unknown_twins(env);
         let mut targets = Vec::with_capacity(cli.targets.len());

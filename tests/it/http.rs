@@ -202,7 +202,7 @@ fn a_proxy_is_asked_when_told() {
     let odd = Fake::greeting("SSH-2.0-x\r\n");
     let run = Run::new(["--once", "http://api.example.test/#proxy"]).env("http_proxy", format!("http://{}", odd.addr));
     // The server behind it may well speak HTTP.
-    run.end().failure().stderr_has(&format!("the proxy {} answered, but not in HTTP", odd.addr)).nowhere("use tcp:");
+    run.end().failure().stderr_has(&format!("the proxy {} answered in SSH, not in HTTP", odd.addr)).nowhere("use tcp:");
 }
 
 #[test]

@@ -27,6 +27,8 @@ mod expectations;
 mod gone;
 /// Servers that hang, in every stage.
 mod hang;
+/// The source itself: what imports what, and how long a file is.
+mod house;
 /// `http:`.
 #[cfg(feature = "http")]
 mod http;

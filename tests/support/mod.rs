@@ -5,7 +5,6 @@
 //! gone when the test is.
 
 pub(crate) mod dns;
-pub(crate) mod door;
 pub(crate) mod fake;
 pub(crate) mod hang;
 mod mask;
@@ -13,7 +12,7 @@ pub(crate) mod pg;
 pub(crate) mod pgtools;
 pub(crate) mod pod;
 pub(crate) mod run;
-#[path = "../../src/net/scripted.rs"]
+#[path = "../../src/net/names/scripted_server.rs"]
 pub(crate) mod scripted;
 pub(crate) mod signals;
 mod stream;
@@ -23,6 +22,8 @@ pub(crate) mod wrong;
 pub(crate) mod zone;
 
 use std::path::PathBuf;
+
+pub(crate) use waitgate::door;
 
 pub(crate) use fake::{Fake, free_port, loopback};
 pub(crate) use mask::mask;

@@ -209,7 +209,7 @@ fn redis_is_no_web_server() {
     command.args(["--bind", &port.ip().to_string(), "--port", &port.port().to_string(), "--save", ""]);
     command.arg("--dir").arg(folder.path());
     let _redis = Server::start(command, folder, &[port]);
-    let says = "answered, but not in HTTP (it looks like Redis): use tcp:";
+    let says = "answered in Redis, not in HTTP: use tcp:";
     once(&format!("http://{port}/")).failure().stderr_has(says);
     once(&format!("http://{port}/#data=x")).failure().stderr_has(says);
     once(&format!("tcp:{port}")).success();
