@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filled_value_holds_any_character_and_is_not_shown() {
+    fn a_value_from_the_environment_may_hold_any_character_and_is_not_shown() {
         let it = parse("#header=Authorization:$(TOKEN)#status=200").unwrap();
         assert_eq!(it.get("header"), Some("Authorization:a#b=c%41"));
         assert_eq!(it.shown(), "#header=***#status=200");

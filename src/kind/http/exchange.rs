@@ -73,7 +73,7 @@ impl Outgoing {
 
     /// Prepares the request for `url`, because of the redirect `status`.
     ///
-    /// waitgate does not send to another host what is meant for this one.
+    /// It drops what is meant only for this host: the login, the server name, and headers such as Cookie.
     pub(super) fn redirect(&mut self, url: Url, status: StatusCode) {
         if url.host_str() != self.url.host_str() {
             self.login = None;

@@ -68,7 +68,7 @@ enum Accepts {
 enum NotReady {
     /// It sent an error. Some errors still show that it accepts connections.
     ServerError(ServerError),
-    /// No message came; the bytes are what did come and is not read.
+    /// No complete message came. The bytes are the part that did come.
     NoMessage(NoMessage, Vec<u8>),
 }
 

@@ -109,6 +109,9 @@ fn an_error_names_the_cause_and_no_secret() {
         ("http://host/#statsu=200", "did you mean #status?"),
         ("http://u:p#hunter2@host/", "%23"),
     ] {
+        if cfg!(not(feature = "tls")) && text.starts_with("https:") {
+            continue;
+        }
         let message = invalid(text);
         assert!(message.contains(says), "{text}: {message}");
         assert!(!message.contains("hunter2"), "{text}: {message}");

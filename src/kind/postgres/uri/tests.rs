@@ -91,13 +91,15 @@ fn urls_are_parsed_and_shown() {
 #[test]
 fn parameters_are_parsed() {
     let info = parse(
-        "postgres://db?application_name=a%20b&connect_timeout=7&target_session_attrs=read-write&options=-c%20x%3D1&channel_binding=require",
+        "postgres://db?application_name=a%20b&connect_timeout=7&target_session_attrs=read-write&options=-c%20x%3D1",
     )
     .info;
     assert_eq!(info.application_name.as_deref(), Some("a b"));
     assert_eq!(info.connect_timeout, Some(Duration::from_secs(7)));
     assert_eq!(info.session, Session::ReadWrite);
     assert_eq!(info.options.as_deref(), Some("-c x=1"));
+    #[cfg(feature = "tls")]
+    assert_eq!(parse("postgres://db?channel_binding=require").info.binding, Binding::Require);
     assert_eq!(parse("postgres://db?connect_timeout=0").info.connect_timeout, None);
     assert_eq!(parse("postgres://db?connect_timeout=-1").info.connect_timeout, None);
     assert!(parse("postgres://db?target_session_attrs=primary").login, "only a login tells a primary from a standby");
