@@ -1,4 +1,4 @@
-//! What makes an accepted connection ready: that it stays open, or what the server says first.
+//! When an accepted connection is ready: it stays open, or the server sends the expected text first.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -12,21 +12,21 @@ use super::regex::Pattern;
 use crate::attempt::Attempt;
 use crate::reason::{Code, Hint, Reason, Stage};
 
-/// The expectations of a connection.
+/// How long the connection must stay open.
 pub(super) const HOLD: Spec = Spec::value("hold", "DURATION");
-/// What the server must say.
+/// The text that the server must send.
 pub(super) const BANNER: Spec = Spec::value("banner", "TEXT");
-/// The same as a pattern.
+/// The same, as a regular expression.
 pub(super) const BANNER_MATCH: Spec = Spec::value("banner-match", "REGEX");
 
-/// Long enough for a front on the same machine to notice that it has nobody to talk to
-/// (docker-proxy to a refusing backend closes within 12 ms), short enough to cost nothing.
+/// Long enough that a proxy on the same machine notices that it has no backend, and short enough to cost nothing.
+/// docker-proxy closes within 12 ms when its backend refuses the connection.
 const DEFAULT_HOLD: Duration = Duration::from_millis(50);
 
-/// As much of what a server says first is read, in bytes.
-const LONGEST: usize = 4096;
+/// waitgate reads at most this much of a banner, in bytes.
+const BANNER_MAX: usize = 4096;
 
-/// A server that has begun to speak and pauses for this long has said its banner.
+/// A banner is complete when the server has sent something and then pauses for this long.
 const QUIET: Duration = Duration::from_millis(300);
 
 /// What is expected of an accepted connection.
@@ -40,20 +40,22 @@ pub(super) struct Accept {
 impl Accept {
     pub(super) fn parse(it: &Expectations) -> Result<Self> {
         let text = match it.get("banner") {
-            Some("") => bail!("#banner: expected a text that the server says first, found nothing"),
-            Some(text) if text.len() > LONGEST => bail!("#banner: expected at most {LONGEST} bytes"),
+            Some("") => bail!("#banner: found nothing (expected a text that the server sends first)"),
+            Some(text) if text.len() > BANNER_MAX => {
+                bail!("#banner: the text is too long (expected at most {BANNER_MAX} bytes)")
+            }
             text => text.map(str::to_owned),
         };
         let pattern = it.get("banner-match").map(Pattern::parse).transpose();
         let pattern = pattern.map_err(|error| error.context("#banner-match"))?;
         if it.has("hold") && (text.is_some() || pattern.is_some()) {
-            bail!("#hold: a banner is expected too, which says more than an open connection: leave #hold out");
+            bail!("#hold: a banner is expected too, and it proves more than an open connection: leave #hold out");
         }
         let hold = it.duration("hold", Zero::Allowed)?.unwrap_or(DEFAULT_HOLD);
         Ok(Self { hold, text, pattern })
     }
 
-    /// Looks at a connection that `peer` has accepted.
+    /// Checks a connection that `peer` has accepted.
     pub(super) async fn check(
         &self,
         mut stream: impl AsyncRead + Unpin,
@@ -68,7 +70,7 @@ impl Accept {
             return Ok(());
         }
         match time::timeout(self.hold, stream.read(&mut [0; 1])).await {
-            // Still open, or the server spoke first: somebody is there.
+            // The connection is still open, or the server has sent a byte: a server is there.
             Err(_) | Ok(Ok(1..)) => Ok(()),
             Ok(Ok(0) | Err(_)) => Err(closed(peer)),
         }
@@ -79,7 +81,7 @@ impl Accept {
         let mut piece = [0; 512];
         loop {
             let reading = stream.read(&mut piece);
-            // A silent server has the attempt's bound, one that has spoken is given a moment to go on.
+            // A silent server has the whole attempt. A server that has sent something has a moment to go on.
             let read = if said.is_empty() {
                 reading.await
             } else {
@@ -93,17 +95,17 @@ impl Accept {
                 Ok(0) | Err(_) => return Err(other(&said, peer)),
                 Ok(read) => said.extend_from_slice(&piece[..read]),
             }
-            said.truncate(LONGEST);
-            if self.is_said(&said).await? {
+            said.truncate(BANNER_MAX);
+            if self.is_expected(&said).await? {
                 return Ok(());
             }
-            if said.len() == LONGEST {
+            if said.len() == BANNER_MAX {
                 return Err(other(&said, peer));
             }
         }
     }
 
-    async fn is_said(&self, said: &[u8]) -> Result<bool, Reason> {
+    async fn is_expected(&self, said: &[u8]) -> Result<bool, Reason> {
         let text = self.text.as_ref().is_none_or(|text| said.windows(text.len()).any(|found| found == text.as_bytes()));
         match &self.pattern {
             Some(pattern) if text => pattern.matches(said.to_vec(), "#banner-match").await,
@@ -117,7 +119,7 @@ fn closed(peer: &impl Display) -> Reason {
     Reason::new(Code::ProtocolClosed, text).with_hint(Hint::ProxyClosed)
 }
 
-/// Another banner, and how it begins.
+/// The reason for another banner; it shows how the banner begins.
 fn other(said: &[u8], peer: &impl Display) -> Reason {
     const SHOWN: usize = 60;
     let line = said.split(|byte| matches!(byte, b'\r' | b'\n')).find(|line| !line.is_empty()).unwrap_or_default();
@@ -163,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused() {
+    fn invalid_expectations() {
         for (text, says) in [
             ("#banner=", "found nothing"),
             ("#banner-match=(", "regular expression"),
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_has_to_stay_open() {
+    async fn a_connection_must_stay_open() {
         assert!(check("", &[], false).await.is_ok());
         assert!(check("", &[b"220 mail"], true).await.is_ok());
         assert_eq!(check("", &[], true).await.unwrap_err().code(), Code::ProtocolClosed);
@@ -184,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn banners() {
+    async fn the_banner_must_hold_the_text_and_match_the_pattern() {
         let ssh: &[&[u8]] = &[b"SSH-2.0-", b"OpenSSH_9.2\r\n"];
         assert!(check("#banner=SSH-2.0-OpenSSH", ssh, false).await.is_ok());
         assert!(check("#banner-match=^SSH-2\\.0-\\w+_9", ssh, false).await.is_ok());

@@ -1,4 +1,4 @@
-//! `password=@FILE`: the password out of a mounted file, for every kind that logs in.
+//! `password=@FILE`: a kind that logs in reads the password from a mounted file.
 
 use anyhow::{Result, bail};
 
@@ -7,24 +7,23 @@ use crate::file::{SECRET_MAX, read_for};
 use crate::reason::{Code, Reason};
 use crate::secret::Secret;
 
-/// The expectation. Its value is a path; a password itself is refused.
+/// Its value is a path. A password in its place is invalid.
 pub(super) const PASSWORD: Spec = Spec::value("password", "@FILE");
 
 /// The path of the file that holds the password.
 ///
-/// The `@` has to be written in the target. A password that comes out of a variable may begin with `@`, and is refused
-/// here.
+/// The target itself must have the `@`. A variable's value that begins with `@` may be a password, so it is invalid.
 pub(super) fn password_file(it: &Expectations) -> Result<Option<String>> {
     let Some((value, written)) = it.written(PASSWORD.name).next() else { return Ok(None) };
     match value.strip_prefix('@').filter(|_| written.starts_with('@')) {
         Some(path) if !path.is_empty() => Ok(Some(path.to_owned())),
         _ => bail!(
-            "#password: expected @FILE, the file that holds the password: the password itself belongs into the URL or a variable"
+            "#password: expected @FILE, the file that holds the password: write the password itself into the URL or a variable"
         ),
     }
 }
 
-/// The password in the file, as it is now. An editor's last newline is not part of it.
+/// The password that the file holds now. A line break at its end is not part of the password.
 pub(super) fn read_password(path: &str) -> Result<Secret, Reason> {
     let what = format!("#password=@{path}");
     match read_text(path, &what)?.trim_end_matches(['\r', '\n']) {
@@ -33,7 +32,7 @@ pub(super) fn read_password(path: &str) -> Result<Secret, Reason> {
     }
 }
 
-/// The text of a file with secrets; `what` names it in the reason.
+/// The text of a file that holds secrets. The reason calls the file `what`.
 pub(super) fn read_text(path: &str, what: &str) -> Result<String, Reason> {
     let text = String::from_utf8(read_for(path, SECRET_MAX, what)?);
     text.map_err(|_| Reason::new(Code::LocalFile, format!("{what} is not UTF-8 text")).with_key("utf-8"))

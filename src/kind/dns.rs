@@ -1,4 +1,4 @@
-//! `dns:NAME`: the name has an address, as the application would find it, or a record of a type.
+//! `dns:NAME`: the name has an address (found as an application finds it), or a record of the given type.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -18,10 +18,10 @@ use crate::reason::{Code, Reason};
 use crate::text;
 use crate::text::InForm as _;
 
-/// The expected form, which begins every message.
+/// The expected form, which ends every message.
 const FORM: &str = "expected dns:NAME, dns:NAME?type=SRV or dns://SERVER[:PORT]/NAME?type=A";
 
-/// The record types that can be asked for, as RFC 4501 writes them.
+/// The record types that a target can name, spelled as in RFC 4501.
 const TYPES: [(&str, RecordType); 10] = [
     ("A", RecordType::A),
     ("AAAA", RecordType::AAAA),
@@ -35,7 +35,7 @@ const TYPES: [(&str, RecordType); 10] = [
     ("SOA", RecordType::SOA),
 ];
 
-/// A name, and what of it is waited for.
+/// A name, and the records that waitgate waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Dns {
     server: Option<(Host, u16)>,
@@ -44,6 +44,7 @@ pub(crate) struct Dns {
     min: Option<usize>,
     has: Option<String>,
     gone: bool,
+    /// The expectations as the log shows them.
     shown: String,
 }
 
@@ -63,8 +64,8 @@ impl Kind for Dns {
         let (server, name) = match path.strip_prefix("//") {
             None => (None, path),
             Some(rest) => match rest.split_once('/') {
-                None => bail!("behind //SERVER comes /NAME; without a server write dns:NAME ({FORM})"),
-                // RFC 4501: no server named means the local one.
+                None => bail!("/NAME is missing after //SERVER; to ask the usual nameservers write dns:NAME ({FORM})"),
+                // RFC 4501: without a server, the resolver asks its own.
                 Some(("", name)) => (None, name),
                 Some((server, name)) => (Some(server), name),
             },
@@ -82,9 +83,9 @@ impl Kind for Dns {
         let name = parse_name(&fill(name)?)?;
         let name = match (name, rtype) {
             (Host::Ip(ip), Some(RecordType::PTR)) => Host::Name(shown_name(&Name::from(ip))),
-            (Host::Ip(_), Some(_)) => bail!("an address has no records of that type; give a name ({FORM})"),
+            (Host::Ip(_), Some(_)) => bail!("an address has no records of that type: give a name ({FORM})"),
             (Host::Ip(_), None) if server.is_some() => {
-                bail!("an address needs no nameserver; give a name ({FORM})")
+                bail!("an address needs no nameserver: give a name ({FORM})")
             }
             (name, _) => name,
         };
@@ -93,27 +94,26 @@ impl Kind for Dns {
         if let (Some(value), None | Some(RecordType::A | RecordType::AAAA)) = (&has, rtype)
             && value.parse::<IpAddr>().is_err()
         {
-            bail!("#has: expected an IP address, which is what a name without another ?type= has");
+            bail!("#has: the value is not an IP address (expected an IP address, unless ?type= names another type)");
         }
         if let (Host::Ip(ip), None) = (&name, rtype)
             && (min.is_some_and(|min| min > 1) || has.as_ref().is_some_and(|value| value.parse() != Ok(*ip)))
         {
-            bail!("#min and #has: expected a name; an address is one, and no other");
+            bail!("#min and #has: an address is one, and it never changes (expected a name)");
         }
         if has.as_deref() == Some("") {
-            bail!("#has: expected a value, found nothing");
+            bail!("#has: found nothing (expected a value)");
         }
         let gone = parts.expectations.has("gone");
         if gone && (has.is_some() || min.is_some()) {
-            bail!("#gone stands alone: what is gone has no records to count or to compare");
+            bail!("#gone stands alone: a name that is gone has no records to count or to compare");
         }
         if gone && matches!(name, Host::Ip(_)) {
-            bail!("#gone: expected a name; an address is never gone from the DNS");
+            bail!("#gone: the target is an address, and an address is never gone from the DNS (expected a name)");
         }
         Ok(Self { server, name, rtype, min, has, gone, shown: parts.expectations.shown() })
     }
 
-    /// Looks the name up.
     async fn probe(&self, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
         let name = match &self.name {
             Host::Ip(ip) => return self.judge(&[RData::from(*ip)], "no query needed", None),
@@ -140,19 +140,19 @@ impl Kind for Dns {
                 }
                 _ => reason,
             }),
-            Err(unfound) if self.gone => unfound.absent().map(Ready::noted),
-            Err(unfound) => Err(unfound.into()),
+            Err(error) if self.gone => error.certainly_absent().map(Ready::noted),
+            Err(error) => Err(error.into()),
         }
     }
 }
 
 impl Dns {
-    /// Where any address will do, one family will.
+    /// If any address is enough, the answer of one family is enough.
     fn need(&self) -> Need {
         if self.min.is_some() || self.has.is_some() || self.gone { Need::Both } else { Need::First }
     }
 
-    /// The addresses of the server to ask, where the target names one.
+    /// The addresses of the nameserver, if the target names one; at most three.
     async fn servers(&self, net: &Net, attempt: &Attempt) -> Result<Option<Vec<SocketAddr>>, Reason> {
         let Some((host, port)) = &self.server else { return Ok(None) };
         let ips = match host {
@@ -162,13 +162,15 @@ impl Dns {
         Ok(Some(ips.into_iter().take(3).map(|ip| (ip, *port).into()).collect()))
     }
 
-    /// Whether `records`, found at `at`, are what is expected; `missing` says that there may be more.
+    /// Compares `records`, which were found at `at`, with the expectations.
+    ///
+    /// `missing` is set if there may be more records: it says which question got no answer.
     fn judge(&self, records: &[RData], at: &str, missing: Option<&str>) -> Result<Ready, Reason> {
         let list = listed(records);
         let (what, count) = if let Some(rtype) = self.rtype {
             (format!("{rtype} record"), records.len())
         } else {
-            // A name of two families has each of its servers twice, so the families are counted apart.
+            // If a name has addresses of both families, each server has two of them: count each family alone.
             let v6 = records.iter().filter(|record| matches!(record, RData::AAAA(_))).count();
             ("address".to_owned(), v6.max(records.len() - v6))
         };
@@ -187,7 +189,7 @@ impl Dns {
             return Err(Reason::new(Code::ExpectRecords, text).with_key(count));
         }
         if let Some(value) = &self.has
-            && !records.iter().any(|record| is(record, value))
+            && !records.iter().any(|record| has_value(record, value))
         {
             let text = format!("the {what} that #has= names is not there, but {list} ({at}){more}");
             return Err(Reason::new(Code::ExpectValue, text));
@@ -196,12 +198,12 @@ impl Dns {
     }
 }
 
-/// What was found, of whatever type.
+/// The records that were found: addresses, or records of another type.
 struct Answer {
     records: Vec<RData>,
-    /// Where.
+    /// Where they were found: the full name, or the hosts file.
     at: String,
-    /// What went wrong beside it.
+    /// Which question got no answer, if any.
     missing: Option<String>,
 }
 
@@ -223,30 +225,30 @@ impl From<Records> for Answer {
     }
 }
 
-/// The type out of `type=T`, `class=IN;type=T` or nothing (RFC 4501 section 3).
+/// The type in `type=T`, `class=IN;type=T` or nothing (RFC 4501 section 3).
 fn record_type(query: &str) -> Result<Option<RecordType>> {
     let mut rtype = None;
     for part in query.split(';') {
         match part.split_once('=') {
             Some((name, _)) if name.eq_ignore_ascii_case("type") && rtype.is_some() => {
-                bail!("one target waits for one type ({FORM})")
+                bail!("found two types: one target waits for one type ({FORM})")
             }
             Some((name, value)) if name.eq_ignore_ascii_case("type") => {
                 let known = TYPES.iter().find(|(known, _)| known.eq_ignore_ascii_case(value));
                 let Some((_, known)) = known else {
                     let list: Vec<&str> = TYPES.iter().map(|(known, _)| *known).collect();
-                    bail!("the type is none of {} ({FORM})", list.join(", "));
+                    bail!("the record type is unknown: waitgate knows {} ({FORM})", list.join(", "));
                 };
                 rtype = Some(*known);
             }
             Some((name, value)) if name.eq_ignore_ascii_case("class") && value.eq_ignore_ascii_case("in") => {}
-            _ => bail!("behind '?' stands type=TYPE (expectations such as min= stand behind '#') ({FORM})"),
+            _ => bail!("only type=TYPE may follow the '?'; expectations such as min= follow a '#' ({FORM})"),
         }
     }
     Ok(rtype)
 }
 
-/// The name, which takes neither a port nor a path.
+/// The name. A port or a path after it is invalid.
 fn parse_name(text: &str) -> Result<Host> {
     if text.contains("://") {
         bail!("dns: takes a name, not a URL ({FORM})");
@@ -263,16 +265,16 @@ fn parse_name(text: &str) -> Result<Host> {
     Host::parse(text).in_form(FORM)
 }
 
-/// A name out of a record, as a person writes it: without the trailing dot.
+/// A name in a record, as people write it: without the trailing dot.
 fn shown_name(name: &Name) -> String {
     let text = name.to_ascii();
     match text.strip_suffix('.') {
         Some("") | None => text,
-        Some(bare) => bare.to_owned(),
+        Some(name) => name.to_owned(),
     }
 }
 
-/// A record as a person reads it.
+/// A record as people read it.
 fn shown(record: &RData) -> String {
     match record {
         RData::CNAME(name) => shown_name(name),
@@ -293,8 +295,8 @@ fn text(record: &RData) -> String {
     String::from_utf8_lossy(&txt.txt_data.concat()).into_owned()
 }
 
-/// Whether `record` is what `value` names: an address, a target, a text.
-fn is(record: &RData, value: &str) -> bool {
+/// Whether `record` has this value: an address, a target or a text.
+fn has_value(record: &RData, value: &str) -> bool {
     let same = |name: &Name| shown_name(name).eq_ignore_ascii_case(value.strip_suffix('.').unwrap_or(value));
     let written = || shown(record).eq_ignore_ascii_case(value);
     match record {
@@ -311,9 +313,9 @@ fn is(record: &RData, value: &str) -> bool {
     }
 }
 
-/// The records, the first four of them, sorted: servers turn their order.
+/// The first four records. They are sorted, because servers rotate their order.
 fn listed(records: &[RData]) -> String {
-    // Each is written once: an answer may have thousands, with long names.
+    // Write each record once: an answer may have thousands, with long names.
     let mut sorted: Vec<(Option<IpAddr>, String)> =
         records.iter().map(|record| (record.ip_addr(), shown(record))).collect();
     sorted.sort();

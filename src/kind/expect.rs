@@ -1,4 +1,4 @@
-//! The `#name=value` grammar, once for every kind.
+//! The `#name=value` grammar that every kind shares.
 
 use std::time::Duration;
 
@@ -8,25 +8,22 @@ use crate::env::{self, Fill};
 use crate::secret::{HIDDEN, Secret};
 use crate::text::{nearest, printable};
 
-/// What may stand behind an expectation's name.
+/// What may follow an expectation's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Takes {
-    /// `#name=value`; the text is the value's form, for messages.
+    /// `#name=value`. The text is the form of the value, for messages.
     Value(&'static str),
-    /// `#name` alone.
+    /// `#name` without a value.
     Nothing,
 }
 
-/// One expectation that a kind knows.
+/// One expectation that a kind takes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spec {
-    /// Its name, as written.
     pub(crate) name: &'static str,
-    /// Whether a value follows.
     pub(crate) takes: Takes,
-    /// Whether it may be given more than once.
     pub(crate) repeatable: bool,
-    /// Whether its value is never shown.
+    /// The log never shows the value of a secret expectation.
     pub(crate) secret: bool,
 }
 
@@ -36,18 +33,18 @@ impl Spec {
         Self { name, takes: Takes::Value(form), repeatable: false, secret: false }
     }
 
-    /// `#name` alone.
+    /// `#name` without a value.
     pub(crate) const fn flag(name: &'static str) -> Self {
         Self { name, takes: Takes::Nothing, repeatable: false, secret: false }
     }
 
-    /// The same, allowed more than once.
+    /// A target may give this expectation more than once.
     pub(crate) const fn repeatable(mut self) -> Self {
         self.repeatable = true;
         self
     }
 
-    /// The same with a value that is never shown.
+    /// The log never shows the value of this expectation.
     pub(crate) const fn secret(mut self) -> Self {
         self.secret = true;
         self
@@ -63,25 +60,25 @@ pub(crate) const COMMON: &[Spec] = &[
     Spec::value("successes", "N"),
 ];
 
-/// One expectation as it was written, its value decoded and filled.
+/// One expectation of a target. Its value is decoded, and each `$(NAME)` in it is replaced.
 #[derive(Clone, Debug)]
 struct Item {
     name: &'static str,
     value: Secret,
-    /// The value with each `$(NAME)` as it was written.
+    /// The value with each `$(NAME)` as written in the target.
     written: Secret,
-    /// What the log shows, with its `=`: the value, `$(NAME)` if it came out of the environment, or `***`.
+    /// What the log shows, with its `=`: the value, `$(NAME)` for a value from the environment, or `***`.
     shown: String,
 }
 
-/// The expectations of one target, known to its kind.
+/// The expectations of one target. Its kind takes each of them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Expectations(Vec<Item>);
 
 impl Expectations {
-    /// Parses what stands behind the first `#` of a target, already split at `#`.
+    /// Parses what follows the first `#` of a target; `raw` has the pieces between the `#`.
     ///
-    /// An unknown name is never echoed: it may be the tail of a password with a raw `#`.
+    /// A message never repeats an unknown name: it may be the end of a password that has a raw `#`.
     pub(crate) fn parse<'a>(
         raw: impl Iterator<Item = &'a str>,
         kind: &str,
@@ -123,12 +120,10 @@ impl Expectations {
         Ok(Self(items))
     }
 
-    /// Whether `#name` is given.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|item| item.name == name)
     }
 
-    /// The value of `#name`, if given.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.all(name).next()
     }
@@ -138,24 +133,24 @@ impl Expectations {
         self.0.iter().filter(move |item| item.name == name).map(|item| item.value.expose())
     }
 
-    /// Every value of `#name` in order, each with its text as it was written: the same unless `$(NAME)` was filled.
+    /// Every value of `#name` in order, and the text in the target: the same, or a text with `$(NAME)`.
     pub(crate) fn written(&self, name: &str) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().filter(move |item| item.name == name).map(|item| (item.value.expose(), item.written.expose()))
     }
 
-    /// A duration; `0` is allowed where `zero` says that it means something.
+    /// A duration; `zero` says whether `0` is allowed.
     pub(crate) fn duration(&self, name: &str, zero: Zero) -> Result<Option<Duration>> {
         let parsed = self.get(name).map(|text| duration(text, zero));
         parsed.transpose().map_err(|error| error.context(format!("#{name}")))
     }
 
-    /// A whole number of at least one.
+    /// A whole number, at least 1.
     pub(crate) fn count(&self, name: &str) -> Result<Option<u32>> {
         let parsed = self.get(name).map(count);
         parsed.transpose().map_err(|error| error.context(format!("#{name}")))
     }
 
-    /// The expectations as the plan and the log show them: `#name=value`, secrets hidden.
+    /// The expectations as the plan and the log show them: `#name=value`, with `***` for each secret.
     pub(crate) fn shown(&self) -> String {
         self.0.iter().fold(String::new(), |out, item| out + "#" + item.name + &item.shown)
     }
@@ -164,73 +159,74 @@ impl Expectations {
 fn unknown(position: usize, name: &str, text: &str, kind: &str, own: &[Spec]) -> String {
     let names: Vec<&str> = own.iter().chain(COMMON).map(|spec| spec.name).collect();
     let list = names.join(", ");
-    // An `@` after a raw `#` is a password that was cut in two.
+    // An `@` after a raw `#`: the `#` has cut a password in two.
     if text.contains('@') {
         return format!(
-            "found '@' after a '#': a '#' in a password is written %23; after the address comes #name=value ({kind}: takes {list})"
+            "found '@' after a '#': in a password '#' is written %23; after the address comes #name=value ({kind}: takes {list})"
         );
     }
     match nearest(name, names, 2) {
         Some(known) => {
             format!("expectation {position} is unknown: did you mean #{known}? ({kind}: takes {list})")
         }
-        None => format!("expectation {position} is unknown: {kind}: takes {list} (a literal '#' is %23)"),
+        None => format!("expectation {position} is unknown: {kind}: takes {list} (a literal '#' is written %23)"),
     }
 }
 
-/// Whether a duration of zero means something.
+/// Whether a duration may be zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Zero {
-    /// It does (no limit, or off).
+    /// It may: zero means no limit, or off.
     Allowed,
-    /// It does not.
+    /// It may not: zero would mean nothing.
     Invalid,
 }
 
-/// The longest duration that makes sense in front of a start: a day.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest duration that makes sense before a start: a day.
+const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Parses a duration: whole numbers with ms, s, m, h or d, combined, at most 24h.
+/// Parses a duration: whole numbers with the units ms, s, m, h and d, also combined, at most 24h.
 ///
-/// humantime reads the number; what it allows beyond that (`15M` is fifteen months to it) is refused here.
+/// humantime parses it. It knows more units (`15M` is fifteen months); those are invalid here.
 pub(crate) fn duration(text: &str, zero: Zero) -> Result<Duration> {
     const FORM: &str = "expected a duration such as 500ms, 5s, 1m30s or 2h";
     let parsed = match text {
         "" => bail!("found nothing ({FORM})"),
         "0" => Duration::ZERO,
-        bare if bare.bytes().all(|b| b.is_ascii_digit()) && bare.len() <= 9 => {
-            bail!("found a number without a unit: did you mean {bare}s? ({FORM})")
+        number if number.bytes().all(|b| b.is_ascii_digit()) && number.len() <= 9 => {
+            bail!("found a number without a unit: did you mean {number}s? ({FORM})")
         }
         _ => {
             let units = text.split(|c: char| c.is_ascii_digit()).filter(|unit| !unit.is_empty());
             for unit in units {
                 match unit.trim() {
                     "ms" | "s" | "m" | "h" | "d" => {}
-                    "M" => bail!("found the unit M: minutes are m ({FORM})"),
-                    _ => bail!("the units are ms, s, m, h and d, the numbers whole ({FORM})"),
+                    "M" => bail!("found the unit M: write m for minutes ({FORM})"),
+                    _ => bail!("the units are ms, s, m, h and d, and the numbers are whole ({FORM})"),
                 }
             }
             match humantime::parse_duration(text) {
                 Ok(duration) => duration,
-                Err(_) => bail!("the units are ms, s, m, h and d, the numbers whole ({FORM})"),
+                Err(_) => bail!("the units are ms, s, m, h and d, and the numbers are whole ({FORM})"),
             }
         }
     };
     if parsed.is_zero() && zero == Zero::Invalid {
-        bail!("found zero, which means nothing here: give at least 1ms ({FORM})");
+        bail!("found zero, which has no meaning here: give at least 1ms ({FORM})");
     }
-    if parsed > LONGEST {
-        bail!("found more than 24h: give at most 24h, or 0 where no limit is meant ({FORM})");
+    if parsed > DURATION_MAX {
+        bail!("found more than 24h: give at most 24h, or 0 for no limit where that is allowed ({FORM})");
     }
     Ok(parsed)
 }
 
-/// Parses a whole number of at least one.
+/// Parses a whole number from 1 to 1000000.
 pub(crate) fn count(text: &str) -> Result<u32> {
     match text.parse() {
-        Ok(0) | Err(_) => bail!("expected a whole number of at least 1, such as 3"),
-        Ok(number) if number > 1_000_000 => bail!("expected a whole number of at most 1000000"),
-        Ok(number) => Ok(number),
+        Ok(number @ 1..=1_000_000) => Ok(number),
+        Ok(0) => bail!("found 0 (expected a whole number of at least 1, such as 3)"),
+        Ok(_) => bail!("the number is too large (expected a whole number of at most 1000000)"),
+        Err(_) => bail!("this is not a whole number (expected a whole number of at least 1, such as 3)"),
     }
 }
 
@@ -250,12 +246,12 @@ mod tests {
         Expectations::parse(text.split('#').skip(1), "http", OWN, Fill::from_env(&env))
     }
 
-    fn refused(text: &str) -> String {
+    fn invalid(text: &str) -> String {
         format!("{:#}", parse(text).unwrap_err())
     }
 
     #[test]
-    fn values_are_literal_and_decoded() {
+    fn values_are_percent_decoded() {
         let it = parse("#status=200,300-399#header=A:b=c#header=X: %23%25%24(HOST)#follow#successes=2").unwrap();
         assert_eq!(it.get("status"), Some("200,300-399"));
         assert_eq!(it.all("header").collect::<Vec<_>>(), ["A:b=c", "X: #%$(HOST)"]);
@@ -264,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filled_value_holds_any_character_and_is_not_shown() {
+    fn a_value_from_the_environment_may_hold_any_character_and_is_not_shown() {
         let it = parse("#header=Authorization:$(TOKEN)#status=200").unwrap();
         assert_eq!(it.get("header"), Some("Authorization:a#b=c%41"));
         assert_eq!(it.shown(), "#header=***#status=200");
@@ -272,24 +268,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_not_echoed() {
-        let message = refused("#hunter2");
+    fn messages_do_not_repeat_an_unknown_name() {
+        let message = invalid("#hunter2");
         assert!(
             !message.contains("hunter2")
                 && message.contains("expectation 1")
                 && message.contains("status, header, follow")
         );
-        assert!(refused("#sttaus=1").contains("did you mean #status?"));
-        assert!(refused("#w@host/db").contains("%23") && !refused("#w@host/db").contains("host/db"));
-        assert!(refused("#status=1#status=2").contains("given twice"));
-        assert!(refused("#status").contains("#status=CODES"));
-        assert!(refused("#follow=1").contains("takes no value"));
-        assert!(refused("#status=%4").contains("%25"));
-        assert!(refused("#").contains("expectation 1"));
+        assert!(invalid("#sttaus=1").contains("did you mean #status?"));
+        assert!(invalid("#w@host/db").contains("%23") && !invalid("#w@host/db").contains("host/db"));
+        assert!(invalid("#status=1#status=2").contains("given twice"));
+        assert!(invalid("#status").contains("#status=CODES"));
+        assert!(invalid("#follow=1").contains("takes no value"));
+        assert!(invalid("#status=%4").contains("%25"));
+        assert!(invalid("#").contains("expectation 1"));
     }
 
     #[test]
-    fn durations_are_strict() {
+    fn durations_need_known_units_and_bounds() {
         for (text, millis) in [
             ("500ms", 500),
             ("5s", 5000),
@@ -302,12 +298,12 @@ mod tests {
         }
         assert_eq!(duration("0", Zero::Allowed).unwrap(), Duration::ZERO);
         assert_eq!(duration("0s", Zero::Allowed).unwrap(), Duration::ZERO);
-        let refused = |text: &str| duration(text, Zero::Invalid).unwrap_err().to_string();
-        assert!(refused("30").contains("did you mean 30s?"));
-        assert!(refused("15M").contains("minutes are m"));
-        assert!(refused("0").contains("zero"));
-        assert!(refused("0ms").contains("zero"));
-        assert!(refused("25h").contains("24h"));
+        let invalid = |text: &str| duration(text, Zero::Invalid).unwrap_err().to_string();
+        assert!(invalid("30").contains("did you mean 30s?"));
+        assert!(invalid("15M").contains("m for minutes"));
+        assert!(invalid("0").contains("zero"));
+        assert!(invalid("0ms").contains("zero"));
+        assert!(invalid("25h").contains("24h"));
         for bad in ["", "s", "1.5s", "-1s", "1y", "1w", "5 parsecs", "1us", "99999999999999999999s", "1s1"] {
             assert!(duration(bad, Zero::Invalid).is_err(), "{bad}");
         }

@@ -1,4 +1,6 @@
-//! `gone`: nobody is there any more. Only a refusal and a name without addresses say so; silence does not.
+//! `gone`: no server is there any more.
+//!
+//! Only a refused connection or a name without addresses proves that. Silence does not.
 
 use std::net::SocketAddr;
 
@@ -15,41 +17,40 @@ use crate::net::names::answer::{Found, Need};
 use crate::reason::{Code, Reason, Stage};
 use crate::text;
 
-/// The expectation, for the kinds that take it.
 pub(super) const GONE: Spec = Spec::flag("gone");
 
-/// As many addresses are tried at once; more would be a burst of their own.
+/// waitgate connects to at most this many addresses at once. More would be a burst of traffic.
 pub(super) const AT_ONCE: usize = 64;
 
-/// How many times in a row a target must be gone, unless `successes=` says otherwise. One such answer proves little: a
-/// server restarts, a name is made again.
+/// How many times in a row a target must be gone, unless `successes=` says otherwise. One time proves little: a server
+/// may restart, and a name may come back.
 const SUCCESSES: u32 = 3;
 
-/// The default of `successes=`, if `gone` is given.
+/// The default of `successes=` with `gone`.
 pub(super) fn successes(it: &Expectations) -> Option<u32> {
     it.has(GONE.name).then_some(SUCCESSES)
 }
 
-/// Whether `gone` is given; together with any of the kind's `others` it is refused.
+/// Whether `gone` is given. Together with one of the kind's `others` it is invalid.
 pub(super) fn is_given(it: &Expectations, others: &[Spec]) -> Result<bool> {
     if !it.has(GONE.name) {
         return Ok(false);
     }
     match others.iter().find(|spec| spec.name != GONE.name && it.has(spec.name)) {
-        Some(other) => bail!("#gone stands alone: what is gone has no #{}", other.name),
+        Some(other) => bail!("#gone stands alone: leave #{} out", other.name),
         None => Ok(true),
     }
 }
 
-/// Ready when every address behind `host` refuses, or there is none.
+/// Ready when every address of `host` refuses the connection, or `host` has no address.
 pub(super) async fn probe(net: &Net, host: &Host, port: u16, attempt: &Attempt) -> Result<Ready, Reason> {
     let addresses = match host {
         Host::Ip(ip) => vec![SocketAddr::new(*ip, port)],
         Host::Name(name) => match net.find(name, Need::Both, attempt).await {
-            // Whoever may be at the addresses that did not come is not known to be gone.
+            // An address family is unknown: servers may still be there.
             Ok(Found { missing: Some(missing), .. }) => return Err(Reason::new(Code::ResolveTrouble, missing)),
             Ok(found) => found.addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect(),
-            Err(unfound) => return unfound.absent().map(Ready::noted),
+            Err(error) => return error.certainly_absent().map(Ready::noted),
         },
     };
     attempt.enter(Stage::Connect, text::list(&addresses));
@@ -67,7 +68,7 @@ pub(super) async fn probe(net: &Net, host: &Host, port: u16, attempt: &Attempt) 
     Ok(Ready::noted(format!("refused by {}", text::list(&refused))))
 }
 
-/// `who` accepts.
+/// The reason when `who` still accepts connections.
 pub(super) fn still_there(who: &impl std::fmt::Display) -> Reason {
     Reason::new(Code::ExpectGone, format!("still there: {who} accepts"))
 }

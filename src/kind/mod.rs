@@ -1,13 +1,21 @@
 //! The kinds: what every kind is, the table of them, and what they are given.
 //!
-//! A new kind is one file or folder here and one row in the table. The table makes the enum, the list of forms in
+//! A new kind is one file or folder here, its `mod` line, and one row in the table. The table makes the enum, the list of forms in
 //! messages, the section of `--help`, the feature gates and the completions.
 
 mod banner;
 mod credentials;
+#[cfg(feature = "dns")]
+mod dns;
 pub(crate) mod expect;
 mod gone;
+#[cfg(feature = "http")]
+mod http;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod regex;
+mod tcp;
+mod unix;
 
 use std::fmt;
 use std::time::Duration;
@@ -59,8 +67,6 @@ pub(crate) trait Kind: Sized + fmt::Display {
 
 macro_rules! kinds {
     ($($module:ident::$name:ident $(if $feature:literal)?;)*) => {
-        $($(#[cfg(feature = $feature)])? mod $module;)*
-
         /// One target: one argument, its kind, its address and its expectations.
         #[derive(Clone, Debug)]
         pub(crate) enum Target {

@@ -1,4 +1,4 @@
-//! Regular expressions over what a server sent, without letting any of them hold up the deadline.
+//! Regular expressions over what a server sent. A slow one never delays the deadline.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,35 +10,37 @@ use tokio::sync::oneshot;
 
 use crate::reason::{Code, Hint, Reason};
 
-/// Memory of a compiled pattern, in bytes.
-const SIZE: usize = 256 * 1024;
+/// The most memory that a compiled pattern may take, in bytes.
+const PATTERN_MAX: usize = 256 * 1024;
 
-/// The stack of the thread that matches; the engine does not recurse.
-const STACK: usize = 128 * 1024;
+/// The stack of the thread that matches, in bytes. It is small: the engine does not recurse.
+const STACK_SIZE: usize = 128 * 1024;
 
 /// A regular expression.
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
     regex: Arc<Regex>,
+    /// Set while a thread matches.
     busy: Arc<AtomicBool>,
 }
 
 impl Pattern {
     pub(super) fn parse(text: &str) -> Result<Self> {
         if text.is_empty() {
-            bail!("expected a regular expression, found nothing");
+            bail!("found nothing (expected a regular expression)");
         }
-        match RegexBuilder::new(text).size_limit(SIZE).build() {
+        match RegexBuilder::new(text).size_limit(PATTERN_MAX).build() {
             Ok(regex) => Ok(Self { regex: Arc::new(regex), busy: Arc::default() }),
-            Err(error) => bail!("expected a regular expression: {error}"),
+            Err(error) => bail!("{error} (expected a regular expression)"),
         }
     }
 
-    /// Whether it matches anywhere in `text`, whose bytes that are not UTF-8 match nothing but `.` and the like.
+    /// Whether the pattern matches anywhere in `text`. Bytes that are not UTF-8 match only `.` and the like.
     ///
-    /// Time grows with the text times the pattern: `(a?){50}b` takes a fifth of a second over 64 KiB, and
-    /// nothing can interrupt it. So it runs in a thread, at most one for each pattern, which dies with the
-    /// process; the attempt that waits for it can be dropped, and the deadline holds.
+    /// Matching takes time in proportion to the size of the text times that of the pattern: `(a?){50}b` takes 0.2
+    /// seconds over 64 KiB, and nothing can interrupt it. So it runs in a thread, at most one for each pattern. The
+    /// attempt that waits for the thread can be dropped, and the thread ends with the process: the deadline holds.
+    /// The reason calls the pattern `what`.
     pub(super) async fn matches(&self, text: Vec<u8>, what: &str) -> Result<bool, Reason> {
         if self.busy.swap(true, Ordering::AcqRel) {
             let text =
@@ -53,9 +55,10 @@ impl Pattern {
             busy.store(false, Ordering::Release);
             let _ = tell.send(found);
         };
-        if thread::Builder::new().stack_size(STACK).spawn(work).is_err() {
+        if thread::Builder::new().stack_size(STACK_SIZE).spawn(work).is_err() {
             self.busy.store(false, Ordering::Release);
-            return Err(Reason::new(Code::LocalSocket, format!("no thread left for {what}")).with_hint(Hint::Limits));
+            return Err(Reason::new(Code::LocalSocket, format!("the system allows no thread for {what}"))
+                .with_hint(Hint::Limits));
         }
         Ok(told.await.unwrap_or(false))
     }
@@ -67,14 +70,14 @@ mod tests {
     use std::time::{Duration, Instant};
 
     #[test]
-    fn what_is_no_pattern_is_refused() {
+    fn invalid_patterns() {
         for bad in ["", "(", "a{2", "[z-a]", "(?P<n", "\\", "((a?){500}){500}"] {
             assert!(Pattern::parse(bad).is_err(), "{bad}");
         }
     }
 
     #[tokio::test]
-    async fn it_matches_anywhere() {
+    async fn a_pattern_matches_anywhere_in_the_text() {
         let pattern = Pattern::parse("\"state\":\\s*\"(up|OK)\"").unwrap();
         assert!(pattern.matches(b"{\"state\": \"up\"}".to_vec(), "match=").await.unwrap());
         assert!(!pattern.matches(b"{\"state\": \"down\"}".to_vec(), "match=").await.unwrap());
@@ -82,7 +85,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hard_one_does_not_hold_up_the_deadline() {
+    async fn a_slow_pattern_does_not_delay_the_deadline() {
         let pattern = Pattern::parse("((a?){40}){20}b").unwrap();
         let body = vec![b'a'; 64 * 1024];
         let start = Instant::now();

@@ -1,4 +1,4 @@
-//! `tcp:HOST:PORT`: a connection is accepted, and still open after `hold`.
+//! `tcp:HOST:PORT`: the server accepts a connection, and it is still open after `hold`.
 
 use std::fmt::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
@@ -20,25 +20,25 @@ use crate::net::race::race;
 use crate::reason::{Code, Cost, Reason, Stage};
 use crate::text;
 
-/// A TCP port.
 #[derive(Clone, Debug)]
 pub(crate) struct Tcp {
     host: Host,
     port: u16,
     accept: Accept,
-    wanted: Wanted,
+    quorum: Quorum,
+    /// The expectations as the log shows them.
     shown: String,
 }
 
-/// Which of the addresses behind the name have to accept.
+/// How many addresses of the name must accept a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
-    /// Any.
+enum Quorum {
+    /// One, of either family.
     Any,
-    /// This many of one family, and every one that is listed where `all` is set: a name of both families has
-    /// each server twice, so the families are counted apart.
-    Quorum { min: usize, all: bool },
-    /// None: every address refuses, or there is none.
+    /// At least `min` of one family; with `all` also every listed address. If a name has addresses of both families,
+    /// each server has two of them, so each family is counted alone.
+    Min { min: usize, all: bool },
+    /// None: every address refuses the connection, or the name has no address.
     Gone,
 }
 
@@ -54,43 +54,42 @@ impl Kind for Tcp {
     fn parse(parts: &Parts<'_>) -> Result<Self> {
         let raw = parts.address.strip_prefix("//").unwrap_or(parts.address);
         if raw.contains('@') {
-            bail!("found '@', and tcp: takes no user and no password: expected {}", Self::FORM);
+            bail!("found '@': tcp: takes no user and no password (expected {})", Self::FORM);
         }
         let raw = raw.strip_suffix('/').unwrap_or(raw);
         let (host, port) = address::host_port(raw, Self::FORM, parts.fill)?;
         let it = &parts.expectations;
         let min = it.count("min")?.map(|min| min as usize);
-        let wanted = match (min, it.has("all")) {
-            _ if gone::is_given(it, Self::EXPECTATIONS)? => Wanted::Gone,
-            (None, false) => Wanted::Any,
-            (min, all) => Wanted::Quorum { min: min.unwrap_or(1), all },
+        let quorum = match (min, it.has("all")) {
+            _ if gone::is_given(it, Self::EXPECTATIONS)? => Quorum::Gone,
+            (None, false) => Quorum::Any,
+            (min, all) => Quorum::Min { min: min.unwrap_or(1), all },
         };
-        if let (Host::Ip(_), Wanted::Quorum { min: 2.., .. }) = (&host, wanted) {
-            bail!("#min: expected a name with that many addresses; an address is one");
+        if let (Host::Ip(_), Quorum::Min { min: 2.., .. }) = (&host, quorum) {
+            bail!("#min: the target is one address (expected a name that has as many addresses)");
         }
-        Ok(Self { host, port, accept: Accept::parse(it)?, wanted, shown: it.shown() })
+        Ok(Self { host, port, accept: Accept::parse(it)?, quorum, shown: it.shown() })
     }
 
-    /// Connects, and keeps each connection for `hold`.
     async fn probe(&self, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
-        match self.wanted {
-            Wanted::Any => {
+        match self.quorum {
+            Quorum::Any => {
                 let addresses = connect::resolve(net, &self.host, self.port, attempt).await?;
                 let accepted = race(&addresses, attempt, async |address| self.accepts(address, attempt).await).await;
                 let address = accepted.map_err(|failed| connect::explain(net, &self.host, &failed))?;
                 Ok(Ready::noted(format!("accepted by {address}")))
             }
-            Wanted::Quorum { min, all } => self.quorum(min, all, net, attempt).await,
-            Wanted::Gone => gone::probe(net, &self.host, self.port, attempt).await,
+            Quorum::Min { min, all } => self.probe_all(min, all, net, attempt).await,
+            Quorum::Gone => gone::probe(net, &self.host, self.port, attempt).await,
         }
     }
 }
 
 impl Tcp {
-    /// Enough addresses accept.
-    async fn quorum(&self, min: usize, all: bool, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
+    /// Connects to every address, until enough of them have accepted.
+    async fn probe_all(&self, min: usize, all: bool, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
         let addresses: Vec<SocketAddr> = match &self.host {
-            // One that did not come is listed, too.
+            // With `all`, both families must have been answered: an address that is missing counts too.
             Host::Name(name) if all => {
                 let ips = net.every_address(name, attempt).await?;
                 ips.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect()
@@ -117,7 +116,7 @@ impl Tcp {
         if count >= min && (!all || failed.is_empty()) {
             return Ok(Ready::noted(format!("accepted by {}", text::list(&accepted))));
         }
-        // Nobody accepts: then it is the connections that fail, not their number.
+        // No address accepts: the reason is why the connections fail, not how many.
         if accepted.is_empty() {
             return Err(connect::explain(net, &self.host, &failed));
         }
@@ -128,15 +127,15 @@ impl Tcp {
         };
         let _ = write!(text, ": {}", text::list(&accepted));
         let (cost, hint) = if failed.is_empty() {
-            text.push_str("; no other is listed");
-            // Only the DNS can bring more.
+            text.push_str("; the name has no other address");
+            // All listed addresses accept. Only the DNS can add more.
             let listed: Vec<IpAddr> = addresses.iter().map(SocketAddr::ip).collect();
             let hint = if let Host::Name(name) = &self.host { net.too_few(name, &listed) } else { None };
             (Cost::Work, hint)
         } else {
-            let main = connect::explain(net, &self.host, &failed);
-            let _ = write!(text, "; {}", main.text());
-            (main.cost(), None)
+            let failure = connect::explain(net, &self.host, &failed);
+            let _ = write!(text, "; {}", failure.text());
+            (failure.cost(), None)
         };
         Err(Reason::new(Code::ExpectQuorum, text).with_cost(cost).with_key(accepted.len()).with_hint(hint))
     }
@@ -167,17 +166,17 @@ mod tests {
     }
 
     #[test]
-    fn which_addresses_have_to_accept() {
-        for (text, wanted) in [
-            ("tcp:db:1", Wanted::Any),
-            ("tcp:db:1#all", Wanted::Quorum { min: 1, all: true }),
-            ("tcp:db:1#min=3", Wanted::Quorum { min: 3, all: false }),
-            ("tcp:db:1#min=3#all", Wanted::Quorum { min: 3, all: true }),
-            ("tcp:db:1#gone", Wanted::Gone),
-            ("tcp:10.0.0.1:1#min=1", Wanted::Quorum { min: 1, all: false }),
+    fn how_many_addresses_must_accept() {
+        for (text, quorum) in [
+            ("tcp:db:1", Quorum::Any),
+            ("tcp:db:1#all", Quorum::Min { min: 1, all: true }),
+            ("tcp:db:1#min=3", Quorum::Min { min: 3, all: false }),
+            ("tcp:db:1#min=3#all", Quorum::Min { min: 3, all: true }),
+            ("tcp:db:1#gone", Quorum::Gone),
+            ("tcp:10.0.0.1:1#min=1", Quorum::Min { min: 1, all: false }),
         ] {
             let tcp = parse(text).unwrap();
-            assert_eq!((tcp.wanted, tcp.to_string().as_str()), (wanted, text));
+            assert_eq!((tcp.quorum, tcp.to_string().as_str()), (quorum, text));
         }
         for (text, word) in [
             ("tcp:db:1#gone#min=2", "stands alone"),
@@ -192,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn families_are_counted_apart() {
+    fn each_family_is_counted_alone() {
         let count = |list: &[&str]| of_one_family(list.iter().map(|text| text.parse().unwrap()));
         assert_eq!(count(&["10.0.0.1", "10.0.0.2", "fd00::1"]), 2);
         assert_eq!(count(&[]), 0);

@@ -1,4 +1,4 @@
-//! `unix:/path`: a stream socket accepts, and stays open as with `tcp:`.
+//! `unix:/path`: a stream socket accepts a connection, and it stays open as with `tcp:`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,17 +16,17 @@ use crate::reason::{Code, Reason, Stage};
 use crate::text::InForm as _;
 use crate::text::printable;
 
-/// The longest path that a socket's address holds, in bytes (unix(7): sun_path, and its final zero).
-const LONGEST: usize = 107;
+/// The longest path of a socket, in bytes (unix(7): sun_path has 108 bytes, and the last one is a NUL).
+pub(super) const PATH_MAX: usize = 107;
 
-/// A unix socket.
 #[derive(Clone, Debug)]
 pub(crate) struct Unix {
     path: PathBuf,
-    /// The path for people.
+    /// The path as the log shows it.
     name: String,
     accept: Accept,
     gone: bool,
+    /// The expectations as the log shows them.
     shown: String,
 }
 
@@ -42,20 +42,19 @@ impl Kind for Unix {
         let raw = parts.address.strip_prefix("//").unwrap_or(parts.address);
         let path = parts.fill.decoded(raw).in_form(FORM)?;
         if !path.starts_with('/') {
-            bail!("the path of a socket is absolute here, since an init container has a folder of its own ({FORM})");
+            bail!("the path is not absolute: an init container has its own working directory ({FORM})");
         }
-        if path.len() > LONGEST {
-            bail!("the path of a socket has at most {LONGEST} bytes ({FORM})");
+        if path.len() > PATH_MAX {
+            bail!("the path is too long: the path of a socket has at most {PATH_MAX} bytes ({FORM})");
         }
         if path.contains('\0') {
-            bail!("a path holds no NUL ({FORM})");
+            bail!("found a NUL (%00) in the path ({FORM})");
         }
         let it = &parts.expectations;
         let gone = gone::is_given(it, Self::EXPECTATIONS)?;
         Ok(Self { name: printable(&path), path: path.into(), accept: Accept::parse(it)?, gone, shown: it.shown() })
     }
 
-    /// Connects, and looks at the connection.
     async fn probe(&self, _: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
         attempt.enter(Stage::Connect, &self.name);
         let connected = UnixStream::connect(&self.path).await.map_err(|error| unix_failure(&self.name, &error));
@@ -112,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn paths() {
+    fn paths_are_parsed_and_shown() {
         for (text, shown) in [
             ("unix:/run/a.sock", "unix:/run/a.sock"),
             ("unix:///run/a.sock", "unix:/run/a.sock"),
@@ -132,11 +131,11 @@ mod tests {
             let message = format!("{:#}", parse(text).unwrap_err());
             assert!(message.contains(says), "{text}: {message}");
         }
-        assert!(parse(&format!("unix:/{}", "a".repeat(LONGEST))).is_err());
+        assert!(parse(&format!("unix:/{}", "a".repeat(PATH_MAX))).is_err());
     }
 
     #[tokio::test]
-    async fn what_connect_says() {
+    async fn a_probe_tells_missing_refusing_and_listening_sockets_apart() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
         assert_eq!(probe(&path, "").await.unwrap_err().code(), Code::LocalMissing);

@@ -27,7 +27,7 @@ pub(crate) fn own_service(cluster: &Cluster<'_>, full: &str) -> Option<Hint> {
 }
 
 /// The hint when the names in `asked` gave no address for `name`. `all_servers` is what every nameserver did.
-pub(crate) fn unfound(
+pub(crate) fn not_found(
     cluster: &Cluster<'_>,
     code: Code,
     name: &str,
@@ -152,11 +152,11 @@ mod tests {
         ] {
             let steps = [asked.to_owned()];
             let all_servers = if code == Code::ResolveTimeout { AllServers::Silent } else { AllServers::Refused };
-            let it = here(conf, kubernetes, |here| unfound(here, code, name, &steps, Some(all_servers)));
+            let it = here(conf, kubernetes, |here| not_found(here, code, name, &steps, Some(all_servers)));
             assert_eq!(it, hint, "{name} {code} {conf}");
         }
         for code in [Code::ResolveUnreachable, Code::ResolveTimeout] {
-            let partly = here(POD, true, |here| unfound(here, code, "web", &[], None));
+            let partly = here(POD, true, |here| not_found(here, code, "web", &[], None));
             assert_eq!(partly, None, "the nameservers did not all do the same");
         }
     }

@@ -22,7 +22,7 @@ use crate::reason::{Code, Hint, Reason};
 use cluster::Cluster;
 use hints::Known;
 use mesh::Mesh;
-use names::answer::{Found, Need, Records, Unfound};
+use names::answer::{Found, LookupError, Need, Records};
 use names::resolv_conf::SystemFiles;
 use names::resolver::Resolver;
 
@@ -103,21 +103,26 @@ impl Net {
     }
 
     /// The addresses of `name` and where they come from. They never come from the cache.
-    pub(crate) async fn find(&self, name: &str, need: Need, attempt: &Attempt) -> Result<Found, Unfound> {
-        self.resolver().find(name, need, attempt).await.map_err(|unfound| self.with_hint(name, unfound))
+    pub(crate) async fn find(&self, name: &str, need: Need, attempt: &Attempt) -> Result<Found, LookupError> {
+        self.resolver().find(name, need, attempt).await.map_err(|error| self.with_hint(name, error))
     }
 
     /// The records of type `rtype` of `name`. This uses the search list and not the hosts file.
-    pub(crate) async fn records(&self, name: &str, rtype: RecordType, attempt: &Attempt) -> Result<Records, Unfound> {
-        self.resolver().records(name, rtype, attempt).await.map_err(|unfound| self.with_hint(name, unfound))
+    pub(crate) async fn records(
+        &self,
+        name: &str,
+        rtype: RecordType,
+        attempt: &Attempt,
+    ) -> Result<Records, LookupError> {
+        self.resolver().records(name, rtype, attempt).await.map_err(|error| self.with_hint(name, error))
     }
 
-    fn with_hint(&self, name: &str, mut unfound: Unfound) -> Unfound {
-        let (code, all_servers) = (unfound.reason.code(), unfound.all_servers);
-        if let Some(hint) = self.judge(|cluster| hints::unfound(cluster, code, name, &unfound.steps, all_servers)) {
-            unfound.reason = unfound.reason.with_hint(hint);
+    fn with_hint(&self, name: &str, mut error: LookupError) -> LookupError {
+        let (code, all_servers) = (error.reason.code(), error.all_servers);
+        if let Some(hint) = self.judge(|cluster| hints::not_found(cluster, code, name, &error.steps, all_servers)) {
+            error.reason = error.reason.with_hint(hint);
         }
-        unfound
+        error
     }
 
     /// The hint when every address of `name` failed with `code`.

@@ -1,4 +1,4 @@
-//! What the body must hold: read once, within bounds, for all of them together.
+//! The expectations of a body. waitgate reads the body once for all of them, up to a bound.
 
 use std::fmt::Display;
 
@@ -13,11 +13,11 @@ use crate::kind::expect::Expectations;
 use crate::kind::regex::Pattern;
 use crate::reason::{Code, Reason, Stage};
 
-/// As much of a body as `body=` looks at.
-const SEARCHED: usize = 1024 * 1024;
+/// `body=` searches at most this much of a body, in bytes.
+const SEARCHED_MAX: usize = 1024 * 1024;
 
-/// As much of it as is kept for `match=` and `json=`, which need it in one piece.
-const KEPT: usize = 64 * 1024;
+/// `match=` and `json=` need the body in one piece: at most this much of it is kept, in bytes.
+const KEPT_MAX: usize = 64 * 1024;
 
 /// The expectations of a body.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +31,7 @@ impl Body {
     pub(super) fn parse(expectations: &Expectations) -> Result<Self> {
         let named = |name: &'static str| move |error: anyhow::Error| error.context(name);
         let text = match expectations.get("body") {
-            Some("") => bail!("#body: expected a text that the body holds, found nothing"),
+            Some("") => bail!("#body: found nothing (expected a text that the body holds)"),
             text => text.map(|text| Needle::new(text.as_bytes())),
         };
         let pattern = expectations.get("match").map(Pattern::parse).transpose().map_err(named("#match"))?;
@@ -39,83 +39,84 @@ impl Body {
         Ok(Self { text, pattern, values })
     }
 
-    /// Whether nothing is expected of the body, so that it need not be read.
+    /// Whether the target expects nothing of the body. Then waitgate does not read it.
     pub(super) fn is_empty(&self) -> bool {
         self.text.is_none() && self.pattern.is_none() && self.values.is_empty()
     }
 
-    /// Reads the body of what `said` names ("200 OK from 10.0.0.1:80"), and looks at it.
+    /// Reads and checks the body of an answer; `said` names the answer ("200 OK from 10.0.0.1:80").
     pub(super) async fn check(&self, answer: Answer, said: &str, attempt: &Attempt) -> Result<(), Reason> {
         let mut response = answer.response;
-        let not = |what: &dyn Display| Reason::new(Code::ExpectBody, format!("the body of {said} {what}"));
+        let unexpected = |what: &dyn Display| Reason::new(Code::ExpectBody, format!("the body of {said} {what}"));
         attempt.enter(Stage::Expect, format_args!("the body of {said}"));
         if response.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-            return Err(not(&"is compressed, though nobody asked for that").with_key("compressed"));
+            return Err(unexpected(&"is compressed, although waitgate did not ask for that").with_key("compressed"));
         }
         let mut search = self.text.as_ref().map(Needle::search);
         let keeps = self.pattern.is_some() || !self.values.is_empty();
         let mut kept = Vec::new();
         let mut read = 0_usize;
         let mut ended = false;
-        // A megabyte that is needed to its end is rare; what has been found ends the reading.
-        while read < SEARCHED {
+        // Reading ends when everything is found: waitgate seldom needs the whole megabyte.
+        while read < SEARCHED_MAX {
             let searching = search.as_ref().is_some_and(|search| !search.found());
-            if !searching && (!keeps || kept.len() > KEPT) {
+            if !searching && (!keeps || kept.len() > KEPT_MAX) {
                 break;
             }
             let chunk = match response.chunk().await {
                 Ok(chunk) => chunk,
                 Err(error) if errors::is_garbled(&error) => {
-                    return Err(not(&"does not come in the chunks of HTTP/1.1").with_key("garbled"));
+                    return Err(unexpected(&"is not in the chunks of HTTP/1.1").with_key("garbled"));
                 }
-                Err(_) => return Err(not(&"was cut short").with_key("short")),
+                Err(_) => return Err(unexpected(&"was cut short").with_key("short")),
             };
             let Some(chunk) = chunk else {
                 ended = true;
                 break;
             };
-            let chunk = &chunk[..chunk.len().min(SEARCHED - read)];
+            let chunk = &chunk[..chunk.len().min(SEARCHED_MAX - read)];
             read += chunk.len();
             if let Some(search) = &mut search {
                 search.feed(chunk);
             }
             if keeps {
-                // One byte more than is looked at tells that there is more.
-                kept.extend_from_slice(&chunk[..chunk.len().min(KEPT + 1 - kept.len().min(KEPT + 1))]);
+                // One byte more than the bound shows that the body is longer.
+                kept.extend_from_slice(&chunk[..chunk.len().min(KEPT_MAX + 1 - kept.len().min(KEPT_MAX + 1))]);
             }
         }
         drop(response);
 
         if search.is_some_and(|search| !search.found()) {
             let within = if ended { "" } else { " in its first 1 MiB" };
-            return Err(not(&format_args!("does not hold the text of #body{within}")).with_key("body"));
+            return Err(unexpected(&format_args!("does not hold the text of #body{within}")).with_key("body"));
         }
-        let long = kept.len() > KEPT;
-        kept.truncate(KEPT);
+        let long = kept.len() > KEPT_MAX;
+        kept.truncate(KEPT_MAX);
         if !self.values.is_empty() && long {
             let text = format!("the body of {said} has more than the 64 KiB that #json reads");
             return Err(Reason::new(Code::ProtocolTooLarge, text));
         }
         for value in &self.values {
-            value.check(&kept).map_err(|has| not(&has).with_key("json"))?;
+            value.check(&kept).map_err(|has| unexpected(&has).with_key("json"))?;
         }
         if let Some(pattern) = &self.pattern {
             attempt.enter(Stage::Expect, format_args!("the search for #match in the body of {said}"));
             if !pattern.matches(kept, "#match").await? {
                 let within = if long { " in its first 64 KiB" } else { "" };
-                return Err(not(&format_args!("has nothing that #match matches{within}")).with_key("match"));
+                return Err(unexpected(&format_args!("has nothing that #match matches{within}")).with_key("match"));
             }
         }
         Ok(())
     }
 }
 
-/// A text to be found in bytes that come piece by piece, in time that grows with them alone
-/// (Knuth, Morris, Pratt), whatever the server sends.
+/// The text to find in bytes that come piece by piece (Knuth, Morris, Pratt).
+///
+/// Whatever the server sends, the time grows only with the number of bytes.
 #[derive(Clone, Debug)]
 struct Needle {
     text: Vec<u8>,
-    /// For each length that matched, the longest one that still does when the next byte does not.
+    /// For each matched length: the longest shorter match to go on with if the next byte does not match.
     fallback: Vec<usize>,
 }
 
@@ -140,7 +141,7 @@ impl Needle {
     }
 }
 
-/// A search under way.
+/// A search and how much of the text has matched so far.
 struct Search<'a> {
     needle: &'a Needle,
     matched: usize,
@@ -172,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_found_across_pieces() {
+    fn a_text_is_found_across_chunks() {
         for (text, body) in [("ready", "not ready"), ("aab", "aaab"), ("abcabd", "abcabcabd"), ("a", "a"), ("ab", "ab")]
         {
             for size in 1..=body.len() {

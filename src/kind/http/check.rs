@@ -1,4 +1,4 @@
-//! Whether an answer is the one expected.
+//! Compares an answer with the expectations.
 
 use std::ops::RangeInclusive;
 
@@ -13,21 +13,21 @@ use crate::attempt::Attempt;
 use crate::kind::expect::Expectations;
 use crate::reason::{Code, Cost, Hint, Reason};
 
-/// What the answer must be.
+/// The expectations of an answer.
 #[derive(Clone)]
 pub(super) struct Check {
-    /// Without it: 200 to 399, redirects on the same host followed.
+    /// `None`: 200 to 399, and waitgate follows redirects on the same host.
     statuses: Option<Statuses>,
-    /// Redirects to other hosts are followed too.
+    /// Whether waitgate also follows redirects to other hosts.
     follow: bool,
     body: Body,
 }
 
-/// What an answer that is not a disappointment leads to.
+/// What waitgate does after an answer that is not a failure.
 pub(super) enum Step {
-    /// Ready, and why.
+    /// The target is ready; the text says why.
     Ready(String),
-    /// The question is to be asked there, because of this status.
+    /// waitgate sends the request to this URL next, because of this status.
     Follow(Url, StatusCode),
 }
 
@@ -37,20 +37,21 @@ impl Check {
         let statuses = statuses.map_err(|error| error.context("#status"))?;
         let follow = expectations.has("follow");
         if follow && statuses.as_ref().is_some_and(Statuses::list_redirects) {
-            bail!("#follow: #status lists redirects, so that none is followed: give one of them");
+            bail!("#follow: #status lists redirects, so waitgate would follow none: give one of them");
         }
         let body = Body::parse(expectations)?;
         if !body.is_empty() && expectations.get("method") == Some("HEAD") {
-            bail!("#method: the answer to HEAD has no body to look at: leave it out, or #body, #match and #json");
+            bail!(
+                "#method: the answer to HEAD has no body to look at: leave out either #method=HEAD or #body, #match and #json"
+            );
         }
         Ok(Self { statuses, follow, body })
     }
 
-    /// Judges the answer to `request`.
     pub(super) async fn judge(&self, answer: Answer, request: &Outgoing, attempt: &Attempt) -> Result<Step, Reason> {
         let url = request.url();
         let status = answer.response.status();
-        // A proxy answers itself where it does not reach the server, and nothing tells its answers apart.
+        // If a proxy does not reach the server, the proxy itself answers. Nothing shows whose answer it is.
         let proxied = if request.is_proxied() { ", a proxy" } else { "" };
         let said = format!("{} from {}{proxied}", named(status), answer.address);
         if is_redirect(status) && self.statuses.as_ref().is_none_or(|expected| !expected.list_redirects()) {
@@ -70,8 +71,9 @@ impl Check {
         Ok(Step::Ready(said))
     }
 
-    /// Kubernetes's rule: the same host is followed, another host is an answer (pkg/probe/http/http.go,
-    /// RedirectChecker), unless more than an answer is expected. Unlike there, nothing leads from https: to http:.
+    /// The rule of Kubernetes: follow a redirect to the same host; a redirect to another host is an answer
+    /// (pkg/probe/http/http.go, RedirectChecker). It is not an answer if the target expects more than that. Unlike
+    /// Kubernetes, waitgate never follows a redirect from `https:` to `http:`.
     fn redirect(&self, answer: &Answer, url: &Url, said: &str) -> Result<Step, Reason> {
         let cannot = |why: &str| Err(Reason::new(Code::ExpectRedirect, format!("{said}, {why}")).with_key(why));
         let Some(location) = answer.response.headers().get(LOCATION) else {
@@ -128,11 +130,11 @@ async fn unexpected(answer: Answer, said: String, attempt: &Attempt) -> Reason {
                 return Reason::new(Code::TlsClientCertificate, text);
             }
         },
-        // By their definition a gateway's own (RFC 9110 sections 15.6.3 and 15.6.5).
+        // Only a gateway sends these (RFC 9110 sections 15.6.3 and 15.6.5).
         StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => {
             Reason::new(Code::ExpectStatus, said).with_hint(Hint::Gateway)
         }
-        // What a sidecar answers for a Service without ready Pods; the name is Envoy's own, or Istio's for it.
+        // An Envoy sidecar answers this for a Service without ready Pods.
         StatusCode::SERVICE_UNAVAILABLE if is_envoy(answer.response.headers()) => {
             Reason::new(Code::ExpectStatus, said).with_hint(Hint::Gateway)
         }
@@ -141,15 +143,16 @@ async fn unexpected(answer: Answer, said: String, attempt: &Attempt) -> Reason {
     reason.with_key(status.as_u16())
 }
 
-/// Whether Envoy itself answered: it puts its name, or Istio's for it, on whatever passes, and the time that the server
-/// behind it took only on what came from there (envoy: http_connection_manager `server_name`, router
-/// `x-envoy-upstream-service-time`).
+/// Whether Envoy itself answered, and not the server after it.
+///
+/// Envoy puts its own name (or Istio's name for it) on every answer. On an answer of the server it also puts the time
+/// that the server took (envoy: http_connection_manager `server_name`, router `x-envoy-upstream-service-time`).
 fn is_envoy(headers: &HeaderMap) -> bool {
     let named = headers.get(SERVER).is_some_and(|server| matches!(server.as_bytes(), b"envoy" | b"istio-envoy"));
     named && !headers.contains_key("x-envoy-upstream-service-time")
 }
 
-/// "503 Service Unavailable"; never the server's own words.
+/// "503 Service Unavailable": the standard words, never the server's.
 fn named(status: StatusCode) -> String {
     match status.canonical_reason() {
         Some(words) => format!("{} {words}", status.as_u16()),
@@ -176,7 +179,7 @@ impl Statuses {
             let (low, high) = piece.split_once('-').unwrap_or((piece, piece));
             let range = code(low)?..=code(high)?;
             if range.is_empty() {
-                bail!("the first status of a range is the lower one ({FORM})");
+                bail!("the first status of a range must be the lower one ({FORM})");
             }
             Ok(range)
         };
@@ -187,7 +190,7 @@ impl Statuses {
         self.0.iter().any(|range| range.contains(&status))
     }
 
-    /// Whether a redirect is itself an expected answer, so that none is followed.
+    /// Whether a redirect is itself an expected answer. Then waitgate follows none.
     fn list_redirects(&self) -> bool {
         self.0.iter().any(|range| *range.start() <= 399 && *range.end() >= 300)
     }

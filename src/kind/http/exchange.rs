@@ -1,4 +1,4 @@
-//! The request on its way: over which connection it goes, and what came back.
+//! Sends the request over one connection, and gets the answer.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -33,21 +33,21 @@ use crate::net::connect;
 use crate::net::race::race;
 use crate::reason::{Code, Hint, Reason, Stage};
 
-/// More headers than this are refused; hyper bounds their bytes.
-const HEADERS: usize = 100;
+/// An answer with more headers than this is an error. (hyper bounds their bytes.)
+const HEADERS_MAX: usize = 100;
 
-/// What is sent in one attempt, its files read.
+/// The request of one attempt, with the contents of its files.
 pub(super) struct Outgoing {
     pub(super) url: Url,
     pub(super) login: Option<Login>,
     pub(super) method: Method,
     pub(super) headers: HeaderMap,
     pub(super) data: Option<Bytes>,
-    pub(super) session: tls::Config,
+    pub(super) tls: tls::Config,
     pub(super) proxy: Option<Proxy>,
 }
 
-/// What came back: the head, and the body as long as nobody asks for it still on its way.
+/// The answer. Its head has come; its body is not read yet.
 pub(super) struct Answer {
     pub(super) response: Response,
     pub(super) address: SocketAddr,
@@ -62,8 +62,8 @@ impl Outgoing {
         port(&self.url)
     }
 
-    /// Whom to connect to: the proxy, or `host`, which the URL names.
-    pub(super) fn place<'a>(&'a self, host: &'a Host) -> (&'a Host, u16) {
+    /// Where to connect to: the proxy, or `host`, which the URL names.
+    pub(super) fn connects_to<'a>(&'a self, host: &'a Host) -> (&'a Host, u16) {
         self.proxy.as_ref().map_or((host, self.port()), |proxy| (&proxy.host, proxy.port))
     }
 
@@ -71,16 +71,18 @@ impl Outgoing {
         self.proxy.is_some()
     }
 
-    /// Asks at `url` next, because `status` said so; what is meant for one host is not sent to another.
+    /// Prepares the request for `url`, because of the redirect `status`.
+    ///
+    /// It drops what is meant only for this host: the login, the server name, and headers such as Cookie.
     pub(super) fn redirect(&mut self, url: Url, status: StatusCode) {
         if url.host_str() != self.url.host_str() {
             self.login = None;
-            self.session.forget_name();
+            self.tls.forget_name();
             for name in [AUTHORIZATION, COOKIE, HOST, PROXY_AUTHORIZATION] {
                 self.headers.remove(name);
             }
         }
-        // RFC 9110 section 15.4: 307 and 308 repeat the request, the others ask for what stands there.
+        // RFC 9110 section 15.4: 307 and 308 repeat the request, the others turn it into a GET.
         if matches!(status.as_u16(), 301..=303) && self.method != Method::GET && self.method != Method::HEAD {
             self.method = Method::GET;
             self.data = None;
@@ -99,12 +101,13 @@ impl Outgoing {
         addresses: &[SocketAddr],
         attempt: &Attempt,
     ) -> Result<Answer, Reason> {
-        let shaking = Cell::new(None);
-        // The race is about connections only. Whoever comes first is polled alone from there on, so the
-        // request goes out once, whatever the number of addresses: a POST is not ours to repeat.
-        let first = race(addresses, attempt, async |address| self.connect(net, address, &shaking, attempt).await).await;
+        let handshaking = Cell::new(None);
+        // The addresses race only until one has connected. From then on only that one is polled, so the request goes
+        // out once, whatever the number of addresses: waitgate must not repeat a POST.
+        let first =
+            race(addresses, attempt, async |address| self.connect(net, address, &handshaking, attempt).await).await;
         let InFlight { mut sending, address } =
-            first.map_err(|failed| connect::explain(net, self.place(host).0, &failed))?;
+            first.map_err(|failed| connect::explain(net, self.connects_to(host).0, &failed))?;
         attempt.accept();
         attempt.enter(Stage::Protocol, format_args!("{address} accepted the connection and the request"));
         sending.as_mut().await;
@@ -112,24 +115,26 @@ impl Outgoing {
             Some(Ok(response)) => Ok(Answer { response, address }),
             Some(Err(error)) => {
                 let reason = errors::answering(&error, &self.wire_url(), address, attempt).await;
-                // What to do about the server is no advice about the proxy.
-                let proxy = self.is_proxied() && self.url.scheme() == "http";
-                Err(if proxy {
+                // The hint is about the server, and does not help with the proxy.
+                let from_proxy = self.is_proxied() && self.url.scheme() == "http";
+                Err(if from_proxy {
                     reason.with_text(format!("the proxy {}", reason.text())).with_hint(None)
                 } else {
                     reason
                 })
             }
-            None => Err(Reason::new(Code::ProtocolClosed, format!("{address} was asked twice"))),
+            None => Err(Reason::new(Code::ProtocolClosed, format!("the request to {address} has no outcome"))),
         }
     }
 
-    /// Starts the request, and returns as soon as its connection stands.
+    /// Starts the request, and returns as soon as the connection is made (and the TLS handshake is finished).
+    ///
+    /// `handshaking` is the address that is in its TLS handshake.
     async fn connect(
         &self,
         net: &Net,
         address: SocketAddr,
-        shaking: &Cell<Option<SocketAddr>>,
+        handshaking: &Cell<Option<SocketAddr>>,
         attempt: &Attempt,
     ) -> Result<InFlight, Reason> {
         let progress = Arc::new(Progress::default());
@@ -137,38 +142,39 @@ impl Outgoing {
         let mut sending: Pin<Box<MaybeDone<Sending>>> = Box::pin(maybe_done(self.execute(client)));
         let tunnel = self.is_proxied() && self.url.scheme() == "https";
         if tunnel {
-            // Until TLS begins the one cannot be told from the other.
-            let awaited = format_args!("the proxy {address} was to accept a connection and to open a tunnel");
+            // Until TLS begins, waitgate cannot see which of the two it waits for.
+            let awaited = format_args!("the proxy {address} was asked to accept a connection and to open a tunnel");
             attempt.enter(Stage::Protocol, awaited);
         }
         let bound = attempt.connect_timeout();
-        let mut late = pin!(time::sleep(bound));
+        let mut timeout = pin!(time::sleep(bound));
         let in_time = poll_fn(|cx| {
             let done = sending.as_mut().poll(cx).is_ready();
             if progress.tls.load(Ordering::Relaxed) {
-                shaking.set(Some(address));
+                handshaking.set(Some(address));
                 attempt.accept();
             }
-            // Of several addresses, the one that came furthest is the one to name.
-            if let Some(address) = shaking.get()
+            // If there are several addresses, name the one that got furthest.
+            if let Some(address) = handshaking.get()
                 && attempt.stage() != Stage::Tls
             {
                 attempt.enter(Stage::Tls, address);
             }
-            if done || progress.stands.load(Ordering::Relaxed) {
+            if done || progress.connected.load(Ordering::Relaxed) {
                 return Poll::Ready(true);
             }
-            // The bound is on connecting; a handshake has the attempt's. When a proxy accepted cannot be seen.
+            // The connect timeout does not bound a TLS handshake: only the attempt's bound does. It does not bound a
+            // tunnel either: waitgate cannot see when the proxy has accepted the connection.
             if tunnel || progress.tls.load(Ordering::Relaxed) {
                 return Poll::Pending;
             }
-            late.as_mut().poll(cx).map(|()| false)
+            timeout.as_mut().poll(cx).map(|()| false)
         })
         .await;
         if !in_time {
             return Err(connect::timed_out(address, bound));
         }
-        if progress.stands.load(Ordering::Relaxed) {
+        if progress.connected.load(Ordering::Relaxed) {
             return Ok(InFlight { sending, address });
         }
         let Some(Err(error)) = sending.as_mut().take_output() else {
@@ -176,8 +182,8 @@ impl Outgoing {
         };
         #[cfg(feature = "tls")]
         if progress.tls.load(Ordering::Relaxed) {
-            if shaking.get() == Some(address) {
-                shaking.set(None);
+            if handshaking.get() == Some(address) {
+                handshaking.set(None);
             }
             return Err(errors::handshaking(&error, &self.wire_url(), address, attempt).await);
         }
@@ -187,7 +193,7 @@ impl Outgoing {
     fn execute(&self, client: Client) -> Sending {
         let mut request = reqwest::Request::new(self.method.clone(), self.wire_url());
         *request.headers_mut() = self.headers.clone();
-        if self.session.name().is_some()
+        if self.tls.name().is_some()
             && let Ok(authority) = HeaderValue::from_str(&authority(&self.url))
         {
             request.headers_mut().entry(HOST).or_insert(authority);
@@ -200,26 +206,26 @@ impl Outgoing {
         Box::pin(request.send())
     }
 
-    /// The URL as reqwest gets it: it takes the name for the handshake from there.
+    /// The URL for reqwest, which takes the name for the TLS handshake from it.
     fn wire_url(&self) -> Url {
         let mut url = self.url.clone();
-        if let Some(name) = self.session.name() {
-            // The name was parsed as one, and the Host header is set.
+        if let Some(name) = self.tls.name() {
+            // This cannot fail: `TlsOptions::parse` has checked the name. `execute` sets the Host header.
             let _ = url.set_host(Some(name));
         }
         url
     }
 
     /// The name that reqwest looks up: the proxy's, or the URL's.
-    fn name(&self) -> String {
+    fn looked_up_name(&self) -> String {
         match &self.proxy {
             Some(proxy) => proxy.host.to_string(),
             None => self.wire_url().host_str().unwrap_or_default().to_owned(),
         }
     }
 
-    /// A client for one address and one attempt: no pool, no proxy unless asked for, no redirects, no resolver of
-    /// its own.
+    /// A client for one address and one attempt. It keeps no connections, follows no redirects, resolves no names, and
+    /// uses a proxy only if the target asks for one.
     fn client(&self, net: &Net, address: SocketAddr, progress: &Arc<Progress>) -> Result<Client, Reason> {
         let builder = Client::builder()
             .no_proxy()
@@ -227,10 +233,10 @@ impl Outgoing {
             .retry(retry::never())
             .referer(false)
             .http1_only()
-            .http1_max_headers(HEADERS)
+            .http1_max_headers(HEADERS_MAX)
             .pool_max_idle_per_host(0)
             .connector_layer(Watch(Arc::clone(progress)))
-            .resolve_to_addrs(&self.name(), &[address]);
+            .resolve_to_addrs(&self.looked_up_name(), &[address]);
         let builder = match &self.proxy {
             None => builder,
             Some(proxy) => match reqwest::Proxy::all(proxy.url.expose()) {
@@ -239,7 +245,7 @@ impl Outgoing {
             },
         };
         #[cfg(feature = "tls")]
-        let builder = builder.tls_backend_preconfigured(self.session.client(net, &self.url, progress));
+        let builder = builder.tls_backend_preconfigured(self.tls.client(net, &self.url, progress));
         #[cfg(not(feature = "tls"))]
         let _ = net;
         builder
@@ -250,22 +256,22 @@ impl Outgoing {
 
 type Sending = Pin<Box<dyn Future<Output = reqwest::Result<Response>> + Send>>;
 
-/// A request whose connection stands.
+/// A request whose connection is made.
 struct InFlight {
     sending: Pin<Box<MaybeDone<Sending>>>,
     address: SocketAddr,
 }
 
-/// How far a connection came. reqwest's connectors cannot see the `Attempt`: their futures must be `Send`.
+/// How far a connection has got. reqwest's connectors cannot use the `Attempt`: their futures must be `Send`.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    /// TCP is accepted and the TLS handshake has begun.
+    /// The server has accepted the TCP connection, and the TLS handshake has begun.
     pub(super) tls: AtomicBool,
-    /// The request can go out.
-    stands: AtomicBool,
+    /// The connection is made, so the request can go out.
+    connected: AtomicBool,
 }
 
-/// Tells when a connection stands.
+/// Wraps reqwest's connector, to note in `Progress` when a connection is made.
 #[derive(Clone)]
 struct Watch(Arc<Progress>);
 
@@ -283,7 +289,7 @@ struct Watched<S> {
     progress: Arc<Progress>,
 }
 
-/// reqwest's request and connection types cannot be named, so this is for any.
+/// Generic, because reqwest's request and connection types are private.
 impl<S, R> Service<R> for Watched<S>
 where
     S: Service<R, Response: Connection + Write + Send + Unpin, Error: From<io::Error>, Future: Send + 'static>,
@@ -301,23 +307,23 @@ where
         let progress = Arc::clone(&self.progress);
         Box::pin(async move {
             let mut connection = connecting.await?;
-            if is_with_itself(&connection) {
-                // Closed with its own bytes unread it is reset: a socket that closes in order would keep the
-                // server from binding its port for a minute.
+            if is_self_connection(&connection) {
+                // Bytes that are unread when the socket closes make the kernel reset the connection. After an orderly
+                // close, the server could not bind its port for a minute.
                 let _ = poll_fn(|cx| Pin::new(&mut connection).poll_write(cx, b"\r\n")).await;
                 return Err(io::Error::from(Errno::CONNREFUSED).into());
             }
-            progress.stands.store(true, Ordering::Relaxed);
+            progress.connected.store(true, Ordering::Relaxed);
             Ok(connection)
         })
     }
 }
 
-/// Whether a connection is one to itself, as [`connect::one`] has it.
-fn is_with_itself(connection: &impl Connection) -> bool {
-    let mut about = hyper::http::Extensions::new();
-    connection.connected().get_extras(&mut about);
-    about.get::<HttpInfo>().is_some_and(|info| info.local_addr() == info.remote_addr())
+/// Whether waitgate has connected to itself; see [`connect::one`].
+fn is_self_connection(connection: &impl Connection) -> bool {
+    let mut extras = hyper::http::Extensions::new();
+    connection.connected().get_extras(&mut extras);
+    extras.get::<HttpInfo>().is_some_and(|info| info.local_addr() == info.remote_addr())
 }
 
 /// The port that `url` names or implies.
@@ -325,7 +331,7 @@ pub(super) fn port(url: &Url) -> u16 {
     url.port_or_known_default().unwrap_or(80)
 }
 
-/// `HOST[:PORT]`, as a Host header has it.
+/// `HOST[:PORT]`, as in a Host header.
 fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))

@@ -1,20 +1,21 @@
-//! `json=/pointer=value`: the value at a JSON pointer (RFC 6901), found without a tree of the rest.
+//! `json=/pointer=value`: the value at a JSON pointer (RFC 6901). The rest of the document is never kept in memory.
 
 use std::fmt;
 
 use anyhow::{Result, bail};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// What must stand at a pointer.
+/// The value that the document must have at a pointer.
 #[derive(Clone, Debug)]
 pub(super) struct Value {
-    /// As it was written, for people.
+    /// The pointer as written in the target, for messages.
     pointer: String,
     tokens: Vec<String>,
+    /// `None`: any value.
     expected: Option<String>,
 }
 
-/// What stands there.
+/// The value that the document has at a pointer.
 #[derive(Clone, Debug, PartialEq)]
 enum Found {
     Nothing,
@@ -40,7 +41,7 @@ impl Value {
         }
         let unescape = |token: &str| {
             if token.replace("~0", "").replace("~1", "").contains('~') {
-                bail!("in a JSON pointer '~' is written ~0, and a '/' that belongs to a name ~1 ({FORM})");
+                bail!("in a JSON pointer write ~0 for '~', and ~1 for a '/' that belongs to a name ({FORM})");
             }
             Ok(token.replace("~1", "/").replace("~0", "~"))
         };
@@ -48,46 +49,46 @@ impl Value {
         Ok(Self { pointer: pointer.to_owned(), tokens, expected })
     }
 
-    /// Whether `document` has it; what stands there instead, in words, if not.
+    /// Looks for the value in `document`. The error says in words what the document has instead.
     pub(super) fn check(&self, document: &[u8]) -> Result<(), String> {
         let mut reader = serde_json::Deserializer::from_slice(document);
-        let found = At(&self.tokens).deserialize(&mut reader).and_then(|found| reader.end().map(|()| found));
+        let found = Seek(&self.tokens).deserialize(&mut reader).and_then(|found| reader.end().map(|()| found));
         let Ok(found) = found else {
             return Err("is not JSON".to_owned());
         };
-        let is_it = match &self.expected {
+        let matches = match &self.expected {
             None => found != Found::Nothing,
-            Some(expected) => found.is(expected),
+            Some(expected) => found.equals(expected),
         };
-        if is_it { Ok(()) } else { Err(format!("has {found} at {}", self.place())) }
+        if matches { Ok(()) } else { Err(format!("has {found} at {}", self.shown_pointer())) }
     }
 
-    fn place(&self) -> &str {
+    fn shown_pointer(&self) -> &str {
         if self.pointer.is_empty() { "its root" } else { &self.pointer }
     }
 }
 
 impl Found {
-    /// Whether it is what `text` says: a string by its characters, a number by its value.
-    fn is(&self, text: &str) -> bool {
+    /// Compares the value with `text`: a string by its characters, a number by its value.
+    fn equals(&self, text: &str) -> bool {
         match self {
             Self::Null => text == "null",
             Self::Bool(value) => text.parse() == Ok(*value),
             Self::Integer(value) => match text.parse::<i128>() {
                 Ok(text) => text == *value,
-                Err(_) => is_float(text, &value.to_string()),
+                Err(_) => same_float(text, &value.to_string()),
             },
-            Self::Float(value) => is_float(text, &value.to_string()),
+            Self::Float(value) => same_float(text, &value.to_string()),
             Self::Text(value) => value == text,
             Self::Nothing | Self::Array | Self::Object => false,
         }
     }
 }
 
-/// Whether both are the same number as a program with doubles reads it: 3 and 3.0, 1.5 and 15e-1.
-fn is_float(text: &str, value: &str) -> bool {
+/// Whether both are the same number if a program reads them as 64-bit floats: 3 and 3.0, 1.5 and 15e-1.
+fn same_float(text: &str, value: &str) -> bool {
     match (text.parse::<f64>(), value.parse::<f64>()) {
-        // Adding 0 makes 0 of -0.
+        // Adding 0 turns -0 into 0.
         (Ok(text), Ok(value)) => (text + 0.0).to_bits() == (value + 0.0).to_bits(),
         _ => false,
     }
@@ -112,16 +113,17 @@ impl fmt::Display for Found {
     }
 }
 
-/// The value at the end of these tokens; everything beside their way is read and forgotten.
-struct At<'a>(&'a [String]);
+/// Finds the value that these tokens lead to. Everything else is read and dropped.
+struct Seek<'a>(&'a [String]);
 
-impl At<'_> {
+impl Seek<'_> {
+    /// `found`, if no tokens are left; otherwise there is no such value.
     fn end(&self, found: Found) -> Found {
         if self.0.is_empty() { found } else { Found::Nothing }
     }
 }
 
-impl<'de> DeserializeSeed<'de> for At<'_> {
+impl<'de> DeserializeSeed<'de> for Seek<'_> {
     type Value = Found;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found, D::Error> {
@@ -129,7 +131,7 @@ impl<'de> DeserializeSeed<'de> for At<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for At<'_> {
+impl<'de> Visitor<'de> for Seek<'_> {
     type Value = Found;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -169,7 +171,7 @@ impl<'de> Visitor<'de> for At<'_> {
         let mut found = Found::Nothing;
         for at in 0_usize.. {
             if Some(at) == wanted {
-                match items.next_element_seed(At(rest))? {
+                match items.next_element_seed(Seek(rest))? {
                     Some(item) => found = item,
                     None => break,
                 }
@@ -186,10 +188,10 @@ impl<'de> Visitor<'de> for At<'_> {
             return Ok(Found::Object);
         };
         let mut found = Found::Nothing;
-        // Of several members with one name the last counts, as most parsers have it (RFC 8259 section 4).
+        // If several members have the same name, the last one counts, as in most parsers (RFC 8259 section 4).
         while let Some(name) = members.next_key::<String>()? {
             if name == *token {
-                found = members.next_value_seed(At(rest))?;
+                found = members.next_value_seed(Seek(rest))?;
             } else {
                 members.next_value::<IgnoredAny>()?;
             }
@@ -216,7 +218,7 @@ mod tests {
     const RFC: &str = r#"{"foo":["bar","baz"],"":0,"a/b":1,"c%d":2,"e^f":3,"g|h":4,"i\\j":5,"k\"l":6," ":7,"m~n":8}"#;
 
     #[test]
-    fn pointers_as_the_rfc_has_them() {
+    fn pointers_of_the_rfc_are_found() {
         for (pointer, value) in [
             ("/foo/0", "bar"),
             ("/", "0"),
@@ -240,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_every_kind() {
+    fn values_of_every_json_type_are_compared() {
         let document = r#"{"s":"UP","n":3,"f":1.5,"t":true,"z":null,"big":18446744073709551615,"zero":-0,"one":"1","o":{},"a":[1]}"#;
         for same in [
             "/s=UP",
@@ -278,18 +280,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_said() {
+    fn a_body_that_is_not_json_is_reported() {
         for bad in ["", "{", "{\"a\":1}x", "<html>", "{\"a\":1,}", "nul", "{\"a\":\"\u{1}\"}"] {
             assert_eq!(check("/a", bad), Err("is not JSON".to_owned()), "{bad}");
         }
-        // Deep nesting beside the way, and along it.
+        // Deep nesting outside the pointer's path, and along it.
         let deep = |n: usize| format!("{{\"a\":1,\"b\":{}{}}}", "[".repeat(n), "]".repeat(n));
         assert_eq!(check("/a=1", &deep(30_000)), Ok(()));
         assert!(check(&format!("/b{}", "/0".repeat(1000)), &deep(30_000)).is_err());
     }
 
     #[test]
-    fn what_is_no_pointer_is_refused() {
+    fn invalid_pointers() {
         for bad in ["status=UP", "~=1", "/~2", "/a~"] {
             assert!(Value::parse(bad).is_err(), "{bad}");
         }

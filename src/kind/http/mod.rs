@@ -1,10 +1,9 @@
-//! `http:` and `https:`: a request is answered as expected.
+//! `http:` and `https:`: the server answers a request as expected.
 
 mod body;
 mod check;
 mod complaint;
 mod errors;
-
 mod exchange;
 mod json;
 mod proxy;
@@ -33,16 +32,17 @@ use proxy::Proxy;
 use request::Request;
 use url::Location;
 
-/// How many redirects are followed, as the kubelet has it (kubernetes: pkg/probe/http/http.go).
-const REDIRECTS: u32 = 10;
+/// waitgate follows at most this many redirects, as the kubelet does (kubernetes: pkg/probe/http/http.go).
+const REDIRECTS_MAX: u32 = 10;
 
-/// A URL, the request that it is asked with, and the answer that it must give.
+/// A URL, the request that waitgate sends to it, and the answer that it expects.
 #[derive(Clone)]
 pub(crate) struct Http {
     host: Host,
     request: Request,
     check: Check,
     gone: bool,
+    /// The target as the log shows it.
     shown: String,
 }
 
@@ -73,7 +73,7 @@ impl Kind for Http {
     /// Parses what follows `http:` or `https:`.
     fn parse(parts: &Parts<'_>) -> Result<Self> {
         if parts.kind == "https" && cfg!(not(feature = "tls")) {
-            bail!("expected http://HOST[:PORT]/PATH: this build has no TLS, it was left out by a cargo feature");
+            bail!("this build has no TLS: a cargo feature left it out (expected http://HOST[:PORT]/PATH)");
         }
         let Location { host, url, login, shown } = Location::parse(parts)?;
         let gone = gone::is_given(&parts.expectations, Self::EXPECTATIONS)?;
@@ -81,7 +81,7 @@ impl Kind for Http {
         let mut request = Request::parse(parts.kind, url, login, &parts.expectations)?;
         if parts.expectations.has("proxy") {
             if parts.expectations.has("servername") {
-                bail!("#proxy: a proxy is asked for the name that #servername changes: give one of them");
+                bail!("#proxy: waitgate would ask the proxy for the name in #servername: give one of them");
             }
             request.via(Proxy::of(parts.given.env, parts.kind, &host, request.port())?);
         }
@@ -89,24 +89,24 @@ impl Kind for Http {
         Ok(Self { host, request, check, gone, shown })
     }
 
-    /// Sends the request to the first address that accepts a connection, and follows its redirects.
+    /// Sends the request to the first address that accepts a connection, and follows the redirects in its answers.
     async fn probe(&self, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
         if self.gone {
             return gone::probe(net, &self.host, self.request.port(), attempt).await;
         }
         let request = self.request.read(net)?;
-        let (host, port) = request.place(&self.host);
+        let (host, port) = request.connects_to(&self.host);
         let addresses = connect::resolve(net, host, port, attempt).await?;
         self.ask(request, net, addresses, attempt).await
     }
 
-    /// What is worth a warning.
     fn warnings(&self) -> Vec<String> {
-        let insecure = self.request.is_insecure().then(|| "#insecure: its certificate is not verified".to_owned());
+        let insecure =
+            self.request.is_insecure().then(|| "#insecure: the server's certificate is not verified".to_owned());
         insecure.into_iter().collect()
     }
 
-    /// Whether TLS is spoken from the start.
+    /// A redirect may lead from `http:` to `https:`; that does not count.
     fn uses_tls(&self) -> bool {
         self.request.url().scheme() == "https"
     }
@@ -129,17 +129,17 @@ impl Http {
                 Step::Ready(note) => return Ok(Ready::noted(format!("{note} after {}", redirects(followed)))),
                 Step::Follow(url, status) => (url, status),
             };
-            if followed == REDIRECTS {
-                let text = format!("more than {}, the last one on {host}:{}", redirects(REDIRECTS), request.port());
+            if followed == REDIRECTS_MAX {
+                let text = format!("more than {}, the last one on {host}:{}", redirects(REDIRECTS_MAX), request.port());
                 return Err(Reason::new(Code::ExpectRedirect, text).with_key("loop"));
             }
             followed += 1;
-            let elsewhere = url.host_str() != request.url().host_str();
+            let other_host = url.host_str() != request.url().host_str();
             request.redirect(url, status);
             if request.is_proxied() {
                 continue;
             }
-            if elsewhere {
+            if other_host {
                 host = Host::parse(request.url().host_str().unwrap_or_default()).map_err(|_| {
                     let text = format!("{host} redirects to a host whose name cannot be looked up");
                     Reason::new(Code::ExpectRedirect, text).with_key("host")
@@ -163,7 +163,7 @@ impl fmt::Display for Http {
     }
 }
 
-/// As Display: the parts hold secrets.
+/// The same as `Display`, because the parts hold secrets.
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Http").field(&self.shown).finish()

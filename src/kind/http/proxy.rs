@@ -1,4 +1,4 @@
-//! `proxy`: the request goes through the proxy that the environment names, unless it makes an exception.
+//! `proxy`: the request goes through the proxy that the environment names, unless NO_PROXY lists the host.
 
 use std::net::IpAddr;
 
@@ -9,18 +9,17 @@ use crate::net::address::{self, Host};
 use crate::secret::Secret;
 use crate::text::InForm as _;
 
-/// A proxy that speaks HTTP.
+/// A proxy that speaks plain HTTP.
 #[derive(Clone, Debug)]
 pub(super) struct Proxy {
-    /// Where it is.
     pub(super) host: Host,
     pub(super) port: u16,
-    /// The same for reqwest, with the user and the password.
+    /// The proxy's URL for reqwest, with the user and the password.
     pub(super) url: Secret,
 }
 
 impl Proxy {
-    /// The proxy for `kind`://`host`:`port`; none where NO_PROXY says so.
+    /// The proxy for `kind`://`host`:`port`, or `None` if NO_PROXY lists the host.
     pub(super) fn of(env: &Env, kind: &str, host: &Host, port: u16) -> Result<Option<Self>> {
         let first = |names: &[&'static str]| -> Result<Option<(&'static str, String)>> {
             for name in names {
@@ -35,7 +34,7 @@ impl Proxy {
             _ => &["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"],
         };
         let Some((name, value)) = first(names)? else {
-            bail!("#proxy: none of {} is set in the environment: set one, or leave #proxy out", names.join(", "));
+            bail!("#proxy: no proxy is set in the environment: set one of {}, or leave #proxy out", names.join(", "));
         };
         let proxy = Self::parse(&value).map_err(|error| error.context(name))?;
         let exceptions = first(&["no_proxy", "NO_PROXY"])?.map(|(_, value)| value).unwrap_or_default();
@@ -47,28 +46,28 @@ impl Proxy {
         const FORM: &str = "expected http://[USER:PASSWORD@]HOST[:PORT]";
         let rest = match text.split_once("://") {
             Some((kind, rest)) if kind.eq_ignore_ascii_case("http") => rest,
-            Some(_) => bail!("only proxies that speak plain HTTP are known here ({FORM})"),
+            Some(_) => bail!("waitgate can use only a proxy that speaks plain HTTP ({FORM})"),
             None => text,
         };
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         let (login, server) = address::userinfo(authority).in_form(FORM)?;
         if let Some(login) = login {
             if login.contains(['@', '/', '?', '#']) {
-                bail!("in a user or a password '@' is %40, '/' is %2F, '?' is %3F and '#' is %23 ({FORM})");
+                bail!("in a user or a password write %40 for '@', %2F for '/', %3F for '?' and %23 for '#' ({FORM})");
             }
             percent_decode(login).in_form(FORM)?;
         }
         let (raw_host, raw_port) = address::split(server);
         let host = Host::parse(raw_host).in_form(FORM)?;
-        // 80 as in every URL of that kind; 1080 is curl's own.
+        // 80, as in every http: URL. (curl takes 1080.)
         let port = raw_port.map_or(Ok(80), address::port).in_form(FORM)?;
         let login = login.map(|login| format!("{login}@")).unwrap_or_default();
         Ok(Self { url: Secret::new(format!("http://{login}{host}:{port}/")), host, port })
     }
 }
 
-/// Whether the list makes an exception of `host`: names with what is below them, addresses, networks, each
-/// with a port or without, or `*` for everything.
+/// Whether the list of NO_PROXY holds `host`. An item is a name (which includes the names below it), an address or a
+/// network, each with or without a port, or `*` for every host.
 fn is_excepted(list: &str, host: &Host, port: u16) -> bool {
     list.split([',', ' ']).filter(|item| !item.is_empty()).any(|item| {
         if item == "*" {
@@ -82,7 +81,7 @@ fn is_excepted(list: &str, host: &Host, port: u16) -> bool {
             return false;
         }
         match host {
-            Host::Ip(ip) => holds(item, *ip),
+            Host::Ip(ip) => contains_ip(item, *ip),
             Host::Name(name) => {
                 let name = name.trim_end_matches('.').to_ascii_lowercase();
                 let item = item.trim_start_matches("*.").trim_matches('.').to_ascii_lowercase();
@@ -92,14 +91,14 @@ fn is_excepted(list: &str, host: &Host, port: u16) -> bool {
     })
 }
 
-/// Whether `network`, an address or ADDRESS/BITS, holds `ip`.
-fn holds(network: &str, ip: IpAddr) -> bool {
+/// Whether `network`, an address or ADDRESS/BITS, contains `ip`.
+fn contains_ip(network: &str, ip: IpAddr) -> bool {
     let (address, bits) = match network.split_once('/') {
         Some((address, bits)) => (address, Some(bits)),
         None => (network, None),
     };
-    let bare = address.trim_start_matches('[').trim_end_matches(']');
-    let Ok(address) = bare.parse::<IpAddr>() else { return false };
+    let address = address.trim_start_matches('[').trim_end_matches(']');
+    let Ok(address) = address.parse::<IpAddr>() else { return false };
     let (width, a, b) = match (address, ip) {
         (IpAddr::V4(a), IpAddr::V4(b)) => (32, u128::from(a.to_bits()), u128::from(b.to_bits())),
         (IpAddr::V6(a), IpAddr::V6(b)) => (128, a.to_bits(), b.to_bits()),
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn which_proxy() {
+    fn the_environment_names_the_proxy() {
         let vars = [("HTTP_PROXY", "http://upper:1"), ("http_proxy", "u:p@lower:3128/"), ("ALL_PROXY", "http://all:2")];
         let proxy = of(&vars, "http", "api").unwrap().unwrap();
         assert_eq!((proxy.host.to_string().as_str(), proxy.port), ("lower", 3128));
@@ -141,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn exceptions() {
+    fn no_proxy_lists_hosts_and_networks() {
         for (list, host, excepted) in [
             ("*", "api", true),
             ("api", "api", true),

@@ -1,4 +1,4 @@
-//! What is sent: the method, the headers, the data; files among them are read anew for each attempt.
+//! The request: the method, the headers and the data. waitgate reads the files among them again for each attempt.
 
 use anyhow::{Result, bail};
 use bytes::Bytes;
@@ -10,14 +10,14 @@ use reqwest::{Method, Url};
 
 use super::exchange::{self, Outgoing};
 use super::proxy::Proxy;
-use super::tls::Wanted;
+use super::tls::TlsOptions;
 use super::url::Login;
 use crate::file::{SECRET_MAX, read_for};
 use crate::kind::expect::Expectations;
 use crate::net::Net;
 use crate::reason::{Code, Reason};
 
-/// What is sent, as it was asked for.
+/// The request as the target describes it. An attempt reads its files and sends an [`Outgoing`].
 #[derive(Clone)]
 pub(super) struct Request {
     url: Url,
@@ -25,7 +25,7 @@ pub(super) struct Request {
     method: Method,
     headers: Vec<(HeaderName, Source<HeaderValue>)>,
     data: Option<Source<Bytes>>,
-    session: Wanted,
+    tls: TlsOptions,
     proxy: Option<Proxy>,
 }
 
@@ -52,7 +52,7 @@ impl Request {
         let data = match expectations.written("data").next() {
             None => None,
             Some((text, written)) => Some(match file_of(text, written) {
-                Some("") => bail!("#data: expected TEXT or @FILE, found '@' alone"),
+                Some("") => bail!("#data: found '@' alone (expected TEXT or @FILE)"),
                 Some(path) => Source::File(path.to_owned()),
                 None => Source::Given(Bytes::copy_from_slice(text.as_bytes())),
             }),
@@ -62,8 +62,8 @@ impl Request {
             None if data.is_some() => Method::POST,
             None => Method::GET,
         };
-        let session = Wanted::parse(kind, expectations)?;
-        Ok(Self { url, login, method, headers, data, session, proxy: None })
+        let tls = TlsOptions::parse(kind, expectations)?;
+        Ok(Self { url, login, method, headers, data, tls, proxy: None })
     }
 
     pub(super) fn url(&self) -> &Url {
@@ -74,16 +74,16 @@ impl Request {
         exchange::port(&self.url)
     }
 
-    /// Goes through `proxy`, where there is one.
+    /// Sends the request through `proxy`, if there is one.
     pub(super) fn via(&mut self, proxy: Option<Proxy>) {
         self.proxy = proxy;
     }
 
     pub(super) fn is_insecure(&self) -> bool {
-        self.session.is_insecure()
+        self.tls.is_insecure()
     }
 
-    /// What one attempt sends: the same with the files as they are now.
+    /// What one attempt sends: this request, with the files as they are now.
     pub(super) fn read(&self, net: &Net) -> Result<Outgoing, Reason> {
         let mut headers = HeaderMap::new();
         for (name, source) in &self.headers {
@@ -105,7 +105,7 @@ impl Request {
         }
         headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(concat!("waitgate/", env!("CARGO_PKG_VERSION"))));
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        // hyper leaves it out where there is nothing to send, and some servers then answer 411.
+        // hyper leaves the header out if there is no data, and some servers then answer 411.
         let empty = data.as_ref().is_none_or(Bytes::is_empty);
         if empty && [Method::POST, Method::PUT, Method::PATCH].contains(&self.method) {
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
@@ -116,18 +116,18 @@ impl Request {
             method: self.method.clone(),
             headers,
             data,
-            session: self.session.read(net)?,
+            tls: self.tls.read(net)?,
             proxy: self.proxy.clone(),
         })
     }
 }
 
-/// The path behind an `@` that was written: one that came out of a variable is part of the value.
+/// The path after an `@`. The target itself must have the `@`: one in a variable's value is part of the value.
 fn file_of<'a>(text: &'a str, written: &str) -> Option<&'a str> {
     if written.starts_with('@') { text.strip_prefix('@') } else { None }
 }
 
-/// A header's value out of a file; the line break at its end is not part of it.
+/// A header's value that a file holds. A line break at its end is not part of the value.
 fn header_in(path: &str, name: &HeaderName) -> Result<HeaderValue, Reason> {
     let what = format!("#header={name}:@{path}");
     let content = read_for(path, SECRET_MAX, &what)?;
@@ -154,19 +154,19 @@ fn header(text: &str, written: &str) -> Result<(HeaderName, Source<HeaderValue>)
         bail!("a header's name has letters, digits and '-', and no blank before the colon ({FORM})");
     };
     if [CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE].contains(&name) {
-        bail!("{name} is waitgate's own to set ({FORM})");
+        bail!("waitgate sets {name} itself ({FORM})");
     }
     let unpadded = |value| -> &str { str::strip_prefix(value, ' ').unwrap_or(value) };
     let value = unpadded(value);
     let written = unpadded(written.split_once(':').map_or("", |(_, value)| value));
     match file_of(value, written) {
-        Some("") => bail!("the file of {name} is missing behind the '@' ({FORM})"),
+        Some("") => bail!("the file's path is missing after the '@' of {name} ({FORM})"),
         Some(path) => return Ok((name, Source::File(path.to_owned()))),
         None => {}
     }
     if value.contains(['\r', '\n']) {
         bail!(
-            "the value of {name} holds a line break; where it comes out of a Secret, that was made with a line break at its end ({FORM})"
+            "the value of {name} holds a line break; if it comes from a Secret, the Secret's value ends with one ({FORM})"
         );
     }
     let Ok(mut value) = HeaderValue::from_bytes(value.as_bytes()) else {
@@ -182,17 +182,17 @@ fn method(text: &str) -> Result<Method> {
         bail!("a method is one word of letters ({FORM})");
     };
     if method == Method::CONNECT {
-        bail!("CONNECT asks a proxy for a tunnel, it has no answer to expect ({FORM})");
+        bail!("CONNECT asks a proxy for a tunnel, so there is no answer to check ({FORM})");
     }
     let upper = text.to_ascii_uppercase();
     if upper != text && ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"].contains(&upper.as_str())
     {
-        bail!("methods are upper case, write {upper} ({FORM})");
+        bail!("a method is upper case: write {upper} ({FORM})");
     }
     Ok(method)
 }
 
-/// A guess, for whoever does not say it: an object or an array is JSON, the rest is a form.
+/// A guess, if the target sets no Content-Type: an object or an array is JSON, other data is a form.
 fn content_type(data: &[u8]) -> HeaderValue {
     let trimmed = data.trim_ascii();
     let json = matches!((trimmed.first(), trimmed.last()), (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')));

@@ -1,4 +1,4 @@
-//! What a target wants of its TLS sessions: `ca=`, `cert=`, `key=`, `servername=`, `insecure`.
+//! The TLS options of a target: `ca=`, `cert=`, `key=`, `servername=`, `insecure`.
 
 use anyhow::{Result, bail};
 
@@ -6,29 +6,30 @@ use crate::kind::expect::Expectations;
 use crate::net::address::Host;
 
 #[cfg(feature = "tls")]
-pub(super) use spoken::Config;
+pub(super) use with_tls::Config;
 
-/// The files are read anew for each attempt: a certificate may be mounted, or renewed, while waiting.
+/// waitgate reads the files again for each attempt: a certificate may be mounted or renewed while it waits.
 #[derive(Clone, Debug, Default)]
-#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "without TLS it is only refused"))]
-pub(super) struct Wanted {
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "without TLS they are only checked"))]
+pub(super) struct TlsOptions {
     ca: Option<String>,
     /// The files of the certificate and of its key.
     identity: Option<(String, String)>,
+    /// `servername=`, without a final dot.
     name: Option<String>,
     insecure: bool,
 }
 
-impl Wanted {
+impl TlsOptions {
     pub(super) fn parse(kind: &str, expectations: &Expectations) -> Result<Self> {
         const NAMES: [&str; 5] = ["ca", "cert", "key", "servername", "insecure"];
         if kind != "https"
             && let Some(given) = NAMES.into_iter().find(|name| expectations.has(name))
         {
-            bail!("#{given}: expected https://HOST[:PORT]/PATH in front of it: http: does not speak TLS");
+            bail!("#{given}: http: does not speak TLS (expected https://HOST[:PORT]/PATH)");
         }
         let path = |name: &str| match expectations.get(name) {
-            Some("") => bail!("#{name}: expected the path of a PEM file, found nothing"),
+            Some("") => bail!("#{name}: found nothing (expected the path of a PEM file)"),
             path => Ok(path.map(str::to_owned)),
         };
         let ca = path("ca")?;
@@ -42,14 +43,12 @@ impl Wanted {
             None => None,
             Some(text) => match Host::parse(text).map_err(|error| error.context("#servername"))? {
                 Host::Name(name) => Some(name.trim_end_matches('.').to_owned()),
-                Host::Ip(_) => bail!("#servername: expected a name, found an address: TLS sends names only"),
+                Host::Ip(_) => bail!("#servername: found an address, but TLS sends names only (expected a name)"),
             },
         };
         let insecure = expectations.has("insecure");
         if insecure && ca.is_some() {
-            bail!(
-                "#insecure: #ca is given too, and certificates cannot be verified and not verified: give one of them"
-            );
+            bail!("#insecure: #ca is given too: one verifies the certificate, the other does not: give one of them");
         }
         Ok(Self { ca, identity, name, insecure })
     }
@@ -60,7 +59,7 @@ impl Wanted {
 }
 
 #[cfg(feature = "tls")]
-mod spoken {
+mod with_tls {
     use std::sync::Arc;
     use std::sync::atomic::Ordering;
 
@@ -70,15 +69,15 @@ mod spoken {
     use rustls::{ClientConfig, NamedGroup, RootCertStore};
 
     use super::super::exchange::Progress;
-    use super::Wanted;
+    use super::TlsOptions;
     use crate::net::Net;
     use crate::net::tls::Verify;
     use crate::net::tls::files::{self, Pem};
     use crate::net::tls::roots::Roots;
     use crate::reason::Reason;
 
-    impl Wanted {
-        /// Reads what there is to read.
+    impl TlsOptions {
+        /// Reads the files.
         pub(crate) fn read(&self, net: &Net) -> Result<Config, Reason> {
             let mut own = None;
             if self.ca.is_some() || self.identity.is_some() || self.insecure {
@@ -92,25 +91,25 @@ mod spoken {
         }
     }
 
-    /// The sessions of one attempt.
+    /// The TLS configuration of one attempt.
     pub(crate) struct Config {
-        /// Where it differs from the run's.
+        /// `None`: the configuration of the whole run.
         own: Option<Arc<ClientConfig>>,
         name: Option<String>,
     }
 
     impl Config {
-        /// The name that the server is asked for and must prove, where it is not the URL's.
+        /// The name that waitgate asks the server for and that its certificate must have, if it is not the URL's.
         pub(crate) fn name(&self) -> Option<&str> {
             self.name.as_deref()
         }
 
-        /// It was meant for another host.
+        /// Drops the name, because the next request goes to another host.
         pub(crate) fn forget_name(&mut self) {
             self.name = None;
         }
 
-        /// The configuration of a client for `url`; the roots take memory, so plain HTTP goes without.
+        /// The configuration of a client for `url`. Plain HTTP gets one without roots, because they take memory.
         pub(crate) fn client(&self, net: &Net, url: &Url, progress: &Arc<Progress>) -> ClientConfig {
             let mut config = match &self.own {
                 _ if url.scheme() != "https" => rootless(),
@@ -118,12 +117,12 @@ mod spoken {
                 None => ClientConfig::clone(&net.tls.config()),
             };
             config.alpn_protocols = vec![b"http/1.1".to_vec()];
-            config.resumption = Resumption::store(Arc::new(Begun(Arc::clone(progress))));
+            config.resumption = Resumption::store(Arc::new(HandshakeWatch(Arc::clone(progress))));
             config
         }
     }
 
-    /// reqwest wants a configuration even where no TLS is spoken. This one trusts nobody.
+    /// reqwest needs a configuration even for plain HTTP. This one trusts no certificate.
     fn rootless() -> ClientConfig {
         ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -132,12 +131,13 @@ mod spoken {
             .with_no_client_auth()
     }
 
-    /// Tells when a handshake begins: that is when rustls looks for a session to resume. There is never one,
-    /// since every attempt looks at the certificate anew.
+    /// Notes when a handshake begins: that is when rustls asks this store for a session to resume.
+    ///
+    /// The store never has one, because every attempt verifies the certificate again.
     #[derive(Debug)]
-    struct Begun(Arc<Progress>);
+    struct HandshakeWatch(Arc<Progress>);
 
-    impl ClientSessionStore for Begun {
+    impl ClientSessionStore for HandshakeWatch {
         fn set_kx_hint(&self, _: ServerName<'static>, _: NamedGroup) {}
 
         fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
@@ -161,12 +161,12 @@ mod spoken {
     }
 }
 
-/// Without TLS there is nothing to configure.
+/// A build without TLS has no configuration.
 #[cfg(not(feature = "tls"))]
 pub(super) struct Config;
 
 #[cfg(not(feature = "tls"))]
-impl Wanted {
+impl TlsOptions {
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with TLS")]
     pub(super) fn read(&self, _: &crate::net::Net) -> Result<Config, crate::reason::Reason> {
         Ok(Config)

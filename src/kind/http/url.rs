@@ -1,4 +1,4 @@
-//! The URL of a target: split as it was written, filled afterwards.
+//! The URL of a target: waitgate splits the text first, and replaces each `$(NAME)` afterwards.
 
 use std::fmt::Write as _;
 
@@ -17,14 +17,14 @@ pub(super) struct Login {
     pub(super) password: Option<Secret>,
 }
 
-/// Where to ask.
+/// Where the request goes.
 pub(super) struct Location {
-    /// For the resolver: as written.
+    /// For the resolver: the name as written in the target.
     pub(super) host: Host,
     /// For the request: without userinfo, and without the dot that ends a full name.
     pub(super) url: Url,
     pub(super) login: Option<Login>,
-    /// For people.
+    /// For the log, without secrets.
     pub(super) shown: String,
 }
 
@@ -44,7 +44,7 @@ impl Location {
         let login = userinfo.map(|userinfo| login(userinfo, parts.fill)).transpose().map_err(in_form)?;
         let (raw_host, raw_port) = address::split(server);
         if raw_port.is_none() && raw_host.contains(':') && !raw_host.starts_with('[') {
-            bail!("an IPv6 address stands in brackets, {kind}://[::1]:8080/ (expected {form})");
+            bail!("an IPv6 address needs brackets, as in {kind}://[::1]:8080/ (expected {form})");
         }
         let fill = |raw| parts.fill.plain(raw).map_err(in_form);
         let host = Host::parse(&fill(raw_host)?).map_err(in_form)?;
@@ -64,9 +64,9 @@ impl Location {
             text.push('?');
             text.push_str(&encoded(raw, parts.fill, false).map_err(in_form)?);
         }
-        // Neither the text nor the parser's error is shown: the query may hold a token.
+        // The message shows neither the text nor the parser's error: the query may hold a token.
         let Ok(url) = Url::parse(&text) else {
-            bail!("found something that is not a URL: check the characters of host and path (expected {form})");
+            bail!("this is not a URL: check the characters of the host and the path (expected {form})");
         };
 
         let mut shown = format!("{kind}://");
@@ -83,8 +83,8 @@ impl Location {
     }
 }
 
-/// The name without the dot that ends a full name: servers compare the Host header and the
-/// certificate's names with the form without it.
+/// The name without the dot that ends a full name. Servers compare the Host header, and clients a certificate's names,
+/// with the form without the dot.
 fn wire_name(host: &Host) -> String {
     let text = host.to_string();
     text.strip_suffix('.').map(str::to_owned).unwrap_or(text)
@@ -98,15 +98,15 @@ fn login(raw: &str, fill: Fill<'_>) -> Result<Login> {
     let user = fill.decoded(user)?;
     // RFC 7617 section 2: the first colon ends the user.
     if user.contains(':') {
-        bail!("found a ':' in the user: Basic authentication has no way to send one");
+        bail!("found a ':' in the user: Basic authentication cannot send one");
     }
     let password = password.map(|raw| fill.decoded(raw)).transpose()?;
     Ok(Login { user: Secret::new(user), password: password.map(Secret::new) })
 }
 
-/// A path or a query: what was written stays (it is a URL's own text), what is filled in is encoded.
+/// A path or a query. The text of the target is a URL's text and stays; the value of each `$(NAME)` is encoded.
 ///
-/// A slash in a filled path stays one, so that a base path can come from a variable.
+/// A slash in the value stays a slash in a path, so a variable can hold a base path.
 fn encoded(raw: &str, fill: Fill<'_>, path: bool) -> Result<String> {
     let literal = |text: &str| {
         if text.chars().any(char::is_control) {
@@ -124,7 +124,7 @@ fn encoded(raw: &str, fill: Fill<'_>, path: bool) -> Result<String> {
     fill.with(raw, literal, |value| percent_encode(value, path))
 }
 
-/// RFC 3986 section 2.3: everything but the unreserved characters.
+/// Encodes everything except the unreserved characters (RFC 3986 section 2.3).
 fn percent_encode(text: &str, slashes_stay: bool) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -137,7 +137,7 @@ fn percent_encode(text: &str, slashes_stay: bool) -> String {
     out
 }
 
-/// The query's names; a value, or a piece that has no name, may be a token.
+/// The names in the query. A value, or a piece without a name, may be a token: it is hidden.
 fn shown_query(raw: &str) -> String {
     let pieces = raw.split('&').map(|piece| match piece.split_once('=') {
         Some((name, _)) if !env::refers(name) => format!("{name}={HIDDEN}"),

@@ -1,15 +1,17 @@
-//! `tls-server-end-point` (RFC 5929 section 4): what ties a SCRAM login to the server's certificate.
+//! `tls-server-end-point` (RFC 5929 section 4): binds a SCRAM login to the server's certificate.
 
 use ring::digest::{self, Algorithm, SHA256, SHA384, SHA512};
 
-/// The hash of the server's certificate by the hash of its signature algorithm, SHA-256 where that is
-/// MD5 or SHA-1; `None` where the algorithm names no hash (Ed25519) or one that is not at hand.
+/// The hash of the server's certificate.
+///
+/// The hash function is that of the certificate's signature algorithm, or SHA-256 in place of MD5 and SHA-1. `None` if
+/// the algorithm has no hash function (Ed25519) or one that waitgate does not have.
 pub(super) fn server_end_point(certificate: &[u8]) -> Option<Vec<u8>> {
     let algorithm = signature_hash(certificate)?;
     Some(digest::digest(algorithm, certificate).as_ref().to_vec())
 }
 
-// Object identifiers as DER has them.
+// Object identifiers, encoded in DER.
 const RSA_PKCS1: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01];
 const ECDSA: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04];
 const NIST_HASH: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02];
@@ -30,7 +32,7 @@ fn signature_hash(certificate: &[u8]) -> Option<&'static Algorithm> {
             [4 | 5 | 11] => Some(&SHA256),
             [12] => Some(&SHA384),
             [13] => Some(&SHA512),
-            // RSASSA-PSS names its hash in its parameters, SHA-1 unless it does (RFC 4055 section 3.1).
+            // RSASSA-PSS names its hash in its parameters; the default is SHA-1 (RFC 4055 section 3.1).
             [10] => pss_hash(parameters),
             _ => None,
         };
@@ -57,7 +59,7 @@ fn pss_hash(parameters: &[u8]) -> Option<&'static Algorithm> {
     }
 }
 
-/// The DER element with which `input` begins: its tag (which must be `tag`), its content, and what follows it.
+/// The DER element at the start of `input`: its tag (which must be `tag`), its content, and the bytes after it.
 fn element(input: &[u8], tag: u8) -> Option<(u8, &[u8], &[u8])> {
     let (&found, rest) = input.split_first()?;
     let (&first, rest) = rest.split_first()?;
@@ -94,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_follows_the_signature() {
+    fn the_signature_algorithm_chooses_the_hash() {
         let length = |algorithm: &[u8]| server_end_point(&certificate(algorithm)).map(|hash| hash.len());
         assert_eq!(length(&with_oid(RSA_PKCS1, &[5])), Some(32), "sha1WithRSA is hashed by SHA-256");
         assert_eq!(length(&with_oid(RSA_PKCS1, &[4])), Some(32), "md5WithRSA is hashed by SHA-256");
@@ -114,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_has_no_hash() {
+    fn an_invalid_certificate_has_no_hash() {
         let good = certificate(&with_oid(RSA_PKCS1, &[11]));
         for cut in 0..good.len() {
             assert_eq!(server_end_point(&good[..cut]), None, "cut at {cut}");

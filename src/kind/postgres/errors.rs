@@ -1,29 +1,29 @@
-//! What a server's error says about its readiness, by SQLSTATE (PostgreSQL manual, appendix A).
+//! What a server's error means for its readiness, by SQLSTATE (PostgreSQL manual, appendix A).
 
 use super::messages::ServerError;
 use crate::net::stream::Peer;
 use crate::reason::{Code, Hint, Reason};
 
-/// What an error means for a probe that only asks whether the server accepts connections: `None`
-/// where it does.
+/// What an error means for a probe that only asks whether the server accepts connections; `None` if it does.
 ///
-/// This is libpq's rule (fe-connect.c: internal_ping: any error but 57P03 came from a server that
-/// accepts connections) without its traps: a server without a free connection is of no use yet, and
-/// what a pooler says of its own says nothing about the server behind it. `named` says that the
-/// target names the database: then a pooler that does not know it is not ready for it.
-pub(super) fn while_pinging(peer: &Peer, error: &ServerError, named: bool) -> Option<Reason> {
+/// libpq's rule is: a server that sends any error except 57P03 accepts connections (fe-connect.c: internal_ping). The
+/// rule has two traps. A server without a free connection is of no use yet. And an error of a pooler says nothing about
+/// the server that the pooler connects to.
+///
+/// `database_named` is set if the target names the database: then a pooler that does not know the database is not ready.
+pub(super) fn of_ping(peer: &Peer, error: &ServerError, database_named: bool) -> Option<Reason> {
     match error.code.as_str() {
-        // The last is an error without an SQLSTATE: it is not known to be PostgreSQL's own.
+        // The empty code is an error without an SQLSTATE: it may not come from PostgreSQL.
         "53300" | "57P01" | "57P02" | "57P03" | "" => Some(reason(peer, error)),
         "08P01" => match Pooler::of(&error.message) {
-            Pooler::NoDatabase if !named => None,
+            Pooler::NoDatabase if !database_named => None,
             _ => Some(reason(peer, error)),
         },
         _ => None,
     }
 }
 
-/// What PgBouncer means: all its errors carry 08P01 (pgbouncer: src/proto.c, send_pooler_error).
+/// What PgBouncer's error means. All its errors have the SQLSTATE 08P01 (pgbouncer: src/proto.c, send_pooler_error).
 #[derive(PartialEq)]
 enum Pooler {
     NoDatabase,
@@ -43,16 +43,16 @@ impl Pooler {
     }
 }
 
-/// The reason that `error` of `peer` amounts to.
+/// The reason for the error that `peer` sent.
 pub(super) fn reason(peer: &Peer, error: &ServerError) -> Reason {
     let code = error.code.as_str();
     let said = error.said();
-    let there = |code: Code, what: &str| {
+    let but = |code: Code, what: &str| {
         Reason::new(code, format!("the server is there ({peer}), but {what}: {said} ({})", error.code))
             .with_key(&error.code)
     };
     match code {
-        // Starting up and shutting down are news to each other, so the words are part of what tells them apart.
+        // Only the message tells starting up from shutting down, so it is the reason's key.
         "57P03" => {
             Reason::new(Code::ProtocolNotAccepting, format!("{peer} does not accept connections: {said} (57P03)"))
                 .with_key(&error.message)
@@ -80,19 +80,19 @@ pub(super) fn reason(peer: &Peer, error: &ServerError) -> Reason {
             )
             .with_key(&error.message),
         },
-        "28P01" => there(Code::ProtocolPassword, "it refuses the password").with_hint(Hint::Credentials),
-        "3D000" => there(Code::ProtocolNoDatabase, "the database is not").with_hint(Hint::Database),
+        "28P01" => but(Code::ProtocolPassword, "it refuses the password").with_hint(Hint::Credentials),
+        "3D000" => but(Code::ProtocolNoDatabase, "the database is not").with_hint(Hint::Database),
         "" => Reason::new(Code::ProtocolError, format!("{peer} answered with an error: {said}")),
-        // Cost 28 is invalid authorization, 42501 a database that this user may not connect to.
+        // Class 28 is invalid authorization. 42501: this user may not connect to the database.
         other if other == "42501" || other.starts_with("28") => {
             let hint = if other == "28000" { Hint::AccessRules } else { Hint::Credentials };
-            there(Code::ProtocolNotAuthorized, "it refuses the login").with_hint(hint)
+            but(Code::ProtocolNotAuthorized, "it refuses the login").with_hint(hint)
         }
         _ => Reason::new(Code::ProtocolError, format!("{peer} answered with an error: {said} ({code})")).with_key(code),
     }
 }
 
-/// The reason that an error of a query amounts to: what says something of the server says it here too.
+/// The reason for an error of a query. An error that concerns the whole server has the same reason as at the login.
 pub(super) fn of_query(peer: &Peer, error: &ServerError) -> Reason {
     match error.code.as_str() {
         "57P01" | "57P02" | "57P03" | "53300" | "08P01" => reason(peer, error),
@@ -117,9 +117,9 @@ mod tests {
     }
 
     #[test]
-    fn libpqs_rule_without_its_traps() {
+    fn a_ping_follows_libpqs_rule_without_its_traps() {
         let pinged = |code: &str, message: &str, named| {
-            while_pinging(&peer(), &error(code, message), named).map(|reason| reason.code())
+            of_ping(&peer(), &error(code, message), named).map(|reason| reason.code())
         };
         for ready in ["28P01", "28000", "3D000", "42501", "0A000", "XX000"] {
             assert_eq!(pinged(ready, "x", true), None, "{ready}");
@@ -133,12 +133,12 @@ mod tests {
     }
 
     #[test]
-    fn a_login_says_what_is_there_and_what_is_not() {
-        let refused = reason(&peer(), &error("28P01", "password authentication failed for user \"app\""));
-        assert_eq!(refused.code(), Code::ProtocolPassword);
-        assert_eq!(refused.cost(), Cost::Credentials);
+    fn a_failed_login_says_that_the_server_is_there() {
+        let wrong_password = reason(&peer(), &error("28P01", "password authentication failed for user \"app\""));
+        assert_eq!(wrong_password.code(), Code::ProtocolPassword);
+        assert_eq!(wrong_password.cost(), Cost::Credentials);
         assert_eq!(
-            refused.text(),
+            wrong_password.text(),
             "the server is there (10.0.0.1:5432), but it refuses the password: password authentication failed for user \"app\" (28P01)"
         );
         let missing = reason(&peer(), &error("3D000", "database \"shop\" does not exist"));
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn starting_up_and_shutting_down_are_news_to_each_other() {
+    fn starting_up_and_shutting_down_are_different_reasons() {
         let up = reason(&peer(), &error("57P03", "the database system is starting up"));
         let down = reason(&peer(), &error("57P03", "the database system is shutting down"));
         assert!(!up.is_like(&down) && up.is_like(&up.clone()));

@@ -1,38 +1,39 @@
-//! Where one message ends and the next begins, so that a reader is given no byte of the next.
+//! Finds where each message ends, so that a reader gets no byte of the next message.
 
-/// The type byte and the length.
-const HEADER: usize = 5;
+/// The length of a header in bytes: the type byte and the length field.
+const HEADER_LEN: usize = 5;
 
-/// Follows the messages in a run of bytes that is handed over in pieces.
+/// The position in a stream of messages that a reader gets in pieces.
 #[derive(Default)]
 pub(super) struct Frame {
     header: Vec<u8>,
-    /// How much of the body is still to come.
+    /// How many bytes of the body the reader still has to get.
     left: usize,
-    /// The first bytes of the body: the code of an authentication request.
+    /// The first four bytes of the body. In an authentication request they are its code.
     code: Vec<u8>,
 }
 
-/// A message that has been handed over to its end.
+/// A message that the reader got to its end.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Passed {
-    /// AuthenticationOk: we are in.
-    LetIn,
+    /// AuthenticationOk: the server accepted the login.
+    LoginAccepted,
     /// AuthenticationSASLFinal: the password is right.
-    PasswordTaken,
-    /// Any other.
+    PasswordAccepted,
+    /// Any other message.
     Other,
 }
 
 impl Frame {
-    /// How many bytes may be handed over next without touching the next message; at least one.
+    /// How many bytes the reader may get now without a byte of the next message; at least one.
     pub(super) fn wanted(&self) -> usize {
-        if self.left > 0 { self.left } else { HEADER - self.header.len() }
+        if self.left > 0 { self.left } else { HEADER_LEN - self.header.len() }
     }
 
-    /// `bytes` have been handed over, at most as many as were wanted. An error is a length that is none, or is
-    /// longer than `longest`.
-    pub(super) fn took(&mut self, bytes: &[u8], longest: usize) -> Result<Option<Passed>, ()> {
+    /// Counts `bytes`, which the reader got: at most as many as `wanted` said.
+    ///
+    /// It is an error if the length field is invalid or if the body is longer than `body_max`.
+    pub(super) fn took(&mut self, bytes: &[u8], body_max: usize) -> Result<Option<Passed>, ()> {
         if self.left > 0 {
             self.left -= bytes.len().min(self.left);
             let room = 4_usize.saturating_sub(self.code.len());
@@ -41,14 +42,14 @@ impl Frame {
             self.header.extend(bytes);
             let &[_, a, b, c, d] = self.header.as_slice() else { return Ok(None) };
             let length = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
-            self.left = length.checked_sub(4).filter(|left| *left <= longest).ok_or(())?;
+            self.left = length.checked_sub(4).filter(|left| *left <= body_max).ok_or(())?;
         }
         if self.left > 0 {
             return Ok(None);
         }
         let passed = match (self.header.first(), self.code.as_slice()) {
-            (Some(b'R'), [0, 0, 0, 0]) => Passed::LetIn,
-            (Some(b'R'), [0, 0, 0, 12]) => Passed::PasswordTaken,
+            (Some(b'R'), [0, 0, 0, 0]) => Passed::LoginAccepted,
+            (Some(b'R'), [0, 0, 0, 12]) => Passed::PasswordAccepted,
             _ => Passed::Other,
         };
         self.header.clear();
@@ -62,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_byte_of_the_next_message_is_handed_over() {
+    fn a_reader_gets_no_byte_of_the_next_message() {
         let bytes = b"R\0\0\0\x08\0\0\0\0S\0\0\0\x07a\0bZ\0\0\0\x05Inext";
         for step in [1, 2, 3, 64] {
             let mut frame = Frame::default();
@@ -75,13 +76,13 @@ mod tests {
                 }
                 at += n;
             }
-            assert_eq!(passed, [Passed::LetIn, Passed::Other, Passed::Other]);
+            assert_eq!(passed, [Passed::LoginAccepted, Passed::Other, Passed::Other]);
             assert_eq!(&bytes[at..], b"next");
         }
     }
 
     #[test]
-    fn a_length_that_is_none_ends_it() {
+    fn an_invalid_length_is_an_error() {
         for bad in [b"R\0\0\0\0", b"R\0\0\0\x03", b"S\x7f\xff\xff\xff", b"S\xff\xff\xff\xff", b"S\0\0\0\x69"] {
             assert!(Frame::default().took(bad, 100).is_err(), "{bad:?}");
         }

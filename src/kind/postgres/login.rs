@@ -1,4 +1,4 @@
-//! The login: as far as ReadyForQuery, through tokio-postgres over our own stream.
+//! Logs in, up to ReadyForQuery: tokio-postgres over waitgate's own stream.
 
 use std::cell::{Cell, RefCell};
 use std::error::Error as _;
@@ -25,7 +25,7 @@ use crate::net::stream::{Peer, Stream};
 use crate::reason::{Code, Hint, Reason, Stage};
 use crate::secret::Secret;
 
-/// Logs in, asks what the target asks for, and leaves.
+/// Logs in, checks the role and the query that the target expects, and ends the session.
 pub(super) async fn login(probe: &Probe<'_>, mut stream: Stream, password: Option<&Secret>) -> Result<Ready, Failed> {
     let Probe { target, attempt, .. } = probe;
     let peer = stream.peer();
@@ -33,10 +33,10 @@ pub(super) async fn login(probe: &Probe<'_>, mut stream: Stream, password: Optio
     let config = config(target, password);
     let seen = Seen::default();
     let session = Session { stream: &mut stream, seen: &seen, frame: Frame::default(), attempt };
-    // The client is not needed beyond this point: it would name its statements, which a pooler does not
-    // like, and ask for types of its own. The frame has kept what follows ReadyForQuery in the stream.
-    if let Err(error) = config.connect_raw(session, Finished).await {
-        // Where it was not the server that ended it: a TLS session cut off leaves a line in its log.
+    // After this, waitgate does not use the client of tokio-postgres: it would name its statements, which a pooler may
+    // not support, and it would send queries for types. The frame has left what follows ReadyForQuery in the stream.
+    if let Err(error) = config.connect_raw(session, AlreadyConnected).await {
+        // The server may not have ended the session. A TLS session that is cut off leaves a line in its log.
         farewell(stream, false).await;
         return Err(explain(&error, &peer, &seen, password.is_some()));
     }
@@ -49,14 +49,14 @@ pub(super) async fn login(probe: &Probe<'_>, mut stream: Stream, password: Optio
     };
     let asked = asked.await;
     farewell(stream, true).await;
-    asked.map_err(Failed::here)?;
+    asked.map_err(Failed::without_code)?;
     Ok(Ready::noted(format!("logged in at {peer}")))
 }
 
 fn config(target: &Postgres, password: Option<&Secret>) -> Config {
     let info = &target.info;
     let mut config = Config::new();
-    // Always a user of our own: without one the crate asks getpwuid, which a static binary must not.
+    // Always set the user. Otherwise the crate calls getpwuid, which a static binary must not do.
     config.user(&info.user);
     if let Some(password) = password {
         config.password(password.expose());
@@ -67,25 +67,26 @@ fn config(target: &Postgres, password: Option<&Secret>) -> Config {
     if let Some(options) = &info.options {
         config.options(options);
     }
-    config.application_name(info.application_name.as_deref().unwrap_or(super::APPLICATION));
+    config.application_name(info.application_name.as_deref().unwrap_or(super::APPLICATION_NAME));
     config.channel_binding(match info.binding {
         Binding::Disable => Bind::Disable,
         Binding::Prefer => Bind::Prefer,
         Binding::Require => Bind::Require,
     });
-    // What it gets is a session already, encrypted or not: nothing is left to negotiate.
+    // The session exists already, encrypted or not: tokio-postgres must negotiate nothing.
     config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
     config
 }
 
-/// What is still of interest of a stream that tokio-postgres has dropped.
+/// What waitgate needs to know about the stream after tokio-postgres has dropped it.
 #[derive(Default)]
 struct Seen {
+    /// The first bytes that the server sent.
     first: RefCell<Vec<u8>>,
-    over: Cell<bool>,
+    over_limit: Cell<bool>,
 }
 
-/// Our stream as tokio-postgres sees it: one message at a time.
+/// waitgate's stream for tokio-postgres. It hands over at most one message at a time.
 struct Session<'a> {
     stream: &'a mut Stream,
     seen: &'a Seen,
@@ -104,16 +105,16 @@ impl AsyncRead for Session<'_> {
         if first.len() < this.stream.first().len() {
             *first = this.stream.first().to_vec();
         }
-        this.seen.over.set(this.stream.over_limit());
+        this.seen.over_limit.set(this.stream.over_limit());
         ready!(outcome)?;
         buf.put_slice(piece.filled());
         match this.frame.took(piece.filled(), MESSAGE_MAX) {
-            Ok(Some(Passed::LetIn)) => {
+            Ok(Some(Passed::LoginAccepted)) => {
                 let peer = this.stream.peer();
                 this.attempt.enter(Stage::Protocol, format_args!("{peer} accepted the login"));
             }
-            // PostgreSQL lets in with the same packet.
-            Ok(Some(Passed::PasswordTaken)) => {
+            // PostgreSQL accepts the login in the same packet; a pooler may not.
+            Ok(Some(Passed::PasswordAccepted)) => {
                 let peer = this.stream.peer();
                 let awaited = format_args!("{peer} accepted the password, as a pooler does before it has a server");
                 this.attempt.enter(Stage::Protocol, awaited);
@@ -152,10 +153,10 @@ impl TlsStream for Session<'_> {
     }
 }
 
-/// The connector that has nothing left to do.
-struct Finished;
+/// A TLS connector that does nothing, because the session exists already.
+struct AlreadyConnected;
 
-impl<'a> TlsConnect<Session<'a>> for Finished {
+impl<'a> TlsConnect<Session<'a>> for AlreadyConnected {
     type Stream = Session<'a>;
     type Error = io::Error;
     type Future = Now<io::Result<Session<'a>>>;
@@ -165,19 +166,21 @@ impl<'a> TlsConnect<Session<'a>> for Finished {
     }
 }
 
-/// The reason behind tokio-postgres's error. Its kinds are private, so that all but the server's own
-/// errors and the stream's are told by what they say.
+/// The reason for tokio-postgres's error.
+///
+/// The kinds of its errors are private. Except for the server's errors and the stream's, only their words tell them
+/// apart.
 fn explain(error: &Error, peer: &Peer, seen: &Seen, password_given: bool) -> Failed {
-    if let Some(said) = error.as_db_error() {
-        let said = ServerError::new(said.code().code(), said.message(), said.detail());
-        return Failed { reason: errors::reason(peer, &said), code: said.code };
+    if let Some(error) = error.as_db_error() {
+        let error = ServerError::new(error.code().code(), error.message(), error.detail());
+        return Failed { reason: errors::reason(peer, &error), code: error.code };
     }
-    Failed::here(reason(error, peer, seen, password_given))
+    Failed::without_code(reason(error, peer, seen, password_given))
 }
 
 fn reason(error: &Error, peer: &Peer, seen: &Seen, password_given: bool) -> Reason {
     const AFTER: &str = "during the login";
-    if seen.over.get() {
+    if seen.over_limit.get() {
         return messages::too_large(peer);
     }
     let first = seen.first.borrow();
@@ -190,11 +193,11 @@ fn reason(error: &Error, peer: &Peer, seen: &Seen, password_given: bool) -> Reas
     {
         return match io.kind() {
             _ if messages::hung_up(io) => messages::closed(peer, &first, AFTER),
-            // What the codec says of bytes that are no message.
+            // The codec's error for bytes that are not a message.
             io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput if !messages::is_tls(io) => {
                 messages::not_postgres(peer, &first)
             }
-            // tokio-util's word for an end of the stream within a message.
+            // tokio-util's error for a stream that ends within a message.
             io::ErrorKind::Other if io.raw_os_error().is_none() && io.to_string() == "bytes remaining on stream" => {
                 messages::closed(peer, &first, AFTER)
             }
@@ -210,7 +213,7 @@ fn reason(error: &Error, peer: &Peer, seen: &Seen, password_given: bool) -> Reas
         .with_hint(Hint::Credentials),
         "authentication error" => {
             let why = source.map(ToString::to_string).unwrap_or_default();
-            Reason::new(Code::ProtocolError, format!("the login at {peer} came to nothing: {why}")).with_key(&why)
+            Reason::new(Code::ProtocolError, format!("the login at {peer} failed: {why}")).with_key(&why)
         }
         _ => messages::not_postgres(peer, &first),
     }

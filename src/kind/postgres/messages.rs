@@ -1,4 +1,4 @@
-//! PostgreSQL's messages as they come off a stream: bounded, and never trusted.
+//! Reads PostgreSQL's messages from a stream. It bounds their size and never trusts them.
 
 use std::io;
 
@@ -10,17 +10,17 @@ use crate::net::stream::{Peer, Stream};
 use crate::reason::{Code, Reason};
 use crate::text::os_error;
 
-/// What one attempt reads from a server, at most.
+/// One session reads at most this much from a server, in bytes.
 pub(super) const SESSION_MAX: u64 = 1024 * 1024;
 
-/// The longest message that is read, in bytes. libpq takes 30,000 for an error before the login
+/// The longest message that waitgate reads, in bytes. libpq's bound for an error before the login is 30,000
 /// (fe-connect.c: PQconnectPoll, CONNECTION_AWAITING_RESPONSE).
 pub(super) const MESSAGE_MAX: usize = 64 * 1024;
 
-/// How much of a server's words is repeated.
+/// A reason repeats at most this much of a server's text, in characters.
 const WORDS_MAX: usize = 300;
 
-/// One message: its type byte, and what follows its length.
+/// One message: its type byte, and what follows the length field.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Message {
     pub(super) tag: u8,
@@ -29,76 +29,82 @@ pub(super) struct Message {
 
 /// Why there is no message.
 #[derive(Debug)]
-pub(super) enum Broken {
-    /// The connection ended, in the middle of a message or before one.
+pub(super) enum NoMessage {
+    /// The connection ended, before a message or within one.
     Closed,
-    /// What came is not a message of this protocol.
-    Foreign,
-    /// A message is longer than what is read.
+    /// The bytes are not a message of PostgreSQL's protocol.
+    OtherProtocol,
+    /// The message is longer than the bound.
     TooLong,
-    /// Reading failed.
+    /// Reading or writing failed.
     Failed(io::Error),
+}
+
+impl From<io::Error> for NoMessage {
+    fn from(error: io::Error) -> Self {
+        if hung_up(&error) { Self::Closed } else { Self::Failed(error) }
+    }
 }
 
 /// The messages of one connection.
 pub(super) struct Messages<'a, S> {
     stream: &'a mut S,
     buffer: Vec<u8>,
-    longest: usize,
+    /// The longest message, in bytes.
+    max: usize,
 }
 
 impl<'a, S: AsyncRead + Unpin> Messages<'a, S> {
-    /// The messages before a login, which are short. `head` is what has already been read of the first.
+    /// The messages before a login, which are short. `head` has the bytes of the first one that are already read.
     pub(super) fn new(stream: &'a mut S, head: &[u8]) -> Self {
-        Self { stream, buffer: head.to_vec(), longest: MESSAGE_MAX }
+        Self { stream, buffer: head.to_vec(), max: MESSAGE_MAX }
     }
 
     /// The messages after a login, which may hold rows.
     pub(super) fn with_rows(stream: &'a mut S) -> Self {
-        Self { stream, buffer: Vec::new(), longest: usize::try_from(SESSION_MAX).unwrap_or(MESSAGE_MAX) }
+        Self { stream, buffer: Vec::new(), max: usize::try_from(SESSION_MAX).unwrap_or(MESSAGE_MAX) }
     }
 
-    /// The next message. Its length is looked at before anything is allocated for it.
-    pub(super) async fn next(&mut self) -> Result<Message, Broken> {
-        const HEADER: usize = 5;
-        self.fill(HEADER).await?;
+    /// The next message. Its length is checked before any memory is allocated for it.
+    pub(super) async fn next(&mut self) -> Result<Message, NoMessage> {
+        const HEADER_LEN: usize = 5;
+        self.fill(HEADER_LEN).await?;
         let tag = self.buffer[0];
         let length = u32::from_be_bytes([self.buffer[1], self.buffer[2], self.buffer[3], self.buffer[4]]);
         // Every type byte of a server is a letter or a digit (protocol-message-formats).
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         if !tag.is_ascii_alphanumeric() || length < 4 {
-            return Err(Broken::Foreign);
+            return Err(NoMessage::OtherProtocol);
         }
-        if length > self.longest {
-            return Err(Broken::TooLong);
+        if length > self.max {
+            return Err(NoMessage::TooLong);
         }
         self.fill(length + 1).await?;
         let rest = self.buffer.split_off(length + 1);
         let mut body = std::mem::replace(&mut self.buffer, rest);
-        body.drain(..HEADER);
+        body.drain(..HEADER_LEN);
         Ok(Message { tag, body })
     }
 
-    /// What has been read and not yet handed out.
+    /// The bytes that are read and do not belong to a returned message.
     pub(super) fn unread(&self) -> &[u8] {
         &self.buffer
     }
 
-    async fn fill(&mut self, wanted: usize) -> Result<(), Broken> {
+    async fn fill(&mut self, wanted: usize) -> Result<(), NoMessage> {
         let mut chunk = [0; 4096];
         while self.buffer.len() < wanted {
             match self.stream.read(&mut chunk).await {
-                Ok(0) => return Err(Broken::Closed),
+                Ok(0) => return Err(NoMessage::Closed),
                 Ok(n) => self.buffer.extend_from_slice(&chunk[..n]),
-                Err(error) if hung_up(&error) => return Err(Broken::Closed),
-                Err(error) => return Err(Broken::Failed(error)),
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(())
     }
 }
 
-/// Whether an error is only another way to say that the peer is gone.
+/// Whether an error means that the peer closed the connection.
 pub(super) fn hung_up(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -109,25 +115,25 @@ pub(super) fn hung_up(error: &io::Error) -> bool {
     )
 }
 
-/// What an ErrorResponse says.
+/// The fields of an ErrorResponse that waitgate uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ServerError {
-    /// The SQLSTATE: five letters and digits, or nothing.
+    /// The SQLSTATE: five letters and digits. Empty if the server sent none.
     pub(super) code: String,
-    /// The server's own words, shortened.
+    /// The server's own text, shortened.
     pub(super) message: String,
-    /// What it adds to them.
+    /// The server's detail, shortened.
     pub(super) detail: Option<String>,
 }
 
 impl ServerError {
-    /// An error that has been taken apart already.
+    /// An error whose fields are already parsed.
     pub(super) fn new(code: &str, message: &str, detail: Option<&str>) -> Self {
         let detail = detail.map(|detail| words(detail.as_bytes()));
         Self { code: sqlstate(code.as_bytes()), message: words(message.as_bytes()), detail }
     }
 
-    /// Reads the fields of an ErrorResponse's body; `None` if it is none.
+    /// Parses the body of an ErrorResponse; `None` if it is invalid.
     pub(super) fn parse(body: &[u8]) -> Option<Self> {
         let mut error = Self::default();
         let mut rest = body;
@@ -147,12 +153,7 @@ impl ServerError {
         }
     }
 
-    /// The first error among two: what follows is often only its echo.
-    pub(super) fn or(self, earlier: Option<Self>) -> Self {
-        earlier.unwrap_or(self)
-    }
-
-    /// The words, with the detail behind them.
+    /// The message, and after it the detail.
     pub(super) fn said(&self) -> String {
         match &self.detail {
             Some(detail) => format!("{}: {detail}", self.message),
@@ -166,7 +167,7 @@ fn sqlstate(bytes: &[u8]) -> String {
     if good { bytes.iter().copied().map(char::from).collect() } else { String::new() }
 }
 
-/// A server's words before the login are in its own encoding, so they are read leniently.
+/// Decodes a server's text. Before the login it is in the server's own encoding, so invalid UTF-8 is replaced.
 pub(super) fn words(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let mut shortened: String = text.chars().take(WORDS_MAX).collect();
@@ -176,39 +177,39 @@ pub(super) fn words(bytes: &[u8]) -> String {
     shortened
 }
 
-/// The protocol of a server that does not speak PostgreSQL's.
-fn protocol(first: &[u8]) -> Option<Protocol> {
+/// The protocol that these first bytes belong to, if it is not PostgreSQL's.
+fn other_protocol(first: &[u8]) -> Option<Protocol> {
     Protocol::of(first).filter(|protocol| *protocol != Protocol::PostgreSql)
 }
 
 /// The reason for a peer that answered in another protocol.
 pub(super) fn not_postgres(peer: &Peer, first: &[u8]) -> Reason {
-    kind::other_protocol(peer, "PostgreSQL's protocol", protocol(first))
+    kind::other_protocol(peer, "PostgreSQL's protocol", other_protocol(first))
 }
 
-/// The reason where no message came, whatever the cause. `after` says what was sent last.
-pub(super) fn broken(broken: &Broken, stream: &Stream, after: &str) -> Reason {
+/// The reason when no message came. `after` says what waitgate sent last.
+pub(super) fn reason(why: &NoMessage, stream: &Stream, after: &str) -> Reason {
     let peer = &stream.peer();
     if stream.over_limit() {
         return too_large(peer);
     }
-    match broken {
-        // No message before a login is that long: it is a length only to us.
-        Broken::Foreign | Broken::TooLong => not_postgres(peer, stream.first()),
-        Broken::Closed => closed(peer, stream.first(), after),
-        Broken::Failed(error) => failed(peer, error),
+    match why {
+        // No message before a login is too long: these bytes are another protocol's.
+        NoMessage::OtherProtocol | NoMessage::TooLong => not_postgres(peer, stream.first()),
+        NoMessage::Closed => closed(peer, stream.first(), after),
+        NoMessage::Failed(error) => failed(peer, error),
     }
 }
 
-/// The reason where `peer` hung up. Half a greeting of another protocol is as telling as a whole one.
+/// The reason when `peer` closed the connection. Even a part of a greeting may show another protocol.
 pub(super) fn closed(peer: &Peer, first: &[u8], after: &str) -> Reason {
-    if protocol(first).is_some() {
+    if other_protocol(first).is_some() {
         return not_postgres(peer, first);
     }
     Reason::new(Code::ProtocolClosed, format!("{peer} accepted the connection and closed it {after}"))
 }
 
-/// Whether an error came out of TLS.
+/// Whether an error comes from TLS.
 pub(super) fn is_tls(error: &io::Error) -> bool {
     #[cfg(feature = "tls")]
     return crate::net::tls::cause(error).is_some();
@@ -219,7 +220,7 @@ pub(super) fn is_tls(error: &io::Error) -> bool {
     };
 }
 
-/// The reason where reading or writing failed.
+/// The reason when reading or writing failed.
 pub(super) fn failed(peer: &Peer, error: &io::Error) -> Reason {
     #[cfg(feature = "tls")]
     if let Some(error) = crate::net::tls::cause(error) {
@@ -229,7 +230,7 @@ pub(super) fn failed(peer: &Peer, error: &io::Error) -> Reason {
     Reason::new(Code::ProtocolClosed, format!("the connection to {peer} failed{words}"))
 }
 
-/// The reason for a server that does not finish.
+/// The reason when a server sends more than the bound.
 pub(super) fn too_large(peer: &Peer) -> Reason {
     Reason::new(Code::ProtocolTooLarge, format!("{peer} sent more than 1 MiB without finishing"))
 }
@@ -238,31 +239,31 @@ pub(super) fn too_large(peer: &Peer) -> Reason {
 mod tests {
     use super::*;
 
-    async fn read(bytes: &[u8]) -> Result<Message, Broken> {
+    async fn read(bytes: &[u8]) -> Result<Message, NoMessage> {
         let mut stream = bytes;
         Messages::new(&mut stream, &[]).next().await
     }
 
     #[tokio::test]
-    async fn messages_are_bounded_and_whole() {
+    async fn a_message_is_complete_and_within_the_bound() {
         let mut stream: &[u8] = b"\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
         let mut messages = Messages::new(&mut stream, b"R");
         assert_eq!(messages.next().await.unwrap(), Message { tag: b'R', body: vec![0; 4] });
         assert_eq!(messages.next().await.unwrap(), Message { tag: b'Z', body: b"I".to_vec() });
-        assert!(matches!(messages.next().await, Err(Broken::Closed)));
+        assert!(matches!(messages.next().await, Err(NoMessage::Closed)));
 
-        assert!(matches!(read(b"").await, Err(Broken::Closed)));
-        assert!(matches!(read(b"R\0\0\0\x08\0").await, Err(Broken::Closed)));
+        assert!(matches!(read(b"").await, Err(NoMessage::Closed)));
+        assert!(matches!(read(b"R\0\0\0\x08\0").await, Err(NoMessage::Closed)));
         for foreign in [&b"R\0\0\0\0"[..], b"R\0\0\0\x03", b"\0\0\0\0\0", b"\xff\0\0\0\x08"] {
-            assert!(matches!(read(foreign).await, Err(Broken::Foreign)), "{foreign:?}");
+            assert!(matches!(read(foreign).await, Err(NoMessage::OtherProtocol)), "{foreign:?}");
         }
         for long in [&b"HTTP/1.1 400"[..], b"E\x7f\xff\xff\xff", b"R\xff\xff\xff\xff", b"N\0\x01\0\x01"] {
-            assert!(matches!(read(long).await, Err(Broken::TooLong)), "{long:?}");
+            assert!(matches!(read(long).await, Err(NoMessage::TooLong)), "{long:?}");
         }
     }
 
     #[test]
-    fn errors_are_read_leniently() {
+    fn errors_with_odd_fields_are_parsed() {
         let error = ServerError::parse(b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0").unwrap();
         assert_eq!((error.code.as_str(), error.message.as_str()), ("57P03", "the database system is starting up"));
         assert_eq!(ServerError::parse(b"MFehler: \xfc\0\0").unwrap().message, "Fehler: \u{fffd}");

@@ -1,4 +1,4 @@
-//! `postgres:`: the server accepts connections, or the login succeeds.
+//! `postgres:`: the server accepts connections, or, if the target has credentials, the login succeeds.
 
 #[cfg(feature = "tls")]
 mod binding;
@@ -31,19 +31,21 @@ use crate::reason::Reason;
 
 use probe::Probe;
 use sslmode::SslMode;
-use uri::{Conninfo, Session};
+use uri::{ConnectionInfo, Session};
 
-/// What a session calls itself in the server's log, unless the target says otherwise.
-const APPLICATION: &str = "waitgate";
+/// The `application_name` of a session, unless the target sets one.
+const APPLICATION_NAME: &str = "waitgate";
 
-/// A PostgreSQL server.
+/// One or more PostgreSQL servers. The target is ready when one of them is.
 #[derive(Clone, Debug)]
 pub(crate) struct Postgres {
-    info: Conninfo,
+    info: ConnectionInfo,
+    /// Whether waitgate logs in. Otherwise it only asks whether the server accepts connections.
     login: bool,
     password_file: Option<String>,
     query: Option<String>,
     gone: bool,
+    /// The expectations as the log shows them.
     shown: String,
 }
 
@@ -63,22 +65,21 @@ impl Kind for Postgres {
     ];
     const SPEAKS: &'static [(Protocol, &'static str)] = &[(Protocol::PostgreSql, "postgres")];
     const DROPS_DRIVER: bool = true;
-    const BLANK: &'static str = "found a blank in the address: in a URL a blank is written %20, and libpq's keywords (host=… user=…) are written as a URL";
+    const BLANK: &'static str = "found a blank in the address: in a URL a blank is written %20, and in place of libpq's keywords (host=… user=…) write a URL";
 
-    /// Parses the URL and the expectations.
     fn parse(parts: &Parts<'_>) -> Result<Self> {
-        let mut info = Conninfo::parse(parts)?;
+        let mut info = ConnectionInfo::parse(parts)?;
         let expectations = &parts.expectations;
-        // `role=` is waitgate's word and counts more than what an application's URL asks for itself.
+        // `role=` is written for waitgate, so it overrides `target_session_attrs` in the application's URL.
         match expectations.get("role") {
             None => {}
             Some("primary") => info.session = Session::Primary,
             Some("standby") => info.session = Session::Standby,
-            Some(_) => bail!("expected #role=primary or #role=standby"),
+            Some(_) => bail!("#role: the value is unknown (expected #role=primary or #role=standby)"),
         }
         let query = match expectations.get("query") {
-            Some(sql) if sql.trim().is_empty() => bail!("expected #query=SQL, a SELECT; found nothing"),
-            Some(sql) if sql.contains('\0') => bail!("expected #query=SQL, a SELECT; found a NUL (%00) in it"),
+            Some(sql) if sql.trim().is_empty() => bail!("#query: found nothing (expected #query=SQL, a SELECT)"),
+            Some(sql) if sql.contains('\0') => bail!("#query: found a NUL (%00) (expected #query=SQL, a SELECT)"),
             other => other.map(str::to_owned),
         };
         let password_file = password_file(expectations)?;
@@ -97,12 +98,10 @@ impl Kind for Postgres {
         self.info.ignored.clone()
     }
 
-    /// Whether TLS may be spoken.
     fn uses_tls(&self) -> bool {
         self.info.ssl_mode != SslMode::Disable
     }
 
-    /// Probes the servers once, in order; the first that is ready will do.
     async fn probe(&self, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
         let probe = Probe::new(self, net, attempt)?;
         if self.gone { probe.gone().await } else { probe.run().await }

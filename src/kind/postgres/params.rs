@@ -1,4 +1,4 @@
-//! The parameters of a connection URI, and libpq's variables that stand in for them. Pure.
+//! The parameters of a connection URI, and the environment variables that libpq reads in their place. Pure.
 
 use anyhow::{Context as _, Result, bail};
 
@@ -6,7 +6,7 @@ use super::uri::FORM;
 use crate::env::{Env, Fill, percent_decode};
 use crate::text::InForm as _;
 
-/// The parameters that count here, each with the variable that stands in where the URI leaves it out
+/// The parameters that waitgate uses, each with the variable that libpq reads if the URI leaves it out
 /// (fe-connect.c: PQconninfoOptions).
 const KNOWN: &[(&str, Option<&str>)] = &[
     ("host", Some("PGHOST")),
@@ -56,16 +56,16 @@ const HARMLESS: &[&str] = &[
     "tcp_user_timeout",
 ];
 
-/// What a URI's query and the environment say.
+/// The parameters in a URI's query and in the environment.
 pub(super) struct Params<'a> {
     given: Vec<(&'static str, String)>,
     env: &'a Env,
-    /// What is in the query and is not known, in words without any of its text.
+    /// A warning for each unknown parameter. It repeats nothing of the parameter.
     pub(super) ignored: Vec<String>,
 }
 
 impl<'a> Params<'a> {
-    /// Splits `raw`, the text behind the `?`, and fills the values.
+    /// Splits `raw`, the text after the `?`, and replaces each `$(NAME)` in the values.
     pub(super) fn parse(raw: &str, fill: Fill<'_>, env: &'a Env) -> Result<Self> {
         let mut params = Self { given: Vec::new(), env, ignored: Vec::new() };
         for (at, pair) in raw.split('&').filter(|pair| !pair.is_empty()).enumerate() {
@@ -77,22 +77,24 @@ impl<'a> Params<'a> {
                 params.given.retain(|(earlier, _)| earlier != known);
                 params.given.push((known, without_nul(value, known)?));
             } else if pair.contains('@') {
-                bail!("found '@' behind a '?': in a password '?' is written %3F ({FORM})");
+                bail!("found '@' after a '?': in a password '?' is written %3F ({FORM})");
             } else if !pair.contains('=') {
-                bail!("parameter {position} behind the '?' has no '=' (in a password '?' is written %3F) ({FORM})");
+                bail!("parameter {position} after the '?' has no '='; in a password '?' is written %3F ({FORM})");
             } else if !HARMLESS.contains(&name.as_str()) {
-                params.ignored.push(format!("parameter {position} behind the '?' is not one that waitgate knows"));
+                params
+                    .ignored
+                    .push(format!("waitgate does not know parameter {position} after the '?' and ignores it"));
             }
         }
         Ok(params)
     }
 
-    /// What the URI itself says; empty is unset, as libpq has it.
+    /// The parameter's value in the URI. An empty value counts as unset, as in libpq.
     pub(super) fn in_url(&self, name: &str) -> Option<String> {
         self.given.iter().find(|(given, value)| *given == name && !value.is_empty()).map(|(_, value)| value.clone())
     }
 
-    /// What the URI says, or else libpq's variable.
+    /// The parameter's value in the URI, or else in libpq's environment variable.
     pub(super) fn get(&self, name: &str) -> Result<Option<String>> {
         if let Some(value) = self.in_url(name) {
             return Ok(Some(value));
@@ -103,7 +105,7 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// One of a closed set of words.
+    /// The value that belongs to the parameter's word; `unset` if there is no word. Any other word is invalid.
     pub(super) fn choice<T: Copy>(&self, name: &str, words: &[(&str, T)], unset: T) -> Result<T> {
         let Some(text) = self.get(name)? else { return Ok(unset) };
         if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
@@ -115,11 +117,11 @@ impl<'a> Params<'a> {
             Some(variable) if self.in_url(name).is_none() => variable,
             _ => name,
         };
-        bail!("{source}= is one of {} ({FORM})", list.join(", "))
+        bail!("{source}= has an unknown value: use one of {} ({FORM})", list.join(", "))
     }
 }
 
-/// The protocol ends every text with a NUL, so that none can be in it.
+/// A text without NUL. The protocol ends every text with a NUL, so a text cannot hold one.
 pub(super) fn without_nul(text: String, what: &str) -> Result<String> {
     if text.contains('\0') {
         bail!("{what} cannot hold a NUL (%00) ({FORM})");

@@ -1,31 +1,31 @@
-//! libpq's password file: `HOST:PORT:DATABASE:USER:PASSWORD`, a line each (manual: The Password File). Pure.
+//! libpq's password file: lines of the form `HOST:PORT:DATABASE:USER:PASSWORD` (manual: The Password File). Pure.
 
 use crate::secret::Secret;
 
-/// What a line is looked up by.
-pub(super) struct Wanted<'a> {
+/// What a line must match.
+pub(super) struct Login<'a> {
     pub(super) host: &'a str,
     pub(super) port: u16,
     pub(super) database: &'a str,
     pub(super) user: &'a str,
 }
 
-/// The password of the first line that fits.
+/// The password of the first line that matches.
 ///
-/// A field is `*`, or the text itself with `\` before each `:` and `\`; the password's own `:` needs none
+/// A field is `*`, or a text with `\` before each `:` and `\`. In the password a `:` needs no `\`
 /// (fe-connect.c: passwordFromFile, pwdfMatchesString).
-pub(super) fn find(text: &str, wanted: &Wanted<'_>) -> Option<Secret> {
-    let port = wanted.port.to_string();
-    let fields = [wanted.host, &port, wanted.database, wanted.user];
+pub(super) fn find(text: &str, login: &Login<'_>) -> Option<Secret> {
+    let port = login.port.to_string();
+    let fields = [login.host, &port, login.database, login.user];
     text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
-        let password = fields.iter().try_fold(line, |rest, field| after(rest, field))?;
+        let password = fields.iter().try_fold(line, |rest, field| after_field(rest, field))?;
         let password = unescape(password);
         (!password.is_empty()).then(|| Secret::new(password))
     })
 }
 
-/// What follows the first field of `line` and its colon, where the field fits.
-fn after<'a>(line: &'a str, wanted: &str) -> Option<&'a str> {
+/// If the first field of `line` matches `wanted`: the text after its colon.
+fn after_field<'a>(line: &'a str, wanted: &str) -> Option<&'a str> {
     let mut escaped = false;
     let end = line.find(|c: char| {
         let ends = c == ':' && !escaped;
@@ -50,12 +50,12 @@ mod tests {
     use super::*;
 
     fn found(text: &str, host: &str, database: &str) -> Option<String> {
-        let wanted = Wanted { host, port: 5432, database, user: "app" };
-        find(text, &wanted).map(|secret| secret.expose().to_owned())
+        let login = Login { host, port: 5432, database, user: "app" };
+        find(text, &login).map(|secret| secret.expose().to_owned())
     }
 
     #[test]
-    fn the_first_line_that_fits() {
+    fn the_first_line_that_matches_counts() {
         let text = "# host:port:db:user:password\n\
             other:5432:shop:app:wrong\n\
             db:5433:shop:app:wrong\n\
@@ -67,14 +67,14 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_escaped() {
+    fn fields_are_unescaped() {
         assert_eq!(found("\\:\\:1:5432:s\\\\p:app:pw", "::1", "s\\p").as_deref(), Some("pw"));
-        // A star is one only alone.
+        // `*` matches everything only if it is the whole field.
         assert_eq!(found("d*:5432:shop:app:pw", "db", "shop"), None);
     }
 
     #[test]
-    fn what_is_not_a_line_fits_nothing() {
+    fn an_incomplete_line_does_not_match() {
         for text in [
             "",
             "\n\n",

@@ -1,4 +1,4 @@
-//! One attempt: every server, every address, and both ways of an sslmode, until one is ready.
+//! One attempt: it tries each server, each address, and with and without TLS, until one is ready.
 
 #[cfg(feature = "tls")]
 use std::cell::OnceCell;
@@ -11,12 +11,12 @@ use std::sync::Arc;
 use tokio::net::UnixStream;
 use tokio::time::{self, Instant};
 
-use super::negotiate::{self, Unopened, Way};
-use super::passfile::{self, Wanted};
+use super::negotiate::{self, Encryption, OpenFailed};
+use super::passfile::{self, Login};
 use super::sslmode::SslMode;
 #[cfg(feature = "tls")]
 use super::uri::Binding;
-use super::uri::{Conninfo, Place, Server};
+use super::uri::{ConnectionInfo, HostOrFolder, Server};
 use super::{Postgres, errors, login, ping};
 use crate::attempt::Attempt;
 use crate::kind::credentials::{read_password, read_text};
@@ -30,7 +30,7 @@ use crate::reason::{Code, Reason, Stage};
 use crate::secret::Secret;
 use crate::text::printable;
 
-/// What one attempt works with. The files of a target are read once for it.
+/// One attempt. It reads the files of the target once.
 pub(super) struct Probe<'a> {
     pub(super) target: &'a Postgres,
     pub(super) net: &'a Net,
@@ -42,30 +42,36 @@ pub(super) struct Probe<'a> {
 
 /// Where the password comes from.
 enum Passwords {
-    /// Nowhere.
+    /// There is none.
     None,
-    /// The target, the environment or its own file.
+    /// From the target, the environment or the file of `password=@FILE`.
     Given(Secret),
-    /// A password file in libpq's format; whether others may read it.
-    Lines(Secret, bool),
+    /// From a password file in libpq's format.
+    Passfile {
+        lines: Secret,
+        /// Whether other users can read the file.
+        exposed: bool,
+    },
 }
 
-/// Why one session failed, with the SQLSTATE if it was the server's word.
+/// Why one session failed.
 pub(super) struct Failed {
     pub(super) reason: Reason,
+    /// The SQLSTATE of the server's error; empty if the failure is not the server's error.
     pub(super) code: String,
 }
 
 impl Failed {
-    pub(super) fn here(reason: Reason) -> Self {
+    /// A failure that is not the server's error.
+    pub(super) fn without_code(reason: Reason) -> Self {
         Self { reason, code: String::new() }
     }
 }
 
 impl<'a> Probe<'a> {
-    /// Reads the files that the target names; nothing has been connected to when one cannot be read.
+    /// Reads the files that the target names. If it cannot read one, it fails before it connects to a server.
     pub(super) fn new(target: &'a Postgres, net: &'a Net, attempt: &'a Attempt) -> Result<Self, Reason> {
-        // Nobody is logged in to what is gone.
+        // With `gone`, waitgate never logs in.
         let passwords = if target.gone { Passwords::None } else { passwords(target)? };
         let probe = Self {
             target,
@@ -85,36 +91,36 @@ impl<'a> Probe<'a> {
     /// Probes the servers in order.
     pub(super) async fn run(&self) -> Result<Ready, Reason> {
         let info = &self.target.info;
-        let places = &info.places;
+        let servers = &info.servers;
         let mut failed = Vec::new();
-        for (at, place) in places.iter().enumerate() {
-            // A silent server must not use up what the next ones need.
-            let until = share(self.attempt.until(), places.len() - at);
+        for (at, server) in servers.iter().enumerate() {
+            // A silent server must not use up the time of the next ones.
+            let until = share(self.attempt.until(), servers.len() - at);
             let until = info.connect_timeout.map_or(until, |bound| until.min(Instant::now() + bound));
-            let outcome = match (at + 1 == places.len(), info.connect_timeout) {
-                // The last one has all that is left, and the gate cuts it off.
-                (true, None) => self.at_place(place, until).await,
-                _ => time::timeout_at(until, self.at_place(place, until))
+            let outcome = match (at + 1 == servers.len(), info.connect_timeout) {
+                // The last server has all the time that is left. Then the gate cuts the attempt off.
+                (true, None) => self.probe_server(server, until).await,
+                _ => time::timeout_at(until, self.probe_server(server, until))
                     .await
                     .unwrap_or_else(|_| Err(self.attempt.cut_off())),
             };
             match outcome {
                 Ok(ready) => return Ok(ready),
-                Err(reason) => failed.push((place, reason)),
+                Err(reason) => failed.push((server, reason)),
             }
         }
-        Err(most_telling(failed))
+        Err(furthest(failed))
     }
 
     /// Probes each address of one server until one is ready.
-    async fn at_place(&self, place: &Place, until: Instant) -> Result<Ready, Reason> {
-        let host = match &place.server {
-            Server::Host(host) => host,
-            Server::Folder(folder) => return self.at_socket(place, folder).await,
+    async fn probe_server(&self, server: &Server, until: Instant) -> Result<Ready, Reason> {
+        let host = match &server.host {
+            HostOrFolder::Host(host) => host,
+            HostOrFolder::Folder(folder) => return self.probe_socket(server, folder).await,
         };
-        let mut addresses = match place.hostaddr {
-            Some(ip) => connect::resolve(self.net, &Host::Ip(ip), place.port, self.attempt).await?,
-            None => connect::resolve(self.net, host, place.port, self.attempt).await?,
+        let mut addresses = match server.hostaddr {
+            Some(ip) => connect::resolve(self.net, &Host::Ip(ip), server.port, self.attempt).await?,
+            None => connect::resolve(self.net, host, server.port, self.attempt).await?,
         };
         let mut failed: Vec<(SocketAddr, Reason)> = Vec::new();
         while !addresses.is_empty() {
@@ -129,20 +135,21 @@ impl<'a> Probe<'a> {
                 }
             };
             let outcome = if addresses.len() == 1 {
-                self.session(place, address, stream).await
+                self.probe_address(server, address, stream).await
             } else {
-                let bounded = time::timeout_at(share(until, addresses.len()), self.session(place, address, stream));
+                let bounded =
+                    time::timeout_at(share(until, addresses.len()), self.probe_address(server, address, stream));
                 bounded.await.unwrap_or_else(|_| Err(self.attempt.cut_off()))
             };
             match outcome {
                 Ok(ready) => return Ok(ready),
                 Err(reason) => {
-                    // A name's addresses share their accounts: a refused password is an entry in a log, and to
-                    // some a step towards a lock. libpq asks no other after it either (manual: Specifying
-                    // Multiple Hosts); what pg_hba.conf refuses (28000) may differ by address, and goes on.
-                    let refused = reason.code() == Code::ProtocolPassword && self.password(place).is_some();
+                    // The addresses of a name have the same users. Each wrong password is a line in a log and may help
+                    // to lock the user out: do not try it at the next address. libpq does not try it either (manual:
+                    // Specifying Multiple Hosts). pg_hba.conf may differ between addresses: after 28000, go on.
+                    let wrong_password = reason.code() == Code::ProtocolPassword && self.password(server).is_some();
                     failed.push((address, reason));
-                    if refused {
+                    if wrong_password {
                         break;
                     }
                 }
@@ -152,14 +159,14 @@ impl<'a> Probe<'a> {
         Err(connect::explain(self.net, host, &failed))
     }
 
-    /// Probes a unix socket, on which libpq speaks no TLS whatever the sslmode.
-    async fn at_socket(&self, place: &Place, folder: &str) -> Result<Ready, Reason> {
-        let stream = self.socket(folder, place.port).await?;
-        self.one_way(Way::Plain, place, stream).await.map_err(|(reason, _)| reason)
+    /// Probes a unix socket. libpq never uses TLS on one, whatever the sslmode.
+    async fn probe_socket(&self, server: &Server, folder: &str) -> Result<Ready, Reason> {
+        let stream = self.connect_socket(folder, server.port).await?;
+        self.probe_stream(Encryption::None, server, stream).await.map_err(|(reason, _)| reason)
     }
 
-    async fn socket(&self, folder: &str, port: u16) -> Result<Stream, Reason> {
-        let path = Place::socket(folder, port);
+    async fn connect_socket(&self, folder: &str, port: u16) -> Result<Stream, Reason> {
+        let path = Server::socket_path(folder, port);
         let name = printable(&path);
         self.attempt.enter(Stage::Connect, &name);
         match UnixStream::connect(&path).await {
@@ -171,14 +178,14 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// Ready when nobody is there any more, at any of the servers.
+    /// Ready when none of the servers is there any more.
     pub(super) async fn gone(&self) -> Result<Ready, Reason> {
         let mut notes = Vec::new();
-        for place in &self.target.info.places {
-            let ready = match (&place.server, place.hostaddr) {
-                (_, Some(ip)) => gone::probe(self.net, &Host::Ip(ip), place.port, self.attempt).await?,
-                (Server::Host(host), None) => gone::probe(self.net, host, place.port, self.attempt).await?,
-                (Server::Folder(folder), None) => match self.socket(folder, place.port).await {
+        for server in &self.target.info.servers {
+            let ready = match (&server.host, server.hostaddr) {
+                (_, Some(ip)) => gone::probe(self.net, &Host::Ip(ip), server.port, self.attempt).await?,
+                (HostOrFolder::Host(host), None) => gone::probe(self.net, host, server.port, self.attempt).await?,
+                (HostOrFolder::Folder(folder), None) => match self.connect_socket(folder, server.port).await {
                     Ok(stream) => return Err(gone::still_there(&stream.peer())),
                     Err(reason) if matches!(reason.code(), Code::ConnectRefused | Code::LocalMissing) => {
                         Ready::noted(reason.text())
@@ -191,84 +198,91 @@ impl<'a> Probe<'a> {
         Ok(Ready::noted(notes.join("; ")))
     }
 
-    /// Probes one address, and once more the other way where sslmode has two and the first one failed.
-    async fn session(&self, place: &Place, address: SocketAddr, stream: Stream) -> Result<Ready, Reason> {
-        let (way, other) = negotiate::ways(self.target.info.ssl_mode);
-        let (first, again) = match self.one_way(way, place, stream).await {
+    /// Probes one address. If sslmode allows both TLS and plain text, a failure of the first may lead to the second.
+    async fn probe_address(&self, server: &Server, address: SocketAddr, stream: Stream) -> Result<Ready, Reason> {
+        let (encryption, other) = negotiate::encryptions(self.target.info.ssl_mode);
+        let (first, try_other) = match self.probe_stream(encryption, server, stream).await {
             Ok(ready) => return Ok(ready),
-            Err(outcome) => outcome,
+            Err(failed) => failed,
         };
-        let Some(other) = other.filter(|_| again) else { return Err(first) };
+        let Some(other) = other.filter(|_| try_other) else { return Err(first) };
         let stream = connect::one(address, self.attempt).await?;
-        match self.one_way(other, place, stream).await {
+        match self.probe_stream(other, server, stream).await {
             Ok(ready) => Ok(ready),
             Err((second, _)) => {
-                let with = if way == Way::Plain { "without TLS" } else { "with TLS" };
+                let with = if encryption == Encryption::None { "without TLS" } else { "with TLS" };
                 Err(second.with_text(format!("{}; before that, {with}: {}", second.text(), first.text())))
             }
         }
     }
 
-    /// Probes over one connection; a failure comes with whether the other way may cure it.
-    async fn one_way(&self, way: Way, place: &Place, stream: Stream) -> Result<Ready, (Reason, bool)> {
+    /// Probes over one connection. With a failure comes whether the other encryption of the sslmode may succeed.
+    async fn probe_stream(
+        &self,
+        encryption: Encryption,
+        server: &Server,
+        stream: Stream,
+    ) -> Result<Ready, (Reason, bool)> {
         let peer = stream.peer();
-        let opened = match negotiate::open(self, way, place, stream).await {
-            Ok(opened) => opened,
-            Err(Unopened::Handshake(reason)) => return Err((reason, true)),
-            Err(Unopened::Reason(reason)) => return Err((reason, false)),
-            Err(Unopened::Said(error)) => return Err((errors::reason(&peer, &error), false)),
+        let session = match negotiate::open(self, encryption, server, stream).await {
+            Ok(session) => session,
+            Err(OpenFailed::Handshake(reason)) => return Err((reason, true)),
+            Err(OpenFailed::Other(reason)) => return Err((reason, false)),
+            Err(OpenFailed::ServerError(error)) => return Err((errors::reason(&peer, &error), false)),
         };
-        let encrypted = opened.encrypted;
+        let encrypted = session.encrypted;
         let outcome = if self.target.login {
-            let password = self.password(place);
-            let outcome = login::login(self, opened.stream, password.as_ref()).await;
-            let unfit = password.is_none() && matches!(self.passwords, Passwords::Lines(..));
-            outcome.map_err(|Failed { reason, code }| {
-                let unfit = unfit && reason.code() == Code::ProtocolPassword;
-                let told = || reason.with_text(format!("{}: no line of the password file fits", reason.text()));
-                Failed { reason: if unfit { told() } else { reason }, code }
+            let password = self.password(server);
+            let outcome = login::login(self, session.stream, password.as_ref()).await;
+            let no_line_fits = password.is_none() && matches!(self.passwords, Passwords::Passfile { .. });
+            outcome.map_err(|mut failed| {
+                if no_line_fits && failed.reason.code() == Code::ProtocolPassword {
+                    let text = format!("{}: no line of the password file fits", failed.reason.text());
+                    failed.reason = failed.reason.with_text(text);
+                }
+                failed
             })
         } else {
-            ping::ping(self, opened.stream).await
+            ping::ping(self, session.stream).await
         };
         outcome.map_err(|failed| {
-            // pg_hba.conf may let in by one way only (hostssl, hostnossl), and then says 28000.
-            let not_so = failed.code == "28000";
-            let again = not_so && encrypted == (way == Way::Offered);
-            // The server names the lack of encryption in this case only ("SSL off" before PostgreSQL 14).
-            let bare = ["no encryption", "SSL off"].iter().any(|words| failed.reason.text().contains(words));
-            if not_so && bare && self.target.info.ssl_mode == SslMode::Disable {
+            // pg_hba.conf may allow a login only with TLS or only without (hostssl, hostnossl); otherwise it is 28000.
+            let not_allowed = failed.code == "28000";
+            let try_other = not_allowed && encrypted == (encryption == Encryption::IfOffered);
+            // The server mentions encryption only in this case ("SSL off" before PostgreSQL 14).
+            let unencrypted = ["no encryption", "SSL off"].iter().any(|words| failed.reason.text().contains(words));
+            if not_allowed && unencrypted && self.target.info.ssl_mode == SslMode::Disable {
                 let said = failed.reason.text();
                 let text = format!("{said}; it may take TLS only, which sslmode=disable forbids");
-                return (failed.reason.with_text(text), again);
+                return (failed.reason.with_text(text), try_other);
             }
-            (failed.reason, again)
+            (failed.reason, try_other)
         })
     }
 
     /// The password for one server.
-    fn password(&self, place: &Place) -> Option<Secret> {
+    fn password(&self, server: &Server) -> Option<Secret> {
         match &self.passwords {
             Passwords::None => None,
             Passwords::Given(password) => Some(password.clone()),
-            Passwords::Lines(text, open) => {
-                // libpq takes no password from a file that others may read; a Secret that is mounted for a user
-                // other than root is group-readable (fsGroup), so here it counts, with a word about it.
-                if let (true, Some(path)) = (open, &self.target.info.passfile) {
-                    let odd =
-                        format!("others can read the password file {path}: it is used, and libpq would ignore it");
-                    self.net.notice(&crate::text::printable(&odd));
+            Passwords::Passfile { lines, exposed } => {
+                // libpq ignores a file that other users can read. But a Secret that is mounted for a user other than
+                // root is group-readable (fsGroup), so waitgate uses the file and logs a warning.
+                if let (true, Some(path)) = (exposed, &self.target.info.passfile) {
+                    let warning = format!(
+                        "other users can read the password file {path}: waitgate uses it, but libpq would ignore it"
+                    );
+                    self.net.notice(&printable(&warning));
                 }
-                let Conninfo { user, database, .. } = &self.target.info;
-                let host = place.in_passfile();
-                let wanted =
-                    Wanted { host: &host, port: place.port, database: database.as_ref().unwrap_or(user), user };
-                passfile::find(text.expose(), &wanted)
+                let ConnectionInfo { user, database, .. } = &self.target.info;
+                let host = server.in_passfile();
+                let login = Login { host: &host, port: server.port, database: database.as_ref().unwrap_or(user), user };
+                passfile::find(lines.expose(), &login)
             }
         }
     }
 
-    /// How TLS is spoken with each of the servers.
+    /// The TLS configuration for all servers of the target.
     #[cfg(feature = "tls")]
     pub(super) fn tls(&self) -> Result<Arc<rustls::ClientConfig>, Reason> {
         use super::sslmode::RootCert;
@@ -282,7 +296,7 @@ impl<'a> Probe<'a> {
         let verify = match info.ssl_mode {
             SslMode::VerifyFull => Verify::Full,
             SslMode::VerifyCa => Verify::Chain,
-            // A login that is bound to a certificate is bound to nobody unless its key is there too.
+            // Binding a login to a certificate proves nothing unless the server also holds the certificate's key.
             _ if info.binding == Binding::Require => Verify::Key,
             _ => Verify::Nothing,
         };
@@ -298,7 +312,7 @@ impl<'a> Probe<'a> {
     }
 }
 
-/// The passwords as they are now.
+/// Reads the password or the password file.
 fn passwords(target: &Postgres) -> Result<Passwords, Reason> {
     if let Some(path) = &target.password_file {
         return read_password(path).map(Passwords::Given);
@@ -309,21 +323,21 @@ fn passwords(target: &Postgres) -> Result<Passwords, Reason> {
     let Some(path) = &target.info.passfile else { return Ok(Passwords::None) };
     let what = format!("the password file {path}");
     let lines = read_text(path, &what)?;
-    let open = std::fs::metadata(path).is_ok_and(|meta| meta.mode() & 0o077 != 0);
-    Ok(Passwords::Lines(Secret::new(lines), open))
+    let exposed = std::fs::metadata(path).is_ok_and(|meta| meta.mode() & 0o077 != 0);
+    Ok(Passwords::Passfile { lines: Secret::new(lines), exposed })
 }
 
-/// The instant at which the first of `left` contenders has used up its share of what remains until `end`.
+/// Divides the time until `end` into `left` equal shares. Returns when the first share ends.
 fn share(end: Instant, left: usize) -> Instant {
     let now = Instant::now();
     let left = u32::try_from(left).unwrap_or(u32::MAX).max(1);
     now + end.saturating_duration_since(now) / left
 }
 
-/// One reason for several servers: the one that got furthest, and what the others did.
-fn most_telling(failed: Vec<(&Place, Reason)>) -> Reason {
+/// One reason for several servers: the reason of the server that got furthest, with the texts of all.
+fn furthest(failed: Vec<(&Server, Reason)>) -> Reason {
     let several = failed.len() > 1;
-    let text: Vec<String> = failed.iter().map(|(place, reason)| format!("{place}: {}", reason.text())).collect();
+    let text: Vec<String> = failed.iter().map(|(server, reason)| format!("{server}: {}", reason.text())).collect();
     let main = failed.into_iter().map(|(_, reason)| reason).max_by_key(Reason::stage);
     match main {
         Some(main) if several => main.with_text(text.join("; ")),

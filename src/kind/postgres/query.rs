@@ -1,8 +1,8 @@
-//! What is asked of a server that has let us in: its role, and one query of the target's own.
+//! What waitgate asks a server after the login: its role, and the target's query.
 //!
-//! Over the extended protocol, without a name for anything: one statement is one statement there
-//! (`…;COMMIT;…` cannot leave the transaction), the first row is all that is sent, and a pooler that hands
-//! out its sessions by the transaction is left as it was found.
+//! waitgate uses the extended protocol and gives no names to statements. The server then accepts only one statement
+//! (`…;COMMIT;…` cannot leave the transaction) and sends only the first row. A pooler that shares its sessions between
+//! transactions keeps them unchanged.
 
 use std::time::Duration;
 
@@ -13,18 +13,18 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
 
 use super::errors;
-use super::messages::{self, Broken, Messages, ServerError};
+use super::messages::{self, Messages, NoMessage, ServerError};
 use super::uri::Session;
 use crate::attempt::Attempt;
 use crate::net::stream::Stream;
 use crate::reason::{Code, Reason, Stage};
 
-/// What the server keeps of the attempt's time for itself, so that it is the one to end a query.
-const AHEAD: Duration = Duration::from_millis(50);
+/// The server must end a slow query this long before the attempt ends, so that the reason is the server's own error.
+const TIMEOUT_MARGIN: Duration = Duration::from_millis(50);
 
-const AFTER: &str = "when it was asked";
+const AFTER: &str = "when it was sent a query";
 
-/// Asks for the role: the first of the two statements that fits, as libpq has it
+/// Checks the server's role, with one of the two statements that libpq uses
 /// (fe-connect.c: CONNECTION_CHECK_WRITABLE and CONNECTION_CHECK_STANDBY).
 pub(super) async fn role(wanted: Session, stream: &mut Stream, attempt: &Attempt) -> Result<(), Reason> {
     let (sql, yes) = match wanted {
@@ -41,30 +41,31 @@ pub(super) async fn role(wanted: Session, stream: &mut Stream, attempt: &Attempt
     if value.as_deref() == Some(yes.as_bytes()) {
         return Ok(());
     }
-    let (is, expected) = match wanted {
-        Session::ReadWrite => ("takes no writes", "one that does is expected"),
-        Session::ReadOnly => ("takes writes", "one that does not is expected"),
+    let (found, expected) = match wanted {
+        Session::ReadWrite => ("takes no writes", "a server that takes writes is expected"),
+        Session::ReadOnly => ("takes writes", "a server that takes no writes is expected"),
         Session::Standby => ("is a primary", "a standby is expected"),
         _ => ("is a standby", "a primary is expected"),
     };
-    Err(Reason::new(Code::ExpectRole, format!("the server at {peer} {is}; {expected}")))
+    Err(Reason::new(Code::ExpectRole, format!("the server at {peer} {found}; {expected}")))
 }
 
-/// Runs the target's query in a read-only transaction, and judges the first row's first column.
+/// Runs the target's query in a read-only transaction, and checks the first column of its first row.
 pub(super) async fn query(sql: &str, stream: &mut Stream, attempt: &Attempt) -> Result<(), Reason> {
     let peer = stream.peer();
     attempt.enter(Stage::Expect, format_args!("the query at {peer}"));
-    let left = attempt.until().saturating_duration_since(Instant::now()).saturating_sub(AHEAD);
-    // By SET LOCAL: a pooler refuses startup options, and would hand on what a session was set to.
+    let left = attempt.until().saturating_duration_since(Instant::now()).saturating_sub(TIMEOUT_MARGIN);
+    // SET LOCAL ends with the transaction: another client of a pooler must not get the session with the timeout set.
+    // A startup option is not possible, because some poolers refuse it.
     let begin = format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {}", left.as_millis().max(1));
     simple(&begin, stream).await?;
     let value = first_value(sql, stream).await?;
-    // A pooler throws away a server session that was left within a transaction, failed or not.
+    // A pooler drops a server session that is still in a transaction, also in a failed one.
     simple("ROLLBACK", stream).await?;
     let value = value.map_err(|error| errors::of_query(&peer, &error))?;
     let why = match &value {
         None => Some("has no row"),
-        Some(value) => value.objection(),
+        Some(value) => value.why_not(),
     };
     match why {
         None => Ok(()),
@@ -75,15 +76,15 @@ pub(super) async fn query(sql: &str, stream: &mut Stream, attempt: &Attempt) -> 
 /// The first column of the first row.
 #[derive(Debug)]
 struct Value {
-    /// Its type's object identifier (pg_type.dat); of a domain it is that of the type below.
+    /// The object identifier of its type (pg_type.dat). For a domain it is that of the base type.
     kind: u32,
     /// Its text form, unless it is NULL.
     text: Option<Vec<u8>>,
 }
 
 impl Value {
-    /// Why it does not count as yes, if it does not.
-    fn objection(&self) -> Option<&'static str> {
+    /// Why the value does not count as yes; `None` if it does.
+    fn why_not(&self) -> Option<&'static str> {
         const BOOL: u32 = 16;
         /// int8, int2, int4, oid, float4, float8, money, numeric.
         const NUMBERS: [u32; 8] = [20, 21, 23, 26, 700, 701, 790, 1700];
@@ -97,17 +98,17 @@ impl Value {
             kind if NUMBERS.contains(&kind) && digit(|b| *b == b'0') && !digit(|b| matches!(b, b'1'..=b'9')) => {
                 Some("is zero")
             }
-            // char(3) is filled up with blanks.
+            // PostgreSQL pads a char(3) with blanks.
             kind if TEXTS.contains(&kind) && text.iter().all(|byte| *byte == b' ' && kind == 1042) => Some("is empty"),
             _ => None,
         }
     }
 }
 
-/// What a server made of a statement, once it is ready for the next one.
+/// The outcome of a statement after which the server is ready for the next one.
 type Answer<T> = Result<T, ServerError>;
 
-/// Runs one statement and returns the first column of its first row; `None` where it has no row.
+/// Runs one statement and returns the first column of its first row, or `None` if there is no row.
 async fn first_value(sql: &str, stream: &mut Stream) -> Result<Answer<Option<Value>>, Reason> {
     let mut packet = BytesMut::new();
     let made = frontend::parse("", sql, [], &mut packet)
@@ -126,9 +127,9 @@ async fn first_value(sql: &str, stream: &mut Stream) -> Result<Answer<Option<Val
     let mut first: Option<Value> = None;
     let answer = converse(&packet, stream, |tag, body| {
         match tag {
-            b'T' => kind = described(body)?,
-            b'D' if first.is_none() => first = Some(column(kind, body)?),
-            // One row was asked for, and COPY has none.
+            b'T' => kind = first_type(body)?,
+            b'D' if first.is_none() => first = Some(first_column(kind, body)?),
+            // waitgate asked for one row, and COPY sends no row.
             b'D' | b'G' | b'H' | b'W' => return None,
             _ => {}
         }
@@ -148,64 +149,65 @@ async fn simple(sql: &str, stream: &mut Stream) -> Result<(), Reason> {
     converse(&packet, stream, |_, _| Some(())).await?.map_err(|error| errors::of_query(&peer, &error))
 }
 
-/// Sends `packet` and reads as far as ReadyForQuery; `heed` gets each message that belongs to the answer,
-/// and returns `None` where it makes no sense.
+/// Sends `packet` and reads up to ReadyForQuery.
+///
+/// `handle` gets each message that belongs to the answer, and returns `None` for one that is not part of a row.
 async fn converse(
     packet: &[u8],
     stream: &mut Stream,
-    mut heed: impl FnMut(u8, &[u8]) -> Option<()>,
+    mut handle: impl FnMut(u8, &[u8]) -> Option<()>,
 ) -> Result<Answer<()>, Reason> {
     let peer = stream.peer();
     if let Err(error) = stream.write_all(packet).await {
-        let broken = if messages::hung_up(&error) { Broken::Closed } else { Broken::Failed(error) };
-        return Err(messages::broken(&broken, stream, AFTER));
+        return Err(messages::reason(&error.into(), stream, AFTER));
     }
     let mut failed: Option<ServerError> = None;
     let mut messages = Messages::with_rows(stream);
-    let broken = loop {
+    let why = loop {
         let message = match messages.next().await {
             Ok(message) => message,
-            Err(broken) => break broken,
+            Err(why) => break why,
         };
         match message.tag {
             b'Z' => return Ok(failed.map_or(Ok(()), Err)),
             b'E' => match ServerError::parse(&message.body) {
-                Some(error) => failed = Some(error.or(failed)),
-                None => break Broken::Foreign,
+                // Keep the first error: the next one is often only its consequence.
+                Some(error) => failed = failed.or(Some(error)),
+                None => break NoMessage::OtherProtocol,
             },
             // NoticeResponse, ParameterStatus and NotificationResponse come at any time.
             b'N' | b'S' | b'A' => {}
             b'1' | b'2' | b'C' | b'D' | b'G' | b'H' | b'I' | b'T' | b'W' | b'n' | b's' | b't' => {
-                if heed(message.tag, &message.body).is_none() {
-                    let why = format!("the query's answer from {peer} is not a row: it has to be a SELECT");
+                if handle(message.tag, &message.body).is_none() {
+                    let why = format!("the query's answer from {peer} is not a row: the query must be a SELECT");
                     return Err(Reason::new(Code::ExpectQuery, why).with_key("form"));
                 }
             }
-            _ => break Broken::Foreign,
+            _ => break NoMessage::OtherProtocol,
         }
     };
-    // A server that goes away says why before it does (57P01), and then there is no ReadyForQuery.
-    match (failed, broken) {
-        (Some(error), Broken::Closed) => Err(errors::of_query(&peer, &error)),
-        (_, Broken::TooLong) => Err(messages::too_large(&peer)),
-        (_, broken) => Err(messages::broken(&broken, stream, AFTER)),
+    // A server that shuts down sends an error first (57P01), and then no ReadyForQuery.
+    match (failed, why) {
+        (Some(error), NoMessage::Closed) => Err(errors::of_query(&peer, &error)),
+        (_, NoMessage::TooLong) => Err(messages::too_large(&peer)),
+        (_, why) => Err(messages::reason(&why, stream, AFTER)),
     }
 }
 
-/// The type of the first column, out of a RowDescription.
-fn described(body: &[u8]) -> Option<u32> {
+/// The type of the first column in a RowDescription.
+fn first_type(body: &[u8]) -> Option<u32> {
     let (count, fields) = body.split_first_chunk::<2>()?;
     if u16::from_be_bytes(*count) == 0 {
         return None;
     }
     let name = fields.iter().position(|byte| *byte == 0)?;
-    // The name's NUL, the table (4 bytes) and the column in it (2).
+    // Skip the NUL of the name, the table (4 bytes) and the column's number in it (2 bytes).
     let kind = fields.get(name + 7..name + 11)?;
     Some(u32::from_be_bytes(kind.try_into().ok()?))
 }
 
-/// The first column out of a DataRow.
-fn column(kind: u32, body: &[u8]) -> Option<Value> {
+/// The first column of a DataRow.
+fn first_column(kind: u32, body: &[u8]) -> Option<Value> {
     let (count, values) = body.split_first_chunk::<2>()?;
     if u16::from_be_bytes(*count) == 0 {
         return None;
@@ -223,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_counts_as_yes() {
+    fn which_values_count_as_yes() {
         let rows: &[(u32, &str, Option<&str>)] = &[
             (16, "t", None),
             (16, "f", Some("is false")),
@@ -247,22 +249,22 @@ mod tests {
         ];
         for (kind, text, expected) in rows {
             let value = Value { kind: *kind, text: Some(text.as_bytes().to_vec()) };
-            assert_eq!(value.objection(), *expected, "{kind} {text:?}");
+            assert_eq!(value.why_not(), *expected, "{kind} {text:?}");
         }
-        assert_eq!(Value { kind: 25, text: None }.objection(), Some("is NULL"));
+        assert_eq!(Value { kind: 25, text: None }.why_not(), Some("is NULL"));
     }
 
     #[test]
-    fn rows_are_never_trusted() {
+    fn malformed_rows_are_rejected() {
         let description = b"\0\x01ok\0\0\0\0\0\0\0\0\0\0\x10\0\x01\xff\xff\xff\xff\0\0";
-        assert_eq!(described(description), Some(16));
+        assert_eq!(first_type(description), Some(16));
         let row = b"\0\x01\0\0\0\x01t";
-        let text = |row: &[u8]| column(16, row).map(|value| value.text);
+        let text = |row: &[u8]| first_column(16, row).map(|value| value.text);
         assert_eq!(text(row), Some(Some(b"t".to_vec())));
         assert_eq!(text(b"\0\x01\xff\xff\xff\xff"), Some(None));
         assert_eq!(text(b"\0\x02\0\0\0\0\xff\xff\xff\xff"), Some(Some(Vec::new())));
         for cut in 0..16 {
-            assert!(described(&description[..cut.min(15)]).is_none() || cut >= 15, "cut at {cut}");
+            assert!(first_type(&description[..cut.min(15)]).is_none() || cut >= 15, "cut at {cut}");
         }
         for cut in 0..row.len() {
             assert_eq!(text(&row[..cut]), None, "cut at {cut}");
@@ -270,6 +272,6 @@ mod tests {
         assert_eq!(text(b"\0\x01\x7f\xff\xff\xfft"), None);
         assert_eq!(text(b"\0\x01\xff\xff\xff\xfe"), None);
         assert_eq!(text(b"\0\0"), None);
-        assert_eq!(described(b"\0\0"), None);
+        assert_eq!(first_type(b"\0\0"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! `sslmode`, `sslrootcert`, `sslcert` and `sslkey`: how TLS is spoken and what is verified. Pure.
+//! `sslmode`, `sslrootcert`, `sslcert` and `sslkey`: whether to use TLS, and what to verify. Pure.
 
 use std::fmt;
 
@@ -12,9 +12,9 @@ use super::uri::FORM;
 pub(super) enum SslMode {
     /// No TLS.
     Disable,
-    /// TLS where the server refuses to go without.
+    /// TLS only if the server refuses a login without it.
     Allow,
-    /// TLS where the server offers it.
+    /// TLS if the server offers it.
     Prefer,
     /// TLS, with any certificate.
     Require,
@@ -29,9 +29,9 @@ pub(super) enum SslMode {
 pub(super) enum RootCert {
     /// Not given: the Mozilla roots and --ca-file.
     Unset,
-    /// `system`: the Mozilla roots, which is what a static binary has of a system.
+    /// `system`: the Mozilla roots, because a static binary has no system roots.
     System,
-    /// A file, read anew each attempt; only what is in it is trusted.
+    /// Only the certificates in this file. waitgate reads it again for each attempt.
     File(String),
 }
 
@@ -48,11 +48,14 @@ impl fmt::Display for SslMode {
     }
 }
 
-/// `sslcert` and `sslkey`: one goes with the other. libpq looks for the one that is missing in the user's
-/// home, which a container has not.
+/// `sslcert` and `sslkey`: a target gives both or neither.
+///
+/// libpq looks for the missing one in the user's home folder, which a container does not have.
 pub(super) fn identity(params: &Params<'_>) -> Result<Option<(String, String)>> {
     match (params.get("sslcert")?, params.get("sslkey")?) {
-        (Some(_), _) if cfg!(not(feature = "tls")) => bail!("this build has no TLS, so no client certificate ({FORM})"),
+        (Some(_), _) if cfg!(not(feature = "tls")) => {
+            bail!("this build has no TLS, so it cannot use sslcert= ({FORM})")
+        }
         (Some(cert), Some(key)) => Ok(Some((cert, key))),
         (None, None) => Ok(None),
         (Some(_), None) => bail!("sslcert= needs sslkey=, the file with its private key ({FORM})"),
@@ -60,7 +63,7 @@ pub(super) fn identity(params: &Params<'_>) -> Result<Option<(String, String)>> 
     }
 }
 
-/// `sslmode` and `sslrootcert`, as the contract ties them to each other and to --ca-file.
+/// `sslmode` and `sslrootcert`. Each depends on the other; the default also depends on --ca-file.
 pub(super) fn choose(params: &Params<'_>, ca_file: bool) -> Result<(SslMode, RootCert)> {
     let root_cert = match params.get("sslrootcert")? {
         None => RootCert::Unset,
@@ -79,7 +82,7 @@ pub(super) fn choose(params: &Params<'_>, ca_file: bool) -> Result<(SslMode, Roo
         ],
         None,
     )?;
-    // JDBC's spelling, which libpq takes in URIs too (fe-connect.c: conninfo_uri_parse_params).
+    // `ssl=true` is JDBC's form. libpq accepts it in URIs too (fe-connect.c: conninfo_uri_parse_params).
     let given = match params.in_url("ssl").as_deref() {
         Some("true") if given.is_none() => Some(SslMode::Require),
         _ => given,
@@ -91,15 +94,15 @@ pub(super) fn choose(params: &Params<'_>, ca_file: bool) -> Result<(SslMode, Roo
         Some(SslMode::Require) if ca && root_cert != RootCert::System => SslMode::VerifyCa,
         Some(mode) => mode,
     };
-    // libpq refuses this too (fe-connect.c: "weak sslmode may not be used with sslrootcert=system"): anybody
-    // can have a certificate of a public CA, so without the name it proves nothing.
+    // This is invalid in libpq too (fe-connect.c: "weak sslmode may not be used with sslrootcert=system"). Anyone can
+    // get a certificate of a public CA: unless the name is verified too, it proves nothing.
     if root_cert == RootCert::System && mode != SslMode::VerifyFull {
-        bail!("sslrootcert=system goes with sslmode=verify-full only ({FORM})");
+        bail!("sslrootcert=system works with sslmode=verify-full only ({FORM})");
     }
     if cfg!(not(feature = "tls")) {
         return match mode {
             SslMode::Disable | SslMode::Allow | SslMode::Prefer => Ok((SslMode::Disable, RootCert::Unset)),
-            _ => bail!("this build has no TLS, so sslmode can be disable, allow or prefer only ({FORM})"),
+            _ => bail!("this build has no TLS, so sslmode can only be disable, allow or prefer ({FORM})"),
         };
     }
     Ok((mode, root_cert))

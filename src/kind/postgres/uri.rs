@@ -1,7 +1,7 @@
-//! libpq's connection URIs as people write them: text in, hosts, login and TLS out. Pure.
+//! Parses libpq's connection URIs: from a text to hosts, login and TLS. Pure.
 //!
-//! The raw text is split first and filled afterwards, so that a value may hold any character.
-//! No message repeats anything that stood in it: a piece out of place may be the tail of a password.
+//! waitgate splits the text first and replaces each `$(NAME)` afterwards, so a value may hold any character.
+//! No message repeats any part of the text: a misplaced part may be the end of a password.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,6 +13,7 @@ use super::params::{self, Params};
 use super::sslmode::{self, RootCert, SslMode};
 use crate::env::{self, Fill};
 use crate::kind::Parts;
+use crate::kind::unix::PATH_MAX as SOCKET_PATH_MAX;
 use crate::net::address::{self, Host};
 use crate::secret::Secret;
 use crate::text::InForm as _;
@@ -20,88 +21,89 @@ use crate::text::InForm as _;
 #[cfg(test)]
 pub(super) mod tests;
 
-/// The form that begins every message.
+/// The expected form, which ends every message.
 pub(super) const FORM: &str = "expected postgres://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE] or postgres:HOST:PORT";
 
 /// PostgreSQL's port (libpq: DEF_PGPORT).
-const PORT: u16 = 5432;
+const DEFAULT_PORT: u16 = 5432;
 
-/// The user where nobody names one. libpq takes the operating system's name for the process, which a
-/// container often does not have; it must never be asked for (getpwuid).
-const USER: &str = "postgres";
+/// The user if neither the target nor the environment names one.
+///
+/// libpq takes the name of the operating system's user, which a container often does not have. waitgate must never ask
+/// for it (getpwuid).
+const DEFAULT_USER: &str = "postgres";
 
-/// What stands for one server.
+/// How the target names one server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Server {
-    /// Its name or address: what is looked up, and what its certificate must be for.
+pub(super) enum HostOrFolder {
+    /// Its name or address. waitgate looks the name up, and the server's certificate must be for it.
     Host(Host),
     /// The folder of its unix socket.
     Folder(String),
 }
 
-/// Where one server is.
+/// One server of the target, and where to connect to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    /// What stands for it.
-    pub(super) server: Server,
-    /// `hostaddr=`: where to connect instead of looking the name up.
+pub(super) struct Server {
+    pub(super) host: HostOrFolder,
+    /// `hostaddr=`: waitgate connects to this address and does not look the name up.
     pub(super) hostaddr: Option<IpAddr>,
-    /// Its port, which is in a unix socket's name too.
+    /// The port. The name of a unix socket contains it too.
     pub(super) port: u16,
 }
 
 /// libpq's `channel_binding`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Binding {
-    /// Never.
+    /// Never bind the login to the certificate.
     Disable,
-    /// Where it can be had.
+    /// Bind it if the server offers that.
     Prefer,
-    /// Or no login.
+    /// Bind it, or do not log in.
     Require,
 }
 
 /// libpq's `target_session_attrs`, and `#role=`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Session {
-    /// Any server will do (`any`, `prefer-standby`).
+    /// Any server (`any`, `prefer-standby`).
     Any,
-    /// One that takes writes.
+    /// A server that takes writes.
     ReadWrite,
-    /// One that does not.
+    /// A server that takes no writes.
     ReadOnly,
-    /// One that is not in recovery.
+    /// A server that is not in recovery.
     Primary,
-    /// One that is in hot standby.
+    /// A server in hot standby.
     Standby,
 }
 
-/// All that a target and the environment say about a connection.
+/// Everything that the target and the environment say about the connection.
 #[derive(Clone, Debug)]
-pub(super) struct Conninfo {
-    pub(super) places: Vec<Place>,
+pub(super) struct ConnectionInfo {
+    pub(super) servers: Vec<Server>,
     pub(super) user: String,
     pub(super) password: Option<Secret>,
-    /// `passfile=` or PGPASSFILE, which counts where no password is given.
+    /// `passfile=` or PGPASSFILE. It counts only if there is no password.
     pub(super) passfile: Option<String>,
     pub(super) database: Option<String>,
     pub(super) ssl_mode: SslMode,
-    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "there is nothing to verify then"))]
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "without TLS there is no certificate"))]
     pub(super) root_cert: RootCert,
-    /// `sslcert` and `sslkey`: files, read anew each attempt.
+    /// The files of `sslcert` and `sslkey`. waitgate reads them again for each attempt.
     pub(super) identity: Option<(String, String)>,
     pub(super) application_name: Option<String>,
     pub(super) options: Option<String>,
     pub(super) connect_timeout: Option<Duration>,
     pub(super) binding: Binding,
     pub(super) session: Session,
-    /// What stands in the URL and changes nothing here.
+    /// A warning for each parameter that waitgate does not know.
     pub(super) ignored: Vec<String>,
     /// The address as the log shows it.
     pub(super) shown: String,
 }
 
-/// The pieces of a URI, unfilled.
+/// The parts of a URI, with each `$(NAME)` as written in the target.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Raw<'a> {
     user: &'a str,
@@ -111,8 +113,8 @@ struct Raw<'a> {
     query: &'a str,
 }
 
-impl Conninfo {
-    /// Parses what stands behind the kind's colon, with libpq's variables for what it leaves out.
+impl ConnectionInfo {
+    /// Parses what follows the kind's colon. libpq's environment variables fill in what it leaves out.
     pub(super) fn parse(parts: &Parts<'_>) -> Result<Self> {
         let fill = parts.fill;
         let raw = Raw::split(parts.address)?;
@@ -130,9 +132,9 @@ impl Conninfo {
             None if !raw.password.is_empty() => Some(decoded(raw.password, "the password", fill)?),
             _ => params.get("password")?,
         };
-        let places = places(&raw, &params, fill)?;
+        let servers = servers(&raw, &params, fill)?;
         let shown = {
-            // A name that came out of the environment is shown as it was asked for.
+            // For a value from the environment, show the `$(NAME)`.
             let show = |raw: &str, filled: Option<&str>| match filled {
                 Some(_) if env::refers(raw) => raw.to_owned(),
                 Some(filled) => filled.to_owned(),
@@ -140,12 +142,12 @@ impl Conninfo {
             };
             let user = user.as_deref().map(|user| show(raw.user, Some(user)) + "@").unwrap_or_default();
             let database = database.as_deref().map(|name| format!("/{}", show(raw.database, Some(name))));
-            let places: Vec<String> = places.iter().map(ToString::to_string).collect();
-            let server = places.join(",");
+            let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
+            let servers = servers.join(",");
             match (user, database) {
-                // As it was written, where the environment adds nothing to it.
-                (user, None) if user.is_empty() && !parts.address.starts_with("//") => format!("postgres:{server}"),
-                (user, database) => format!("postgres://{user}{server}{}", database.unwrap_or_default()),
+                // The short form, if the environment adds neither a user nor a database.
+                (user, None) if user.is_empty() && !parts.address.starts_with("//") => format!("postgres:{servers}"),
+                (user, database) => format!("postgres://{user}{servers}{}", database.unwrap_or_default()),
             }
         };
         let (ssl_mode, root_cert) = sslmode::choose(&params, parts.given.ca_file)?;
@@ -158,8 +160,8 @@ impl Conninfo {
             bail!("channel_binding=require needs TLS, which sslmode=disable forbids ({FORM})");
         }
         Ok(Self {
-            places,
-            user: user.unwrap_or_else(|| USER.to_owned()),
+            servers,
+            user: user.unwrap_or_else(|| DEFAULT_USER.to_owned()),
             password: password.map(Secret::new),
             passfile: params.get("passfile")?,
             database,
@@ -188,8 +190,8 @@ impl Conninfo {
     }
 }
 
-impl Conninfo {
-    /// Whether TLS needs files of this target's own.
+impl ConnectionInfo {
+    /// Whether TLS needs files that only this target names.
     #[cfg(feature = "tls")]
     pub(super) fn names_tls_files(&self) -> bool {
         let verified = matches!(self.ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull);
@@ -198,32 +200,32 @@ impl Conninfo {
     }
 }
 
-/// The default folder of the sockets, as libpq is built upstream and by Debian: password files call both localhost.
+/// libpq's default folders for sockets, upstream and in Debian. A password file calls both of them localhost.
 const SOCKET_FOLDERS: [&str; 2] = ["/tmp", "/var/run/postgresql"];
 
-impl Place {
-    /// The host as a password file has it: an IPv6 address without brackets (fe-connect.c: passwordFromFile).
+impl Server {
+    /// The host as a password file names it: an IPv6 address has no brackets (fe-connect.c: passwordFromFile).
     pub(super) fn in_passfile(&self) -> String {
-        match &self.server {
-            Server::Host(Host::Ip(ip)) => ip.to_string(),
-            Server::Host(Host::Name(name)) => name.clone(),
-            Server::Folder(folder) if SOCKET_FOLDERS.contains(&folder.as_str()) => "localhost".into(),
-            Server::Folder(folder) => folder.clone(),
+        match &self.host {
+            HostOrFolder::Host(Host::Ip(ip)) => ip.to_string(),
+            HostOrFolder::Host(Host::Name(name)) => name.clone(),
+            HostOrFolder::Folder(folder) if SOCKET_FOLDERS.contains(&folder.as_str()) => "localhost".into(),
+            HostOrFolder::Folder(folder) => folder.clone(),
         }
     }
 
     /// The path of the unix socket (libpq: UNIXSOCK_PATH).
-    pub(super) fn socket(folder: &str, port: u16) -> String {
+    pub(super) fn socket_path(folder: &str, port: u16) -> String {
         format!("{}/.s.PGSQL.{port}", folder.trim_end_matches('/'))
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.server {
-            Server::Host(host) => write!(f, "{host}:{}", self.port),
-            // As it stands in a URI, so that it can be pasted back into one.
-            Server::Folder(folder) => write!(f, "{}:{}", folder.replace('/', "%2F"), self.port),
+        match &self.host {
+            HostOrFolder::Host(host) => write!(f, "{host}:{}", self.port),
+            // Encoded as in a URI, so that a person can paste it into one.
+            HostOrFolder::Folder(folder) => write!(f, "{}:{}", folder.replace('/', "%2F"), self.port),
         }
     }
 }
@@ -232,7 +234,7 @@ impl<'a> Raw<'a> {
     fn split(address: &'a str) -> Result<Self> {
         let url = address.strip_prefix("//");
         if url.is_none() && address.contains('=') {
-            bail!("found a keyword string such as host=… user=…: write it as a URL ({FORM})");
+            bail!("found libpq's keywords (host=… user=…): write a URL in their place ({FORM})");
         }
         if address.contains(char::is_whitespace) {
             bail!("found a blank: in a URL a blank is written %20 ({FORM})");
@@ -253,10 +255,10 @@ impl<'a> Raw<'a> {
         let (authority, tail) = url.split_at(url.find(['/', '?']).unwrap_or(url.len()));
         let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
         let (userinfo, hosts) = address::userinfo(authority).in_form(FORM)?;
-        // A raw '/' ends the host, as libpq has it; an '@' behind it was meant to come before it.
+        // A raw '/' ends the host, as in libpq. An '@' after it shows that the '/' belongs to a password.
         if path.contains('@') {
             bail!(
-                "found '@' behind a '/': in a password '/' is written %2F, in a database's name '@' is written %40 ({FORM})"
+                "found '@' after a '/': in a password '/' is written %2F, in a database's name '@' is written %40 ({FORM})"
             );
         }
         let (user, password) =
@@ -265,21 +267,21 @@ impl<'a> Raw<'a> {
     }
 }
 
-/// Fills and decodes one piece; `what` names it.
+/// Decodes one part of the URI, and replaces each `$(NAME)` in it. A message calls the part `what`.
 fn decoded(raw: &str, what: &str, fill: Fill<'_>) -> Result<String> {
     let text = fill.decoded(raw).with_context(|| what.to_owned()).in_form(FORM)?;
     params::without_nul(text, what)
 }
 
-/// The servers, in the order in which they stand: from the query, the authority, or the environment.
-fn places(raw: &Raw<'_>, params: &Params<'_>, fill: Fill<'_>) -> Result<Vec<Place>> {
+/// The servers in their order: from the query, the authority or the environment.
+fn servers(raw: &Raw<'_>, params: &Params<'_>, fill: Fill<'_>) -> Result<Vec<Server>> {
     let fallback = ports(params)?;
     let hostaddrs = match params.get("hostaddr")? {
         None => Vec::new(),
         Some(list) => list.split(',').map(hostaddr).collect::<Result<Vec<_>>>()?,
     };
-    let mut places: Vec<(Server, Option<u16>)> = Vec::new();
-    // `host=` in the query counts more than the authority, as libpq has it.
+    let mut hosts: Vec<(HostOrFolder, Option<u16>)> = Vec::new();
+    // `host=` in the query overrides the authority, as in libpq.
     let in_authority = params.in_url("host").is_none() && !raw.hosts.is_empty();
     if in_authority && !raw.hosts.starts_with(':') {
         for one in raw.hosts.split(',') {
@@ -295,60 +297,59 @@ fn places(raw: &Raw<'_>, params: &Params<'_>, fill: Fill<'_>) -> Result<Vec<Plac
                     Some(address::port(&port).in_form(FORM)?)
                 }
             };
-            places.push((host, port));
+            hosts.push((host, port));
         }
-    } else if let Some(hosts) = params.get("host")? {
-        for one in hosts.split(',') {
-            places.push((host(one)?, None));
+    } else if let Some(list) = params.get("host")? {
+        for one in list.split(',') {
+            hosts.push((host(one)?, None));
         }
         // The authority may still hold the port: postgres://:5433/shop?host=db.
         if let Some(port) = raw.hosts.strip_prefix(':') {
             let port = address::port(&fill.plain(port).in_form(FORM)?).in_form(FORM)?;
-            for place in &mut places {
-                place.1 = Some(port);
+            for (_, own_port) in &mut hosts {
+                *own_port = Some(port);
             }
         }
     } else {
-        places.extend(hostaddrs.iter().map(|ip| (Server::Host(Host::Ip(*ip)), None)));
+        hosts.extend(hostaddrs.iter().map(|ip| (HostOrFolder::Host(Host::Ip(*ip)), None)));
     }
-    if places.is_empty() {
+    if hosts.is_empty() {
         bail!("the host is missing, and neither host= nor PGHOST names one ({FORM})");
     }
-    if !hostaddrs.is_empty() && hostaddrs.len() != places.len() {
+    if !hostaddrs.is_empty() && hostaddrs.len() != hosts.len() {
         bail!("hostaddr= needs one address for each host ({FORM})");
     }
-    if fallback.len() > 1 && fallback.len() != places.len() {
+    if fallback.len() > 1 && fallback.len() != hosts.len() {
         bail!("port= needs one port, or one for each host ({FORM})");
     }
-    let port_of = |at: usize| fallback.get(at).or(fallback.first()).copied().flatten().unwrap_or(PORT);
-    let mut out = Vec::with_capacity(places.len());
-    for (at, (server, port)) in places.into_iter().enumerate() {
+    let port_of = |at: usize| fallback.get(at).or(fallback.first()).copied().flatten().unwrap_or(DEFAULT_PORT);
+    let mut servers = Vec::with_capacity(hosts.len());
+    for (at, (host, port)) in hosts.into_iter().enumerate() {
         let port = port.unwrap_or_else(|| port_of(at));
-        // unix(7): sun_path, and its final zero.
-        if matches!(&server, Server::Folder(folder) if Place::socket(folder, port).len() > 107) {
-            bail!("the path of a unix socket has at most 107 bytes ({FORM})");
+        if matches!(&host, HostOrFolder::Folder(folder) if Server::socket_path(folder, port).len() > SOCKET_PATH_MAX) {
+            bail!("the path of a unix socket has at most {SOCKET_PATH_MAX} bytes ({FORM})");
         }
-        out.push(Place { server, hostaddr: hostaddrs.get(at).copied(), port });
+        servers.push(Server { host, hostaddr: hostaddrs.get(at).copied(), port });
     }
-    Ok(out)
+    Ok(servers)
 }
 
-fn host(text: &str) -> Result<Server> {
-    // Linux's abstract sockets, which begin with '@' for libpq, do not reach across containers.
+fn host(text: &str) -> Result<HostOrFolder> {
+    // For libpq a text that begins with '@' is one of Linux's abstract sockets. They do not reach other containers.
     if text.starts_with('/') {
-        return Ok(Server::Folder(text.to_owned()));
+        return Ok(HostOrFolder::Folder(text.to_owned()));
     }
-    Host::parse(text).map(Server::Host).in_form(FORM)
+    Host::parse(text).map(HostOrFolder::Host).in_form(FORM)
 }
 
 fn hostaddr(text: &str) -> Result<IpAddr> {
     match text.parse() {
         Ok(ip) => Ok(ip),
-        Err(_) => bail!("hostaddr= takes IP addresses ({FORM})"),
+        Err(_) => bail!("hostaddr= takes only IP addresses ({FORM})"),
     }
 }
 
-/// `port=` or PGPORT: one for every host, or one for each; an empty one is the default.
+/// `port=` or PGPORT: one port for all hosts, or one for each host. An empty one is the default port.
 fn ports(params: &Params<'_>) -> Result<Vec<Option<u16>>> {
     let Some(list) = params.get("port")? else { return Ok(Vec::new()) };
     let one = |text: &str| {
@@ -357,7 +358,7 @@ fn ports(params: &Params<'_>) -> Result<Vec<Option<u16>>> {
     list.split(',').map(one).collect()
 }
 
-/// libpq counts in seconds; zero and less is no bound of its own.
+/// libpq counts in seconds. Zero or less means no timeout.
 fn connect_timeout(params: &Params<'_>) -> Result<Option<Duration>> {
     let Some(text) = params.get("connect_timeout")? else { return Ok(None) };
     match text.parse::<i32>() {

@@ -62,7 +62,7 @@ pub(crate) struct Records {
 
 /// Why a name was not found.
 #[derive(Debug)]
-pub(crate) struct Unfound {
+pub(crate) struct LookupError {
     pub(crate) reason: Reason,
     /// Set if the name may exist after all: at least one query failed instead of being denied.
     pub(crate) uncertain: Option<Box<Reason>>,
@@ -81,9 +81,9 @@ pub(crate) enum AllServers {
     Silent,
 }
 
-impl Unfound {
+impl LookupError {
     /// Ok if the name certainly does not exist, with the words that say so. Err if a query failed.
-    pub(crate) fn absent(self) -> Result<String, Reason> {
+    pub(crate) fn certainly_absent(self) -> Result<String, Reason> {
         match self.uncertain {
             None => Ok(self.reason.text().to_owned()),
             Some(uncertain) => Err(*uncertain),
@@ -91,8 +91,8 @@ impl Unfound {
     }
 }
 
-impl From<Unfound> for Reason {
-    fn from(unfound: Unfound) -> Self {
+impl From<LookupError> for Reason {
+    fn from(unfound: LookupError) -> Self {
         unfound.reason
     }
 }

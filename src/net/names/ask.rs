@@ -9,7 +9,7 @@ use std::time::Duration;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use tokio::time::{self, Instant};
 
-use super::answer::{AllServers, Found, Need, NoAnswer, NotFound, Records, Source, Then, Unfound, Via};
+use super::answer::{AllServers, Found, LookupError, Need, NoAnswer, NotFound, Records, Source, Then, Via};
 use super::explain;
 use super::message::{Answer, Content, Question};
 use super::query;
@@ -54,7 +54,7 @@ impl<'a> Walk<'a> {
         Self { conf, attempt, first: Cell::new(first) }
     }
 
-    fn unfound(&self, got: &[(String, NotFound)], what: &str) -> Unfound {
+    fn unfound(&self, got: &[(String, NotFound)], what: &str) -> LookupError {
         let (origin, bound) = (self.conf.origin, self.attempt.connect_timeout());
         let all = |what: &NoAnswer| {
             got.iter().all(|(_, not_found)| match not_found {
@@ -67,7 +67,7 @@ impl<'a> Walk<'a> {
             (false, true) => Some(AllServers::Silent),
             _ => None,
         };
-        Unfound {
+        LookupError {
             reason: explain::reason(got, what, origin, bound),
             uncertain: explain::uncertain(got, what, origin, bound).map(Box::new),
             all_servers,
@@ -76,7 +76,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The addresses of the first step that has some, and the seconds for which they may be cached.
-    pub(crate) async fn addresses(&self, steps: &[Step], need: Need) -> Result<(Found, u32), Unfound> {
+    pub(crate) async fn addresses(&self, steps: &[Step], need: Need) -> Result<(Found, u32), LookupError> {
         let uncertain = Cell::new(false);
         let ask = async |name: &str| {
             let outcome = self.both_families(name, need).await;
@@ -94,7 +94,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The records of the first step that has some.
-    pub(crate) async fn records(&self, steps: &[Step], rtype: RecordType) -> Result<Records, Unfound> {
+    pub(crate) async fn records(&self, steps: &[Step], rtype: RecordType) -> Result<Records, LookupError> {
         let ask = async |name: &str| {
             self.one_type(name, rtype).await.map_err(|not_found| {
                 let then = not_found.then();

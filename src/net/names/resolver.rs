@@ -8,7 +8,7 @@ use std::time::Duration;
 use hickory_resolver::proto::rr::RecordType;
 use tokio::time::Instant;
 
-use super::answer::{Found, Need, Records, Source, Unfound, Via};
+use super::answer::{Found, LookupError, Need, Records, Source, Via};
 use super::ask::Walk;
 use super::hosts::{self, Own};
 use super::resolv_conf::{Origin, ResolvConf, SystemFiles};
@@ -72,7 +72,7 @@ impl Resolver {
     }
 
     /// The addresses of `name` and where they come from. They never come from the cache.
-    pub(crate) async fn find(&self, name: &str, need: Need, attempt: &Attempt) -> Result<Found, Unfound> {
+    pub(crate) async fn find(&self, name: &str, need: Need, attempt: &Attempt) -> Result<Found, LookupError> {
         attempt.enter(Stage::Resolve, name);
         let literal = |addresses| Ok(Found { addresses, source: Source::Literal, missing: None, via: None });
         if let Ok(ip) = name.parse() {
@@ -89,7 +89,7 @@ impl Resolver {
         let walk = Walk::new(self.conf(), self.turn(), attempt);
         let steps = search::steps(name, &walk.conf);
         let found = walk.addresses(&steps, need).await;
-        let (found, ttl) = found.map_err(|unfound| with_steps(unfound, &steps))?;
+        let (found, ttl) = found.map_err(|error| with_steps(error, &steps))?;
         let cached = Cached {
             until: Instant::now() + CACHED_MAX.min(Duration::from_secs(ttl.into())),
             addresses: found.addresses.clone(),
@@ -105,10 +105,15 @@ impl Resolver {
     }
 
     /// The records of type `rtype` of `name`. This uses the search list and not the hosts file.
-    pub(crate) async fn records(&self, name: &str, rtype: RecordType, attempt: &Attempt) -> Result<Records, Unfound> {
+    pub(crate) async fn records(
+        &self,
+        name: &str,
+        rtype: RecordType,
+        attempt: &Attempt,
+    ) -> Result<Records, LookupError> {
         let walk = Walk::new(self.conf(), self.turn(), attempt);
         let steps = search::steps(name, &walk.conf);
-        walk.records(&steps, rtype).await.map_err(|unfound| with_steps(unfound, &steps))
+        walk.records(&steps, rtype).await.map_err(|error| with_steps(error, &steps))
     }
 
     /// The addresses that `servers` give for exactly `name`.
@@ -118,7 +123,7 @@ impl Resolver {
         name: &str,
         need: Need,
         attempt: &Attempt,
-    ) -> Result<Found, Unfound> {
+    ) -> Result<Found, LookupError> {
         let walk = Walk::new(at(servers), 0, attempt);
         let (found, _) = walk.addresses(&exactly(name), need).await?;
         Ok(found)
@@ -131,7 +136,7 @@ impl Resolver {
         name: &str,
         rtype: RecordType,
         attempt: &Attempt,
-    ) -> Result<Records, Unfound> {
+    ) -> Result<Records, LookupError> {
         Walk::new(at(servers), 0, attempt).records(&exactly(name), rtype).await
     }
 
@@ -189,9 +194,9 @@ impl Resolver {
     }
 }
 
-fn with_steps(mut unfound: Unfound, steps: &[Step]) -> Unfound {
-    unfound.steps = steps.iter().map(|step| step.name.clone()).collect();
-    unfound
+fn with_steps(mut error: LookupError, steps: &[Step]) -> LookupError {
+    error.steps = steps.iter().map(|step| step.name.clone()).collect();
+    error
 }
 
 /// One step: `name` without a search list.
@@ -267,6 +272,6 @@ mod tests {
         assert_eq!(resolver.find("db", Need::First, &attempt()).await.unwrap().addresses.len(), 1);
         assert_eq!(resolver.find("localhost", Need::First, &attempt()).await.unwrap().source, Source::Hosts);
         // No nameserver answers, so it is not certain that the name does not exist.
-        assert!(resolver.find("web", Need::Both, &attempt()).await.unwrap_err().absent().is_err());
+        assert!(resolver.find("web", Need::Both, &attempt()).await.unwrap_err().certainly_absent().is_err());
     }
 }

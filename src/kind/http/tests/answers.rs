@@ -1,21 +1,21 @@
-//! Which statuses are ready, and the bounds of what is read.
+//! Which statuses are ready, and how much of an answer waitgate reads.
 
 use super::*;
 
 #[tokio::test]
-async fn two_hundred_to_three_ninety_nine_is_ready() {
+async fn status_200_to_399_is_ready() {
     for status in ["200 OK", "204 No Content", "299 Odd", "300 Multiple Choices", "304 Not Modified", "399 Odd"] {
         let answer = if status.starts_with("204") { format!("HTTP/1.1 {status}\r\n\r\n") } else { ok(status) };
         let server = Server::always(&answer);
         let ready = probe(&server.url("/")).await.unwrap_or_else(|reason| panic!("{status}: {reason:?}"));
         assert!(ready.note.unwrap().ends_with(&format!("from {}", server.address)));
     }
-    for (status, class) in
+    for (status, cost) in
         [("404 x", Cost::Work), ("500 x", Cost::Work), ("401 x", Cost::Credentials), ("403 x", Cost::Credentials)]
     {
         let server = Server::always(&ok(status));
         let reason = probe(&server.url("/?token=hunter2")).await.unwrap_err();
-        assert_eq!((reason.code(), reason.cost()), (Code::ExpectStatus, class), "{status}");
+        assert_eq!((reason.code(), reason.cost()), (Code::ExpectStatus, cost), "{status}");
         assert!(!reason.text().contains("hunter2") && !reason.text().contains('x'), "{}", reason.text());
     }
     let server = Server::always(&ok("503 Service Unavailable"));
@@ -24,7 +24,7 @@ async fn two_hundred_to_three_ninety_nine_is_ready() {
 }
 
 #[tokio::test]
-async fn a_list_of_statuses_is_all_that_counts() {
+async fn only_a_listed_status_is_ready() {
     let not_found = Server::always(&ok("404 Not Found"));
     assert!(probe(&not_found.url("/#status=404,410")).await.is_ok());
     let reason = probe(&not_found.url("/#status=200-299")).await.unwrap_err();
@@ -40,7 +40,7 @@ async fn a_list_of_statuses_is_all_that_counts() {
 }
 
 #[tokio::test]
-async fn endless_headers_end_at_a_bound() {
+async fn endless_headers_are_cut_off() {
     let many = raw(|mut connection| {
         let _ = connection.read(&mut [0; 512]);
         let _ = connection.write_all(b"HTTP/1.1 200 OK\r\n");
@@ -58,7 +58,7 @@ async fn endless_headers_end_at_a_bound() {
 }
 
 #[tokio::test]
-async fn a_body_that_nobody_asked_for_is_not_read() {
+async fn a_body_without_expectations_is_not_read() {
     let endless = raw(|mut connection| {
         let _ = connection.read(&mut [0; 512]);
         let _ = connection.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
@@ -70,7 +70,7 @@ async fn a_body_that_nobody_asked_for_is_not_read() {
 }
 
 #[tokio::test]
-async fn gone_is_refused_and_nothing_else() {
+async fn only_a_refused_connection_is_gone() {
     let server = Server::always(&ok("500 x"));
     assert_eq!(probe(&server.url("/#gone")).await.unwrap_err().code(), Code::ExpectGone);
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

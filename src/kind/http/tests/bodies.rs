@@ -1,9 +1,9 @@
-//! Bodies, odd and endless ones among them.
+//! Expectations of bodies, with odd and endless bodies.
 
 use super::*;
 
 #[tokio::test]
-async fn bodies_are_looked_at_by_all_expectations_together() {
+async fn a_body_must_meet_all_expectations() {
     let body = r#"{"status":"UP","db":{"ok":true},"n":[1,2]}"#;
     let server = Server::always(&format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
     let all = "/#body=\"UP\"#match=\"n\":.1,#json=/status=UP#json=/db/ok=true#json=/n/1=2#json=/db";
@@ -25,7 +25,7 @@ async fn bodies_are_looked_at_by_all_expectations_together() {
 }
 
 #[tokio::test]
-async fn odd_bodies_are_said() {
+async fn odd_bodies_are_named_in_the_reason() {
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nre\r\n3\r\nady\r\n0\r\nX: 1\r\n\r\n";
     assert!(probe(&Server::always(chunked).url("/#body=ready#match=^ready$")).await.is_ok());
     let gzip = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nready";
@@ -44,7 +44,7 @@ async fn odd_bodies_are_said() {
 }
 
 #[tokio::test]
-async fn endless_bodies_end_at_their_bounds() {
+async fn endless_bodies_are_cut_off() {
     let endless = |piece: &'static [u8]| {
         raw(move |mut connection| {
             let _ = connection.read(&mut [0; 512]);

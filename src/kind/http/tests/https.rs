@@ -1,4 +1,4 @@
-//! Over TLS, with an authority of the test's own.
+//! Probes over TLS, with a certificate authority of the test's own.
 
 use super::*;
 use crate::net::tls::Tls;
@@ -83,7 +83,7 @@ async fn certificates_are_verified() {
 }
 
 #[tokio::test]
-async fn a_target_has_its_own_ca_certificate_and_name() {
+async fn a_target_can_set_ca_certificate_and_name() {
     let ca = Ca::new();
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name).display().to_string();
@@ -117,7 +117,7 @@ async fn a_target_has_its_own_ca_certificate_and_name() {
     assert_eq!(probe(&url(mutual, &wrong)).await.unwrap_err().code(), Code::LocalFile);
 }
 
-/// PEM, as RFC 7468 has it, without its line length.
+/// PEM (RFC 7468), without its line length.
 fn rcgen_pem(kind: &str, der: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
@@ -132,7 +132,7 @@ fn rcgen_pem(kind: &str, der: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn a_tunnel_through_a_proxy_ends_at_the_server() {
+async fn https_goes_through_a_tunnel_of_the_proxy() {
     let ca = Ca::new();
     let address = ca.server("api.example.org", false, &[], OK);
     let proxy = raw(move |mut client| {
@@ -176,7 +176,7 @@ async fn the_host_header_keeps_the_urls_host() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_that_is_missing_is_said() {
+async fn a_missing_client_certificate_is_reported() {
     let ca = Ca::new();
     let address = ca.server("127.0.0.1", true, &[], OK);
     let reason = probe_by(&ca.net(), &format!("https://{address}/")).await.unwrap_err();
@@ -184,7 +184,7 @@ async fn a_client_certificate_that_is_missing_is_said() {
 }
 
 #[tokio::test]
-async fn http2_only_is_said() {
+async fn a_server_that_speaks_only_http2_is_reported() {
     let ca = Ca::new();
     let address = ca.server("127.0.0.1", false, &["h2"], OK);
     let reason = probe_by(&ca.net(), &format!("https://{address}/")).await.unwrap_err();
@@ -192,7 +192,7 @@ async fn http2_only_is_said() {
 }
 
 #[tokio::test]
-async fn tls_and_plain_the_wrong_way_round() {
+async fn tls_to_a_plain_port_and_plain_http_to_a_tls_port_are_reported() {
     let ca = Ca::new();
     let plain = raw(|mut connection| {
         let _ = connection.read(&mut [0; 1024]);
@@ -206,7 +206,7 @@ async fn tls_and_plain_the_wrong_way_round() {
     });
     let reason = probe_by(&ca.net(), &format!("https://{ssh}/")).await.unwrap_err();
     assert_eq!((reason.code(), reason.hint()), (Code::TlsNotTls, Some(Hint::UseKind("tcp"))), "{}", reason.text());
-    assert!(reason.text().contains("it looks like SSH"));
+    assert!(reason.text().contains("answered in SSH, not in TLS"));
     let address = ca.server("127.0.0.1", false, &[], OK);
     let reason = probe(&format!("http://{address}/")).await.unwrap_err();
     assert_eq!((reason.code(), reason.hint()), (Code::ProtocolTlsWanted, Some(Hint::UseKind("https"))));
@@ -225,9 +225,9 @@ async fn an_echo_is_not_tls() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_hangs_is_cut_off_in_its_stage() {
+async fn a_hanging_handshake_is_cut_off_in_the_tls_stage() {
     let hangs = raw(|_connection| thread::sleep(Duration::from_secs(30)));
-    // The bound on connecting is not one on the handshake.
+    // The connect timeout does not bound the handshake.
     let bounds = Bounds { attempt: Duration::from_millis(300), connect: Duration::from_millis(50) };
     let attempt = Attempt::new(bounds, false);
     let (http, net) = (parse(&format!("https://{hangs}/")), net());
@@ -239,14 +239,14 @@ async fn a_handshake_that_hangs_is_cut_off_in_its_stage() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_is_closed_is_said() {
+async fn a_server_that_closes_in_the_handshake_is_reported() {
     let closes = raw(|mut connection| drop(connection.read(&mut [0; 64])));
     let reason = probe_by(&net(), &format!("https://{closes}/")).await.unwrap_err();
     assert_eq!(reason.code(), Code::TlsClosed, "{}", reason.text());
 }
 
 #[tokio::test]
-async fn from_https_to_http_is_not_followed() {
+async fn a_redirect_from_https_to_http_is_not_followed() {
     let ca = Ca::new();
     let back = "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\nContent-Length: 0\r\n\r\n";
     let address = ca.server("127.0.0.1", false, &[], back);

@@ -1,4 +1,4 @@
-//! Against servers that speak bytes, on loopback.
+//! Probes against scripted servers on loopback.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,12 +8,12 @@ use std::time::Duration;
 
 mod answers;
 mod bodies;
-
 #[cfg(feature = "tls")]
 mod https;
 mod parse;
 mod redirects;
 mod request;
+mod wrong_protocol;
 
 use super::*;
 use crate::attempt::Bounds;
@@ -48,12 +48,12 @@ fn parse(text: &str) -> Box<Http> {
     parse_with(text, &Env::default()).unwrap()
 }
 
-fn refused(text: &str) -> String {
+fn invalid(text: &str) -> String {
     let env: Env = [("UNSAFE", "a\r\nX: y"), ("TOKEN", "s3cret")].into_iter().collect();
     format!("{:#}", parse_with(text, &env).unwrap_err())
 }
 
-/// What the server saw of one request.
+/// One request as the server got it.
 #[derive(Clone, Debug)]
 struct Seen {
     head: String,
@@ -132,7 +132,7 @@ fn read(connection: &TcpStream) -> Option<Seen> {
     Some(Seen { head, body: String::from_utf8(body).unwrap() })
 }
 
-/// A server that does `script` with every connection, each in a thread of its own.
+/// A server that runs `script` for every connection, in a thread of its own.
 fn raw(script: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! Where a redirect leads, and what goes along.
+//! Which redirects waitgate follows, and what it sends to the next URL.
 
 use super::*;
 
@@ -59,9 +59,9 @@ async fn a_redirected_post_becomes_a_get_and_loses_its_body() {
 }
 
 #[tokio::test]
-async fn follow_goes_to_other_hosts_without_what_was_meant_for_one() {
+async fn credentials_and_host_headers_are_not_sent_to_another_host() {
     let other = Server::start_at("127.0.0.2:0", |_| ok("204 No Content"));
-    let location = format!("HTTP/1.1 302 x\r\nLocation: {}\r\n\r\n", other.url("/there"));
+    let location = format!("HTTP/1.1 302 x\r\nLocation: {}\r\n\r\n", other.url("/next"));
     let server = Server::always(&location);
     let url = server.url("/#follow#header=Cookie:c#header=Host:h#header=X-A:1").replace("http://", "http://u:p@");
     let ready = probe(&url).await.unwrap();

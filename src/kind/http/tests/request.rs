@@ -1,9 +1,9 @@
-//! What is sent, how often, and by which way.
+//! What waitgate sends, how often, and over which proxy.
 
 use super::*;
 
 #[tokio::test]
-async fn the_request_is_what_was_asked_for() {
+async fn the_request_has_the_method_headers_and_data_of_the_target() {
     let server = Server::always(&ok("200 OK"));
     probe(&server.url("/p?q=1")).await.unwrap();
     probe(&server.url("/#header=Host:api.example.org#header=X-A: 1#header=X-A:2#header=User-Agent:me")).await.unwrap();
@@ -41,7 +41,7 @@ async fn the_request_is_what_was_asked_for() {
 }
 
 #[tokio::test]
-async fn a_post_goes_out_once_whatever_the_number_of_addresses() {
+async fn a_post_is_sent_once_even_with_several_addresses() {
     let slow = Server::start(|_| {
         thread::sleep(Duration::from_millis(600));
         ok("200 OK")
@@ -55,7 +55,7 @@ async fn a_post_goes_out_once_whatever_the_number_of_addresses() {
 }
 
 #[tokio::test]
-async fn files_are_read_anew_each_attempt() {
+async fn files_are_read_again_for_each_attempt() {
     let dir = tempfile::tempdir().unwrap();
     let (token, data) = (dir.path().join("token"), dir.path().join("data"));
     let server = Server::always(&ok("200 OK"));
@@ -90,7 +90,7 @@ async fn files_are_read_anew_each_attempt() {
 }
 
 #[tokio::test]
-async fn proxies_are_used_where_asked_for_and_only_there() {
+async fn a_proxy_is_used_only_if_the_target_asks_for_one() {
     let proxy = Server::start(|seen| match seen.head.split(' ').nth(1) {
         Some("http://nowhere.invalid/x") => ok("200 OK"),
         Some("nowhere.invalid:443") => "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n".into(),
@@ -122,5 +122,5 @@ async fn proxies_are_used_where_asked_for_and_only_there() {
         assert_eq!((reason.code(), reason.cost()), (Code::ProtocolError, Cost::Credentials), "{}", reason.text());
         assert!(proxy.seen()[2].head.starts_with("CONNECT nowhere.invalid:443"));
     }
-    assert!(refused("http://host/#proxy").contains("is set in the environment"));
+    assert!(invalid("http://host/#proxy").contains("is set in the environment"));
 }

@@ -1,9 +1,9 @@
-//! Nobody, or somebody else, where a web server was expected.
+//! No server, or a server of another protocol, in the place of a web server.
 
 use super::*;
 
 #[tokio::test]
-async fn a_refused_address_is_followed_by_the_next_at_once() {
+async fn after_a_refused_connection_the_next_address_is_tried_at_once() {
     let server = Server::always(&ok("200 OK"));
     let closed = SocketAddr::from(([127, 0, 0, 3], server.address.port()));
     let http = parse("http://several/");
@@ -15,7 +15,7 @@ async fn a_refused_address_is_followed_by_the_next_at_once() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_a_refusal() {
+async fn a_refused_connection_names_the_address() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -25,7 +25,7 @@ async fn a_refusal_is_a_refusal() {
 }
 
 #[tokio::test]
-async fn a_silent_server_is_named_and_where_it_hung() {
+async fn a_silent_server_is_named_in_the_reason() {
     let address = raw(|_connection| thread::sleep(Duration::from_secs(30)));
     let http = parse(&format!("http://{address}/"));
     let attempt = Attempt::new(Bounds { attempt: Duration::from_millis(200), connect: BOUNDS.connect }, false);
@@ -42,7 +42,7 @@ async fn a_silent_server_is_named_and_where_it_hung() {
 }
 
 #[tokio::test]
-async fn what_answers_instead_of_http_is_named() {
+async fn another_protocol_is_named_in_the_reason() {
     let said = |bytes: &'static [u8]| {
         raw(move |mut connection| {
             let _ = connection.write_all(bytes);
@@ -55,7 +55,7 @@ async fn what_answers_instead_of_http_is_named() {
             let _ = connection.write_all(bytes);
         })
     };
-    for (address, looks_like, hint) in [
+    for (address, protocol, hint) in [
         (said(b"SSH-2.0-OpenSSH_9.2\r\n"), "SSH", Hint::UseKind("tcp")),
         (said(b"220 mail.example.org ESMTP\r\n"), "SMTP", Hint::UseKind("tcp")),
         (said(b"\x4a\0\0\0\x0a8.0.36\0"), "MySQL", Hint::UseKind("tcp")),
@@ -64,11 +64,7 @@ async fn what_answers_instead_of_http_is_named() {
     ] {
         let reason = probe(&format!("http://{address}/")).await.unwrap_err();
         assert_eq!((reason.code(), reason.hint()), (Code::ProtocolOther, Some(hint)), "{}", reason.text());
-        assert!(
-            reason.text().starts_with(&format!("{address} answered, but not in HTTP (it looks like {looks_like}")),
-            "{}",
-            reason.text()
-        );
+        assert!(reason.text().starts_with(&format!("{address} answered in {protocol}")), "{}", reason.text());
     }
     let tls = answered(&[0x15, 3, 1, 0, 2, 2, 70]);
     let reason = probe(&format!("http://{tls}/")).await.unwrap_err();
@@ -78,7 +74,7 @@ async fn what_answers_instead_of_http_is_named() {
     assert_eq!(reason.text(), format!("{garbage} answered, but not in HTTP"));
     let broken = answered(b"HTTP/1.1 2OO OK\r\n\r\n");
     let reason = probe(&format!("http://{broken}/")).await.unwrap_err();
-    assert_eq!(reason.text(), format!("{broken} answered in HTTP with a mistake in it"));
+    assert_eq!(reason.text(), format!("{broken} sent an HTTP answer that is not valid"));
     let nginx = Server::always(
         "HTTP/1.1 400 Bad Request\r\n\r\n<center>The plain HTTP request was sent to HTTPS port</center>",
     );
@@ -87,7 +83,7 @@ async fn what_answers_instead_of_http_is_named() {
 }
 
 #[tokio::test]
-async fn a_server_that_closes_is_looked_at_again() {
+async fn a_server_that_closes_is_asked_again_for_its_protocol() {
     let postgres = raw(|mut connection| {
         let mut first = [0; 8];
         if connection.read_exact(&mut first).is_ok() && first == [0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f] {
@@ -111,7 +107,7 @@ async fn a_server_that_closes_is_looked_at_again() {
     });
     let reason = probe(&format!("http://{redis}/")).await.unwrap_err();
     assert_eq!((reason.code(), reason.hint()), (Code::ProtocolOther, Some(Hint::UseKind("tcp"))));
-    assert!(reason.text().contains("it looks like Redis"));
+    assert!(reason.text().contains("answered in Redis, not in HTTP"));
     for script in [
         Box::new(|_: TcpStream| ()) as Box<dyn Fn(TcpStream) + Send + Sync>,
         Box::new(|mut connection: TcpStream| drop(connection.read(&mut [0; 512]))),

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn a_login_says_why_it_failed() {
+async fn a_failed_login_says_why() {
     const LOGIN: &str = "postgres://app:hunter2@127.0.0.1:PORT/shop?sslmode=disable";
     let rows: [(Script, Code, &str); 9] = [
         (
@@ -65,7 +65,7 @@ async fn a_login_ends_with_terminate() {
 }
 
 #[tokio::test]
-async fn a_password_file_is_read_anew() {
+async fn a_password_file_is_read_again_for_each_attempt() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("password");
     let target = parse(&format!("postgres://app@127.0.0.1:1#password=@{}", path.display()));
@@ -80,9 +80,9 @@ async fn a_password_file_is_read_anew() {
     assert!(outcome.unwrap_err().text().contains("empty"));
 }
 
-/// A name's addresses share their accounts: a password that one refuses is not tried at the next.
+/// The addresses of a name have the same users: after a wrong password, waitgate does not try the next address.
 #[tokio::test]
-async fn a_refused_password_is_tried_once_an_attempt() {
+async fn a_wrong_password_is_tried_once_in_an_attempt() {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     for (code, expected) in [("28P01", 1), ("28000", 2), ("53300", 2)] {
@@ -111,10 +111,10 @@ async fn a_refused_password_is_tried_once_an_attempt() {
     }
 }
 
-/// Anybody can show a server's certificate; a login that is bound to it needs the key to be there too.
+/// Any server can send another server's certificate, so a bound login needs proof that the server holds its key.
 #[cfg(feature = "tls")]
 #[tokio::test]
-async fn a_bound_login_wants_the_certificates_key() {
+async fn a_bound_login_needs_the_certificates_key() {
     use rustls::ServerConfig;
     use rustls::crypto::ring;
     use rustls::server::{ClientHello, ResolvesServerCert};
@@ -122,8 +122,8 @@ async fn a_bound_login_wants_the_certificates_key() {
     use std::sync::Arc;
 
     #[derive(Debug)]
-    struct Shown(Arc<CertifiedKey>);
-    impl ResolvesServerCert for Shown {
+    struct SentCertificate(Arc<CertifiedKey>);
+    impl ResolvesServerCert for SentCertificate {
         fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
             Some(Arc::clone(&self.0))
         }
@@ -139,12 +139,12 @@ async fn a_bound_login_wants_the_certificates_key() {
             (&others.cert, "channel_binding=require", false),
             (&others.cert, "channel_binding=prefer", true),
         ] {
-            let shown = Shown(Arc::new(CertifiedKey::new(vec![certificate.der().clone()], Arc::clone(&key))));
+            let sent = SentCertificate(Arc::new(CertifiedKey::new(vec![certificate.der().clone()], Arc::clone(&key))));
             let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
                 .with_protocol_versions(&[version])
                 .unwrap()
                 .with_no_client_auth()
-                .with_cert_resolver(Arc::new(shown));
+                .with_cert_resolver(Arc::new(sent));
             let config = Arc::new(config);
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let port = listener.local_addr().unwrap().port();
@@ -154,7 +154,7 @@ async fn a_bound_login_wants_the_certificates_key() {
                 stream.write_all(b"S").unwrap();
                 let mut session = rustls::ServerConnection::new(config).unwrap();
                 let mut stream = rustls::Stream::new(&mut session, &mut stream);
-                // The startup packet comes where the handshake was to the client's liking.
+                // The client sends the startup packet only if it accepted the handshake.
                 stream.read_exact(&mut [0; 4]).is_ok()
             });
             let target = parse(&format!("postgres://app:pw@127.0.0.1:{port}?sslmode=require&{more}"));

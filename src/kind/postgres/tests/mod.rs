@@ -1,4 +1,4 @@
-//! Byte-level servers for the probe.
+//! Probes against scripted servers.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -15,10 +15,10 @@ use tokio::time;
 
 mod logins;
 
-/// What a server does with one connection.
+/// What a scripted server does with one connection.
 type Script = fn(&mut TcpStream);
 
-/// A server of one connection after another, each with a script of its own.
+/// A server that accepts one connection after another. Each has its own script.
 fn server(scripts: Vec<Script>) -> (u16, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -41,7 +41,7 @@ fn packet(stream: &mut TcpStream) -> Vec<u8> {
     body
 }
 
-/// Reads the startup packet, past a request for TLS that is declined.
+/// Reads the startup packet. If a request for TLS comes first, the server declines it.
 fn startup(stream: &mut TcpStream) -> Vec<u8> {
     let first = packet(stream);
     if first != 80_877_103_u32.to_be_bytes() {
@@ -53,7 +53,7 @@ fn startup(stream: &mut TcpStream) -> Vec<u8> {
 
 fn send(stream: &mut TcpStream, tag: u8, body: &[u8]) {
     let length = u32::try_from(body.len() + 4).unwrap().to_be_bytes();
-    // The other side may have heard enough.
+    // The client may have closed the connection already.
     let _ = stream.write_all(&[&[tag][..], &length, body].concat());
 }
 
@@ -95,7 +95,7 @@ async fn probed(url: &str, script: Script) -> Result<Ready, Reason> {
 const PLAIN: &str = "postgres://127.0.0.1:PORT?sslmode=disable";
 
 #[tokio::test]
-async fn a_server_that_asks_for_credentials_is_ready_and_left_quietly() {
+async fn a_server_that_asks_for_credentials_is_ready_and_gets_no_terminate() {
     for url in [PLAIN, "postgres://app@127.0.0.1:PORT/shop"] {
         let outcome = probed(url, |stream| {
             let packet = startup(stream);
@@ -115,7 +115,7 @@ async fn a_server_that_asks_for_credentials_is_ready_and_left_quietly() {
 }
 
 #[tokio::test]
-async fn a_server_that_lets_us_in_is_ready_and_hears_terminate() {
+async fn a_server_that_needs_no_password_is_ready_and_gets_terminate() {
     let outcome = probed(PLAIN, |stream| {
         startup(stream);
         send(stream, b'N', b"SNOTICE\0C00000\0Mhello\0\0");
@@ -130,7 +130,7 @@ async fn a_server_that_lets_us_in_is_ready_and_hears_terminate() {
 }
 
 #[tokio::test]
-async fn an_unknown_authentication_request_is_one() {
+async fn an_unknown_authentication_request_counts_as_ready() {
     let outcome = probed(PLAIN, |stream| {
         startup(stream);
         send(stream, b'R', &[0, 0, 0, 99, 1, 2, 3]);
@@ -140,7 +140,7 @@ async fn an_unknown_authentication_request_is_one() {
 }
 
 #[tokio::test]
-async fn errors_before_and_after_the_authentication() {
+async fn some_errors_count_as_ready_and_others_do_not() {
     let rows: [(Script, Option<Code>); 8] = [
         (|stream| error(stream, "57P03", "the database system is starting up"), Some(Code::ProtocolNotAccepting)),
         (|stream| error(stream, "53300", "sorry, too many clients already"), Some(Code::ProtocolTooManyClients)),
@@ -177,7 +177,7 @@ async fn errors_before_and_after_the_authentication() {
 }
 
 #[tokio::test]
-async fn what_is_not_postgresql_is_named() {
+async fn another_protocol_is_named_in_the_reason() {
     let http = probed("postgres://127.0.0.1:PORT", |stream| {
         packet(stream);
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
@@ -214,7 +214,7 @@ async fn what_is_not_postgresql_is_named() {
 }
 
 #[tokio::test]
-async fn a_fork_failure_in_the_old_form_is_read() {
+async fn a_fork_failure_in_the_old_protocol_is_reported() {
     for url in [PLAIN, "postgres://127.0.0.1:PORT"] {
         let reason = probed(url, |stream| {
             packet(stream);
@@ -228,7 +228,7 @@ async fn a_fork_failure_in_the_old_form_is_read() {
 }
 
 #[tokio::test]
-async fn a_close_is_said_wherever_it_comes() {
+async fn a_closed_connection_is_reported_at_every_step() {
     let scripts: [(&str, Script); 4] = [
         (PLAIN, |_| {}),
         (PLAIN, |stream| drop(startup(stream))),
@@ -245,7 +245,7 @@ async fn a_close_is_said_wherever_it_comes() {
 }
 
 #[tokio::test]
-async fn silence_is_cut_off_with_what_was_awaited() {
+async fn a_silent_server_is_cut_off_with_what_was_awaited() {
     for (url, says) in [
         (PLAIN, "accepted the connection and the startup packet, and no complete answer came"),
         #[cfg(feature = "tls")]
@@ -265,7 +265,7 @@ async fn silence_is_cut_off_with_what_was_awaited() {
 }
 
 #[tokio::test]
-async fn endless_messages_are_bounded() {
+async fn endless_messages_are_cut_off() {
     let reason = probed(PLAIN, |stream| {
         startup(stream);
         let notice = [&b"N\0\0\x10\0S"[..], &[b'a'; 4091]].concat();
@@ -286,7 +286,7 @@ async fn endless_messages_are_bounded() {
 }
 
 #[tokio::test]
-async fn the_next_host_is_asked_where_the_first_has_nothing_to_say() {
+async fn the_next_host_is_tried_when_the_first_is_not_ready() {
     let (dead, first) = server(vec![|stream| error(stream, "57P03", "the database system is shutting down")]);
     let (alive, second) = server(vec![|stream| {
         startup(stream);
@@ -298,7 +298,7 @@ async fn the_next_host_is_asked_where_the_first_has_nothing_to_say() {
     second.join().unwrap();
     assert!(outcome.unwrap().note.unwrap().ends_with(&alive.to_string()));
 
-    // A silent one uses up no more than its share.
+    // A silent server uses only its share of the time.
     let (silent, first) = server(vec![|stream| drop(rest(stream))]);
     let (alive, second) = server(vec![|stream| {
         startup(stream);

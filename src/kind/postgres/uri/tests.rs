@@ -1,4 +1,4 @@
-//! Tables for the URLs.
+//! Tables of valid and invalid URLs.
 
 use super::*;
 use crate::env::Env;
@@ -7,7 +7,7 @@ use crate::kind::postgres::Postgres;
 use crate::kind::postgres::sslmode::RootCert;
 use crate::kind::{Given, Kind as _, Target};
 
-const NOBODY: &[(&str, &str)] = &[];
+const NO_VARIABLES: &[(&str, &str)] = &[];
 
 fn parse_with(text: &str, vars: &[(&str, &str)], ca_file: bool) -> Result<Postgres> {
     let env: Env = vars.iter().copied().collect();
@@ -18,22 +18,22 @@ fn parse_with(text: &str, vars: &[(&str, &str)], ca_file: bool) -> Result<Postgr
 }
 
 pub(in crate::kind::postgres) fn parse(text: &str) -> Postgres {
-    parse_with(text, NOBODY, false).unwrap_or_else(|error| panic!("{text}: {error:#}"))
+    parse_with(text, NO_VARIABLES, false).unwrap_or_else(|error| panic!("{text}: {error:#}"))
 }
 
-fn refused(text: &str) -> String {
-    match parse_with(text, NOBODY, false) {
-        Ok(target) => panic!("{text} was taken as {target}"),
+fn invalid(text: &str) -> String {
+    match parse_with(text, NO_VARIABLES, false) {
+        Ok(target) => panic!("{text} was accepted as {target}"),
         Err(error) => format!("{error:#}"),
     }
 }
 
-fn password(info: &Conninfo) -> Option<&str> {
+fn password(info: &ConnectionInfo) -> Option<&str> {
     info.password.as_ref().map(Secret::expose)
 }
 
 #[test]
-fn urls_as_people_write_them() {
+fn urls_are_parsed_and_shown() {
     // The text, how it is shown, the user, the password, the database.
     type Row = (&'static str, &'static str, &'static str, Option<&'static str>, Option<&'static str>);
     let rows: &[Row] = &[
@@ -89,15 +89,17 @@ fn urls_as_people_write_them() {
 }
 
 #[test]
-fn parameters() {
+fn parameters_are_parsed() {
     let info = parse(
-        "postgres://db?application_name=a%20b&connect_timeout=7&target_session_attrs=read-write&options=-c%20x%3D1&channel_binding=require",
+        "postgres://db?application_name=a%20b&connect_timeout=7&target_session_attrs=read-write&options=-c%20x%3D1",
     )
     .info;
     assert_eq!(info.application_name.as_deref(), Some("a b"));
     assert_eq!(info.connect_timeout, Some(Duration::from_secs(7)));
     assert_eq!(info.session, Session::ReadWrite);
     assert_eq!(info.options.as_deref(), Some("-c x=1"));
+    #[cfg(feature = "tls")]
+    assert_eq!(parse("postgres://db?channel_binding=require").info.binding, Binding::Require);
     assert_eq!(parse("postgres://db?connect_timeout=0").info.connect_timeout, None);
     assert_eq!(parse("postgres://db?connect_timeout=-1").info.connect_timeout, None);
     assert!(parse("postgres://db?target_session_attrs=primary").login, "only a login tells a primary from a standby");
@@ -109,7 +111,7 @@ fn parameters() {
 }
 
 #[test]
-fn the_environment_fills_what_is_left_out() {
+fn the_environment_fills_in_what_a_url_leaves_out() {
     let env = &[
         ("PGUSER", "app"),
         ("PGPASSWORD", "s3cret"),
@@ -133,7 +135,7 @@ fn the_environment_fills_what_is_left_out() {
     assert_eq!(target.to_string(), "postgres://me@other:5433/$(PGDATABASE)");
     let target = parse_with("postgres://db", &[("PGPASSWORD", ""), ("PGUSER", "")], false).unwrap();
     assert_eq!((target.login, target.info.user.as_str()), (false, "postgres"));
-    // A user alone asks for no login.
+    // A user without a password is not a reason to log in.
     assert!(!parse_with("postgres://db", &[("PGUSER", "app")], false).unwrap().login);
     let whole = &[("URL", "postgres://u:p#w%23@db/x?sslmode=disable\n")];
     let target = parse_with("env:URL#successes=2", whole, false).unwrap();
@@ -143,8 +145,8 @@ fn the_environment_fills_what_is_left_out() {
 
 #[test]
 #[cfg(feature = "tls")]
-fn sslmode_follows_the_ca() {
-    let mode = |text: &str, ca| parse_with(text, NOBODY, ca).unwrap().info.ssl_mode;
+fn the_default_sslmode_depends_on_the_ca() {
+    let mode = |text: &str, ca| parse_with(text, NO_VARIABLES, ca).unwrap().info.ssl_mode;
     assert_eq!(mode("postgres://db", false), SslMode::Prefer);
     assert_eq!(mode("postgres://db", true), SslMode::VerifyFull);
     assert_eq!(mode("postgres://db?sslmode=require", true), SslMode::VerifyCa);
@@ -159,22 +161,22 @@ fn sslmode_follows_the_ca() {
     assert_eq!(mode("postgres://db?sslrootcert=system", false), SslMode::VerifyFull);
     let info = parse_with("postgres://db", &[("PGSSLROOTCERT", "/ca.pem")], false).unwrap().info;
     assert_eq!((info.ssl_mode, info.root_cert), (SslMode::VerifyFull, RootCert::File("/ca.pem".into())));
-    assert!(refused("postgres://db?sslrootcert=system&sslmode=require").contains("verify-full only"));
+    assert!(invalid("postgres://db?sslrootcert=system&sslmode=require").contains("verify-full only"));
     assert!(parse("postgres://db").uses_tls() && !parse("postgres://db?sslmode=disable").uses_tls());
 }
 
 #[test]
 #[cfg(not(feature = "tls"))]
-fn without_tls_what_asks_for_it_is_refused() {
+fn sslmodes_that_need_tls_are_invalid_without_it() {
     for mode in ["require", "verify-ca", "verify-full"] {
-        assert!(refused(&format!("postgres://db?sslmode={mode}")).contains("no TLS"));
+        assert!(invalid(&format!("postgres://db?sslmode={mode}")).contains("no TLS"));
     }
     assert_eq!(parse("postgres://db").info.ssl_mode, SslMode::Disable);
 }
 
 #[test]
-fn what_is_wrong_is_refused_with_the_form_and_without_the_secret() {
-    // Each with a piece of what the message has to say.
+fn an_error_names_the_cause_and_the_form_and_no_secret() {
+    // Each with a part of its message.
     let rows = [
         ("postgres:", "the port is missing"),
         ("postgres://", "host is missing"),
@@ -220,7 +222,7 @@ fn what_is_wrong_is_refused_with_the_form_and_without_the_secret() {
         ("postgres://u:hunter2@db#hunter2", "expectation 1"),
     ];
     for (text, says) in rows {
-        let message = refused(text);
+        let message = invalid(text);
         assert!(message.contains(says), "{text}: {message}");
         assert!(!message.to_lowercase().contains("hunter2") || text.contains("$(HUNTER2"), "{text}: {message}");
         assert!(!message.contains("ter2"), "{text}: {message}");
@@ -233,7 +235,7 @@ fn what_is_wrong_is_refused_with_the_form_and_without_the_secret() {
             "{text}: {message}"
         );
     }
-    // A password that begins with '@' is no file's name.
+    // A password that begins with '@' is not a file's name.
     let error = parse_with("postgres://u@db#password=$(PASS)", &[("PASS", "@hunter2")], false).unwrap_err();
     assert!(format!("{error:#}").starts_with("#password: expected @FILE"));
     let env = &[("PGSSLMODE", "hunter2")];
@@ -242,7 +244,7 @@ fn what_is_wrong_is_refused_with_the_form_and_without_the_secret() {
 }
 
 #[test]
-fn nothing_shows_the_password() {
+fn the_password_is_never_shown() {
     let target = parse("postgres://app:hunter2@db/shop?password=hunter2&application_name=x#successes=2");
     for shown in [target.to_string(), format!("{target:?}"), format!("{target:#?}")] {
         assert!(!shown.contains("hunter2"), "{shown}");

@@ -27,7 +27,7 @@ impl Case {
         self
     }
 
-    async fn find(&self, name: &str) -> Result<String, Unfound> {
+    async fn find(&self, name: &str) -> Result<String, LookupError> {
         let walk = Walk::new(self.conf.clone(), 0, &self.attempt);
         let (found, _) = walk.addresses(&search::steps(name, &self.conf), Need::Both).await?;
         let mut ips: Vec<String> = found.addresses.iter().map(ToString::to_string).collect();
