@@ -100,7 +100,7 @@ fn circle(modules: &BTreeMap<String, BTreeSet<String>>, from: &str) -> Option<Ve
                 return Some(way);
             }
             if seen.insert(next.clone()) {
-                ways.push([way.as_slice(), &[next.clone()]].concat());
+                ways.push([way.as_slice(), std::slice::from_ref(next)].concat());
             }
         }
     }

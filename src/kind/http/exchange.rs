@@ -2,26 +2,21 @@
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::Ordering;
+use std::task::Poll;
 
 use bytes::Bytes;
 use futures_util::future::{MaybeDone, maybe_done};
-use hyper::rt::Write;
-use hyper_util::client::legacy::connect::{Connection, HttpInfo};
 use reqwest::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderValue, PROXY_AUTHORIZATION,
 };
 use reqwest::{Client, Method, Response, StatusCode, Url, redirect, retry};
-use rustix::io::Errno;
 use tokio::time;
-use tower_layer::Layer;
-use tower_service::Service;
 
+use super::connector::{Progress, Watch};
 use super::errors;
 use super::proxy::Proxy;
 use super::tls;
@@ -260,70 +255,6 @@ type Sending = Pin<Box<dyn Future<Output = reqwest::Result<Response>> + Send>>;
 struct InFlight {
     sending: Pin<Box<MaybeDone<Sending>>>,
     address: SocketAddr,
-}
-
-/// How far a connection has got. reqwest's connectors cannot use the `Attempt`: their futures must be `Send`.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    /// The server has accepted the TCP connection, and the TLS handshake has begun.
-    pub(super) tls: AtomicBool,
-    /// The connection is made, so the request can go out.
-    connected: AtomicBool,
-}
-
-/// Wraps reqwest's connector, to note in `Progress` when a connection is made.
-#[derive(Clone)]
-struct Watch(Arc<Progress>);
-
-impl<S> Layer<S> for Watch {
-    type Service = Watched<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Watched { inner, progress: Arc::clone(&self.0) }
-    }
-}
-
-#[derive(Clone)]
-struct Watched<S> {
-    inner: S,
-    progress: Arc<Progress>,
-}
-
-/// Generic, because reqwest's request and connection types are private.
-impl<S, R> Service<R> for Watched<S>
-where
-    S: Service<R, Response: Connection + Write + Send + Unpin, Error: From<io::Error>, Future: Send + 'static>,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: R) -> Self::Future {
-        let connecting = self.inner.call(request);
-        let progress = Arc::clone(&self.progress);
-        Box::pin(async move {
-            let mut connection = connecting.await?;
-            if is_self_connection(&connection) {
-                // Bytes that are unread when the socket closes make the kernel reset the connection. After an orderly
-                // close, the server could not bind its port for a minute.
-                let _ = poll_fn(|cx| Pin::new(&mut connection).poll_write(cx, b"\r\n")).await;
-                return Err(io::Error::from(Errno::CONNREFUSED).into());
-            }
-            progress.connected.store(true, Ordering::Relaxed);
-            Ok(connection)
-        })
-    }
-}
-
-/// Whether waitgate has connected to itself; see [`connect::one`].
-fn is_self_connection(connection: &impl Connection) -> bool {
-    let mut extras = hyper::http::Extensions::new();
-    connection.connected().get_extras(&mut extras);
-    extras.get::<HttpInfo>().is_some_and(|info| info.local_addr() == info.remote_addr())
 }
 
 /// The port that `url` names or implies.

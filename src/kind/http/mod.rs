@@ -3,6 +3,7 @@
 mod body;
 mod check;
 mod complaint;
+mod connector;
 mod errors;
 mod exchange;
 mod json;

@@ -68,7 +68,7 @@ mod with_tls {
     use rustls::pki_types::ServerName;
     use rustls::{ClientConfig, NamedGroup, RootCertStore};
 
-    use super::super::exchange::Progress;
+    use super::super::connector::Progress;
     use super::TlsOptions;
     use crate::net::Net;
     use crate::net::tls::Verify;

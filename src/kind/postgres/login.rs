@@ -5,7 +5,7 @@ use std::error::Error as _;
 use std::future::{Ready as Now, ready as now};
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::config::{ChannelBinding as Bind, SslMode, SslNegotiation};
@@ -13,10 +13,10 @@ use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_postgres::{Config, Error};
 
 use super::Postgres;
+use super::context::{Context, Failed};
 use super::frame::{Frame, Passed};
 use super::messages::{self, MESSAGE_MAX, ServerError};
 use super::ping::farewell;
-use super::probe::{Failed, Probe};
 use super::uri::Binding;
 use super::{errors, query};
 use crate::attempt::Attempt;
@@ -26,8 +26,12 @@ use crate::reason::{Code, Hint, Reason, Stage};
 use crate::secret::Secret;
 
 /// Logs in, checks the role and the query that the target expects, and ends the session.
-pub(super) async fn login(probe: &Probe<'_>, mut stream: Stream, password: Option<&Secret>) -> Result<Ready, Failed> {
-    let Probe { target, attempt, .. } = probe;
+pub(super) async fn login(
+    context: &Context<'_>,
+    mut stream: Stream,
+    password: Option<&Secret>,
+) -> Result<Ready, Failed> {
+    let Context { target, attempt, .. } = context;
     let peer = stream.peer();
     attempt.enter(Stage::Protocol, format_args!("{peer} accepted the connection and the startup packet"));
     let config = config(target, password);
@@ -95,7 +99,11 @@ struct Session<'a> {
 }
 
 impl AsyncRead for Session<'_> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let mut piece = [0; 1024];
         let most = this.frame.wanted().min(piece.len()).min(buf.remaining());
@@ -127,15 +135,15 @@ impl AsyncRead for Session<'_> {
 }
 
 impl AsyncWrite for Session<'_> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut *self.stream).poll_write(cx, buf)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.stream).poll_flush(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.stream).poll_shutdown(cx)
     }
 }

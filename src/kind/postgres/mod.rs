@@ -2,6 +2,7 @@
 
 #[cfg(feature = "tls")]
 mod binding;
+mod context;
 mod errors;
 mod frame;
 mod login;
@@ -28,10 +29,12 @@ use crate::attempt::Attempt;
 use crate::net::Net;
 use crate::net::sniff::Protocol;
 use crate::reason::Reason;
-
-use probe::Probe;
+use context::Context;
 use sslmode::SslMode;
 use uri::{ConnectionInfo, Session};
+
+/// The expected form, which ends every message.
+const FORM: &str = "expected postgres://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE] or postgres:HOST:PORT";
 
 /// The `application_name` of a session, unless the target sets one.
 const APPLICATION_NAME: &str = "waitgate";
@@ -103,7 +106,7 @@ impl Kind for Postgres {
     }
 
     async fn probe(&self, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
-        let probe = Probe::new(self, net, attempt)?;
+        let probe = Context::new(self, net, attempt)?;
         if self.gone { probe.gone().await } else { probe.run().await }
     }
 }

@@ -7,8 +7,8 @@ use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time;
 
+use super::context::Context;
 use super::messages::{self, Messages, NoMessage, ServerError};
-use super::probe::Probe;
 use super::sslmode::SslMode;
 use super::uri::Server;
 use crate::net::stream::Stream;
@@ -53,7 +53,7 @@ pub(super) enum OpenFailed {
 
 /// Opens a session on a new connection.
 pub(super) async fn open(
-    probe: &Probe<'_>,
+    context: &Context<'_>,
     encryption: Encryption,
     server: &Server,
     stream: Stream,
@@ -64,7 +64,7 @@ pub(super) async fn open(
         return Ok(OpenSession { stream: stream.limited(messages::SESSION_MAX), encrypted: false });
     }
     let peer = stream.peer();
-    probe.attempt.enter(Stage::Protocol, format_args!("{peer} accepted the connection and the request for TLS"));
+    context.attempt.enter(Stage::Protocol, format_args!("{peer} accepted the connection and the request for TLS"));
     let mut request = BytesMut::new();
     frontend::ssl_request(&mut request);
     const AFTER: &str = "when it was asked for TLS";
@@ -79,13 +79,13 @@ pub(super) async fn open(
         Err(error) => return Err(OpenFailed::Other(messages::reason(&error.into(), &stream, AFTER))),
     }
     match answer[0] {
-        b'S' => encrypt(probe, server, stream).await,
+        b'S' => encrypt(context, server, stream).await,
         b'N' if encryption == Encryption::IfOffered => {
             Ok(OpenSession { stream: stream.limited(messages::SESSION_MAX), encrypted: false })
         }
         b'N' => Err(OpenFailed::Other(Reason::new(
             Code::TlsUnsupported,
-            format!("{peer} does not do TLS, and sslmode={} asks for it", probe.target.info.ssl_mode),
+            format!("{peer} does not do TLS, and sslmode={} asks for it", context.target.info.ssl_mode),
         ))),
         b'E' => Err(server_error(stream, &answer).await),
         _ => {
@@ -128,15 +128,15 @@ pub(super) fn fork_failure(stream: &Stream, unread: &[u8]) -> Option<Reason> {
 
 #[cfg(not(feature = "tls"))]
 #[expect(clippy::unused_async, reason = "a build with TLS does the handshake here")]
-async fn encrypt(_: &Probe<'_>, _: &Server, stream: Stream) -> Result<OpenSession, OpenFailed> {
+async fn encrypt(_: &Context<'_>, _: &Server, stream: Stream) -> Result<OpenSession, OpenFailed> {
     let text = format!("{} offers TLS, but this build has no TLS", stream.peer());
     Err(OpenFailed::Handshake(Reason::new(Code::TlsFailed, text)))
 }
 
 #[cfg(feature = "tls")]
-async fn encrypt(probe: &Probe<'_>, server: &Server, stream: Stream) -> Result<OpenSession, OpenFailed> {
+async fn encrypt(context: &Context<'_>, server: &Server, stream: Stream) -> Result<OpenSession, OpenFailed> {
     use crate::net::tls;
-    let verified = matches!(probe.target.info.ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull);
+    let verified = matches!(context.target.info.ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull);
     let name = match server_name(server) {
         Some(name) => name,
         // Without verification the name does not matter. rustls sends no address to the server (RFC 6066 section 3).
@@ -148,8 +148,8 @@ async fn encrypt(probe: &Probe<'_>, server: &Server, stream: Stream) -> Result<O
             )));
         }
     };
-    let config = probe.tls().map_err(OpenFailed::Other)?;
-    let session = tls::handshake(config, name, stream, probe.attempt).await.map_err(OpenFailed::Handshake)?;
+    let config = context.tls().map_err(OpenFailed::Other)?;
+    let session = tls::handshake(config, name, stream, context.attempt).await.map_err(OpenFailed::Handshake)?;
     Ok(OpenSession { stream: session.limited(messages::SESSION_MAX), encrypted: true })
 }
 

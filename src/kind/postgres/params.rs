@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 
-use super::uri::FORM;
+use super::FORM;
 use crate::env::{Env, Fill, percent_decode};
 use crate::text::InForm as _;
 

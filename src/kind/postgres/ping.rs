@@ -8,10 +8,10 @@ use tokio::io::AsyncWriteExt;
 use tokio::time;
 
 use super::Postgres;
+use super::context::{Context, Failed};
 use super::errors;
 use super::messages::{self, Messages, NoMessage, ServerError};
 use super::negotiate;
-use super::probe::{Failed, Probe};
 use crate::attempt::Attempt;
 use crate::kind::Ready;
 use crate::net::stream::Stream;
@@ -21,9 +21,9 @@ use crate::reason::{Code, Reason, Stage};
 const FAREWELL: Duration = Duration::from_millis(200);
 
 /// Sends the startup packet and reads the answer.
-pub(super) async fn ping(probe: &Probe<'_>, mut stream: Stream) -> Result<Ready, Failed> {
+pub(super) async fn ping(context: &Context<'_>, mut stream: Stream) -> Result<Ready, Failed> {
     let peer = stream.peer();
-    let Probe { target, attempt, .. } = probe;
+    let Context { target, attempt, .. } = context;
     let info = &target.info;
     attempt.enter(Stage::Protocol, format_args!("{peer} accepted the connection and the startup packet"));
     let mut packet = BytesMut::new();

@@ -1,94 +1,26 @@
 //! One attempt: it tries each server, each address, and with and without TLS, until one is ready.
 
-#[cfg(feature = "tls")]
-use std::cell::OnceCell;
 use std::net::SocketAddr;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-#[cfg(feature = "tls")]
-use std::sync::Arc;
 
 use tokio::net::UnixStream;
 use tokio::time::{self, Instant};
 
+use super::context::Context;
 use super::negotiate::{self, Encryption, OpenFailed};
-use super::passfile::{self, Login};
 use super::sslmode::SslMode;
-#[cfg(feature = "tls")]
-use super::uri::Binding;
-use super::uri::{ConnectionInfo, HostOrFolder, Server};
-use super::{Postgres, errors, login, ping};
-use crate::attempt::Attempt;
-use crate::kind::credentials::{read_password, read_text};
+use super::uri::{HostOrFolder, Server};
+use super::{errors, login, ping};
 use crate::kind::{Ready, gone};
-use crate::net::Net;
 use crate::net::address::Host;
 use crate::net::connect;
 use crate::net::race::race;
 use crate::net::stream::Stream;
 use crate::reason::{Code, Reason, Stage};
-use crate::secret::Secret;
 use crate::text::printable;
 
-/// One attempt. It reads the files of the target once.
-pub(super) struct Probe<'a> {
-    pub(super) target: &'a Postgres,
-    pub(super) net: &'a Net,
-    pub(super) attempt: &'a Attempt,
-    passwords: Passwords,
-    #[cfg(feature = "tls")]
-    tls: OnceCell<Arc<rustls::ClientConfig>>,
-}
-
-/// Where the password comes from.
-enum Passwords {
-    /// There is none.
-    None,
-    /// From the target, the environment or the file of `password=@FILE`.
-    Given(Secret),
-    /// From a password file in libpq's format.
-    Passfile {
-        lines: Secret,
-        /// Whether other users can read the file.
-        exposed: bool,
-    },
-}
-
-/// Why one session failed.
-pub(super) struct Failed {
-    pub(super) reason: Reason,
-    /// The SQLSTATE of the server's error; empty if the failure is not the server's error.
-    pub(super) code: String,
-}
-
-impl Failed {
-    /// A failure that is not the server's error.
-    pub(super) fn without_code(reason: Reason) -> Self {
-        Self { reason, code: String::new() }
-    }
-}
-
-impl<'a> Probe<'a> {
-    /// Reads the files that the target names. If it cannot read one, it fails before it connects to a server.
-    pub(super) fn new(target: &'a Postgres, net: &'a Net, attempt: &'a Attempt) -> Result<Self, Reason> {
-        // With `gone`, waitgate never logs in.
-        let passwords = if target.gone { Passwords::None } else { passwords(target)? };
-        let probe = Self {
-            target,
-            net,
-            attempt,
-            passwords,
-            #[cfg(feature = "tls")]
-            tls: OnceCell::new(),
-        };
-        #[cfg(feature = "tls")]
-        if !target.gone && target.info.names_tls_files() {
-            probe.tls()?;
-        }
-        Ok(probe)
-    }
-
-    /// Probes the servers in order.
+impl Context<'_> {
+    /// Contexts the servers in order.
     pub(super) async fn run(&self) -> Result<Ready, Reason> {
         let info = &self.target.info;
         let servers = &info.servers;
@@ -112,7 +44,7 @@ impl<'a> Probe<'a> {
         Err(furthest(failed))
     }
 
-    /// Probes each address of one server until one is ready.
+    /// Contexts each address of one server until one is ready.
     async fn probe_server(&self, server: &Server, until: Instant) -> Result<Ready, Reason> {
         let host = match &server.host {
             HostOrFolder::Host(host) => host,
@@ -159,7 +91,7 @@ impl<'a> Probe<'a> {
         Err(connect::explain(self.net, host, &failed))
     }
 
-    /// Probes a unix socket. libpq never uses TLS on one, whatever the sslmode.
+    /// Contexts a unix socket. libpq never uses TLS on one, whatever the sslmode.
     async fn probe_socket(&self, server: &Server, folder: &str) -> Result<Ready, Reason> {
         let stream = self.connect_socket(folder, server.port).await?;
         self.probe_stream(Encryption::None, server, stream).await.map_err(|(reason, _)| reason)
@@ -198,7 +130,7 @@ impl<'a> Probe<'a> {
         Ok(Ready::noted(notes.join("; ")))
     }
 
-    /// Probes one address. If sslmode allows both TLS and plain text, a failure of the first may lead to the second.
+    /// Contexts one address. If sslmode allows both TLS and plain text, a failure of the first may lead to the second.
     async fn probe_address(&self, server: &Server, address: SocketAddr, stream: Stream) -> Result<Ready, Reason> {
         let (encryption, other) = negotiate::encryptions(self.target.info.ssl_mode);
         let (first, try_other) = match self.probe_stream(encryption, server, stream).await {
@@ -216,7 +148,7 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// Probes over one connection. With a failure comes whether the other encryption of the sslmode may succeed.
+    /// Contexts over one connection. With a failure comes whether the other encryption of the sslmode may succeed.
     async fn probe_stream(
         &self,
         encryption: Encryption,
@@ -234,7 +166,7 @@ impl<'a> Probe<'a> {
         let outcome = if self.target.login {
             let password = self.password(server);
             let outcome = login::login(self, session.stream, password.as_ref()).await;
-            let no_line_fits = password.is_none() && matches!(self.passwords, Passwords::Passfile { .. });
+            let no_line_fits = password.is_none() && self.has_passfile();
             outcome.map_err(|mut failed| {
                 if no_line_fits && failed.reason.code() == Code::ProtocolPassword {
                     let text = format!("{}: no line of the password file fits", failed.reason.text());
@@ -259,72 +191,6 @@ impl<'a> Probe<'a> {
             (failed.reason, try_other)
         })
     }
-
-    /// The password for one server.
-    fn password(&self, server: &Server) -> Option<Secret> {
-        match &self.passwords {
-            Passwords::None => None,
-            Passwords::Given(password) => Some(password.clone()),
-            Passwords::Passfile { lines, exposed } => {
-                // libpq ignores a file that other users can read. But a Secret that is mounted for a user other than
-                // root is group-readable (fsGroup), so waitgate uses the file and logs a warning.
-                if let (true, Some(path)) = (exposed, &self.target.info.passfile) {
-                    let warning = format!(
-                        "other users can read the password file {path}: waitgate uses it, but libpq would ignore it"
-                    );
-                    self.net.notice(&printable(&warning));
-                }
-                let ConnectionInfo { user, database, .. } = &self.target.info;
-                let host = server.in_passfile();
-                let login = Login { host: &host, port: server.port, database: database.as_ref().unwrap_or(user), user };
-                passfile::find(lines.expose(), &login)
-            }
-        }
-    }
-
-    /// The TLS configuration for all servers of the target.
-    #[cfg(feature = "tls")]
-    pub(super) fn tls(&self) -> Result<Arc<rustls::ClientConfig>, Reason> {
-        use super::sslmode::RootCert;
-        use crate::net::tls::Verify;
-        use crate::net::tls::files::{self, Pem};
-        use crate::net::tls::roots::Roots;
-        if let Some(config) = self.tls.get() {
-            return Ok(Arc::clone(config));
-        }
-        let info = &self.target.info;
-        let verify = match info.ssl_mode {
-            SslMode::VerifyFull => Verify::Full,
-            SslMode::VerifyCa => Verify::Chain,
-            // Binding a login to a certificate proves nothing unless the server also holds the certificate's key.
-            _ if info.binding == Binding::Require => Verify::Key,
-            _ => Verify::Nothing,
-        };
-        let verified = !matches!(verify, Verify::Nothing | Verify::Key);
-        let (roots, ca) = match &info.root_cert {
-            RootCert::Unset if verified => (Roots::Run, None),
-            RootCert::File(path) if verified => (Roots::Mozilla, Some(Pem::new("sslrootcert", path))),
-            _ => (Roots::Mozilla, None),
-        };
-        let identity = info.identity.as_ref().map(|(cert, key)| (Pem::new("sslcert", cert), Pem::new("sslkey", key)));
-        let config = files::config(&self.net.tls, verify, roots, ca.as_ref(), identity.as_ref())?;
-        Ok(Arc::clone(self.tls.get_or_init(|| config)))
-    }
-}
-
-/// Reads the password or the password file.
-fn passwords(target: &Postgres) -> Result<Passwords, Reason> {
-    if let Some(path) = &target.password_file {
-        return read_password(path).map(Passwords::Given);
-    }
-    if let Some(password) = &target.info.password {
-        return Ok(Passwords::Given(password.clone()));
-    }
-    let Some(path) = &target.info.passfile else { return Ok(Passwords::None) };
-    let what = format!("the password file {path}");
-    let lines = read_text(path, &what)?;
-    let exposed = std::fs::metadata(path).is_ok_and(|meta| meta.mode() & 0o077 != 0);
-    Ok(Passwords::Passfile { lines: Secret::new(lines), exposed })
 }
 
 /// Divides the time until `end` into `left` equal shares. Returns when the first share ends.

@@ -4,8 +4,8 @@ use std::fmt;
 
 use anyhow::{Result, bail};
 
+use super::FORM;
 use super::params::Params;
-use super::uri::FORM;
 
 /// libpq's `sslmode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

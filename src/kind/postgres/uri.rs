@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::FORM;
 use super::params::{self, Params};
 use super::sslmode::{self, RootCert, SslMode};
 use crate::env::{self, Fill};
@@ -20,9 +21,6 @@ use crate::text::InForm as _;
 
 #[cfg(test)]
 pub(super) mod tests;
-
-/// The expected form, which ends every message.
-pub(super) const FORM: &str = "expected postgres://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE] or postgres:HOST:PORT";
 
 /// PostgreSQL's port (libpq: DEF_PGPORT).
 const DEFAULT_PORT: u16 = 5432;
