@@ -2,8 +2,6 @@
 //!
 //! Nothing here is a public API. The fuzzers' functions panic where a promise is broken.
 
-use std::collections::BTreeMap;
-
 use clap::CommandFactory as _;
 use clap::builder::PossibleValuesParser;
 use hickory_resolver::proto::rr::{Name, RecordType};
@@ -17,10 +15,19 @@ use crate::net::names::message::{self, Packet, Question};
 use crate::net::names::{hosts, resolv_conf::ResolvConf, search};
 use crate::reason::Hint;
 
-/// Every hint: its name and its words.
+/// Every hint: its name and its words. The hint to use another kind is one for each kind that it can name.
 #[must_use]
-pub fn hints() -> BTreeMap<String, String> {
-    Hint::ALL.iter().map(|hint| (format!("{hint:?}"), hint.words().into_owned())).collect()
+pub fn hints() -> Vec<(&'static str, String)> {
+    let kinds = ["tcp"].into_iter().chain(kind::spoken());
+    let hints = Hint::ALL.iter().copied().filter(|hint| !matches!(hint, Hint::UseKind(_)));
+    let named = |hint: Hint| {
+        let name = match hint {
+            Hint::UseKind(kind) => format!("Use{}{}", kind[..1].to_ascii_uppercase(), &kind[1..]),
+            other => format!("{other:?}"),
+        };
+        (&*name.leak(), hint.words().into_owned())
+    };
+    hints.chain(kinds.map(Hint::UseKind)).map(named).collect()
 }
 
 /// The command line's description, for completions and the man page. Targets complete to the words before the colon.

@@ -200,6 +200,11 @@ pub(crate) fn instead(protocol: Option<Protocol>) -> Hint {
     Hint::UseKind(kind.map_or("tcp", |(_, name)| *name))
 }
 
+/// The words before the colon that [`instead`] can name, beside tcp:.
+pub(crate) fn spoken() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().flat_map(|row| row.speaks).map(|(_, name)| *name)
+}
+
 /// The reason for a server that answered in another protocol than `wanted`.
 pub(crate) fn other_protocol(peer: impl fmt::Display, wanted: &str, protocol: Option<Protocol>) -> Reason {
     let hint = instead(protocol);

@@ -75,7 +75,7 @@ pub(crate) fn mesh(it: &Witness) {
     it.instead_in(&pod, None, "tcp:10.0.0.1:9");
     // The sidecar has come.
     let sidecar = pod.within(|| Fake::on(([127, 0, 0, 1], 15001).into(), drop));
-    it.instead_in(&pod, "FrontClosed", "tcp:db:9");
+    it.instead_in(&pod, "ProxyClosed", "tcp:db:9");
     drop((sidecar, server));
     // The nameserver that answers takes connections; the one before it is not there at all.
     pod.sh("nft delete table ip mesh");
@@ -129,7 +129,7 @@ pub(crate) fn overloaded(it: &Witness) {
     drop(stopped);
 }
 
-pub(crate) fn front_closed(it: &Witness) {
+pub(crate) fn proxy_closed(it: &Witness) {
     let (proxy, server) = (Fake::closing(), Fake::greeting("500 not now\r\n"));
     it.given(run(&format!("tcp:{}", proxy.addr)));
     it.given(run(&format!("http://{}/", proxy.addr)));

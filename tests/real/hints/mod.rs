@@ -50,7 +50,7 @@ hints! {
     Mesh mesh
     Dropped dropped
     Overloaded overloaded
-    FrontClosed front_closed
+    ProxyClosed proxy_closed
     Gateway gateway
     NoDns no_dns
     DnsDropped dns_dropped
@@ -65,7 +65,7 @@ hints! {
     UsePostgres use_postgres
     Credentials credentials
     Forbidden forbidden
-    PgHba pg_hba
+    AccessRules access_rules
     Database database
     CaFile ca_file
     Limits limits
