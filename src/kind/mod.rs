@@ -4,6 +4,7 @@
 //! messages, the section of `--help`, the feature gates and the completions.
 
 mod banner;
+mod content;
 mod credentials;
 #[cfg(feature = "dns")]
 mod dns;

@@ -6,10 +6,11 @@ use anyhow::{Result, bail};
 use reqwest::header::{HeaderMap, LOCATION, SERVER};
 use reqwest::{StatusCode, Url};
 
-use super::body::Body;
+use super::body;
 use super::complaint::{self, Complaint};
 use super::exchange::{Answer, Outgoing};
 use crate::attempt::Attempt;
+use crate::kind::content::Content;
 use crate::kind::expect::Expectations;
 use crate::reason::{Code, Cost, Hint, Reason};
 
@@ -20,7 +21,7 @@ pub(super) struct Check {
     statuses: Option<Statuses>,
     /// Whether waitgate also follows redirects to other hosts.
     follow: bool,
-    body: Body,
+    content: Content,
 }
 
 /// What waitgate does after an answer that is not a failure.
@@ -39,13 +40,13 @@ impl Check {
         if follow && statuses.as_ref().is_some_and(Statuses::list_redirects) {
             bail!("#follow: #status lists redirects, so waitgate would follow none: give one of them");
         }
-        let body = Body::parse(expectations)?;
-        if !body.is_empty() && expectations.get("method") == Some("HEAD") {
+        let content = Content::parse(expectations)?;
+        if !content.is_empty() && expectations.get("method") == Some("HEAD") {
             bail!(
                 "#method: the answer to HEAD has no body to look at: leave out either #method=HEAD or #body, #match and #json"
             );
         }
-        Ok(Self { statuses, follow, body })
+        Ok(Self { statuses, follow, content })
     }
 
     pub(super) async fn judge(&self, answer: Answer, request: &Outgoing, attempt: &Attempt) -> Result<Step, Reason> {
@@ -65,8 +66,8 @@ impl Check {
             let said = if self.statuses.is_some() { format!("{said}, which #status does not list") } else { said };
             return Err(unexpected(answer, said, attempt).await);
         }
-        if !self.body.is_empty() {
-            self.body.check(answer, &said, attempt).await?;
+        if !self.content.is_empty() {
+            body::check(&self.content, answer, &said, attempt).await?;
         }
         Ok(Step::Ready(said))
     }
@@ -91,7 +92,7 @@ impl Check {
         if next.host_str() != url.host_str() && !self.follow {
             let host: String = next.host_str().unwrap_or_default().chars().take(253).collect();
             let said = format!("{said}, which redirects to another host, {host}");
-            let lacks = match (&self.statuses, self.body.is_empty()) {
+            let lacks = match (&self.statuses, self.content.is_empty()) {
                 (None, true) => return Ok(Step::Ready(said)),
                 (Some(_), _) => "#status does not list it",
                 (None, false) => "there is no body to look at",

@@ -6,7 +6,6 @@ mod complaint;
 mod connector;
 mod errors;
 mod exchange;
-mod json;
 mod proxy;
 mod request;
 mod tls;
@@ -21,7 +20,7 @@ use std::net::SocketAddr;
 use anyhow::{Result, bail};
 
 use super::expect::Spec;
-use super::{Kind, Parts, Ready, gone};
+use super::{Kind, Parts, Ready, content, gone};
 use crate::attempt::Attempt;
 use crate::net::address::Host;
 use crate::net::sniff::Protocol;
@@ -57,9 +56,9 @@ impl Kind for Http {
         Spec::value("method", "METHOD"),
         Spec::value("header", "NAME:VALUE or NAME:@FILE").repeatable().secret(),
         Spec::value("data", "TEXT or @FILE").secret(),
-        Spec::value("body", "TEXT"),
-        Spec::value("match", "REGEX"),
-        Spec::value("json", "/POINTER=VALUE").repeatable(),
+        content::BODY,
+        content::MATCH,
+        content::JSON,
         Spec::flag("follow"),
         Spec::flag("proxy"),
         Spec::value("ca", "FILE"),
