@@ -23,7 +23,7 @@ use cluster::Cluster;
 use hints::Known;
 use mesh::Mesh;
 use names::answer::{Found, LookupError, Need, Records};
-use names::resolv_conf::SystemFiles;
+use names::resolv_conf::{ResolvConf, SystemFiles};
 use names::resolver::Resolver;
 
 /// Everything that attempts share. It holds no socket: each attempt owns its sockets and closes them.
@@ -119,7 +119,8 @@ impl Net {
 
     fn with_hint(&self, name: &str, mut error: LookupError) -> LookupError {
         let (code, all_servers) = (error.reason.code(), error.all_servers);
-        if let Some(hint) = self.judge(|cluster| hints::not_found(cluster, code, name, &error.steps, all_servers)) {
+        let conf = self.resolver().conf();
+        if let Some(hint) = hints::not_found(&self.cluster(&conf), code, name, &error.steps, all_servers) {
             error.reason = error.reason.with_hint(hint);
         }
         error
@@ -132,7 +133,9 @@ impl Net {
             Some((name, (full, Some(via)))) => Some(Known { name, full, via }),
             _ => None,
         };
-        self.judge(|cluster| hints::unreached(cluster, code, addresses, known.as_ref()))
+        // For an address, resolv.conf says nothing, so it is not read.
+        let conf = if known.is_some() { self.resolver().conf() } else { ResolvConf::parse(None, |_| None) };
+        hints::unreached(&self.cluster(&conf), code, addresses, known.as_ref())
     }
 
     /// The hint when `name` was found with `addresses`, and the target expects more of them.
@@ -140,14 +143,13 @@ impl Net {
     /// If the Service already lists this Pod, which is not ready yet, the Pod does not wait for itself: no hint.
     pub(crate) fn too_few(&self, name: &str, addresses: &[IpAddr]) -> Option<Hint> {
         let (full, _) = self.resolver().found_by(name)?;
-        self.judge(|cluster| {
-            let listed = addresses.iter().any(|ip| cluster.own.addresses.contains(ip));
-            hints::own_service(cluster, &full).filter(|_| !listed)
-        })
+        let conf = self.resolver().conf();
+        let cluster = self.cluster(&conf);
+        let listed = addresses.iter().any(|ip| cluster.own.addresses.contains(ip));
+        hints::own_service(&cluster, &full).filter(|_| !listed)
     }
 
-    fn judge<T>(&self, judge: impl FnOnce(&Cluster<'_>) -> T) -> T {
-        let resolver = self.resolver();
-        judge(&Cluster { kubernetes: self.kubernetes, conf: &resolver.conf(), own: resolver.own() })
+    fn cluster<'a>(&'a self, conf: &'a ResolvConf) -> Cluster<'a> {
+        Cluster { kubernetes: self.kubernetes, conf, own: self.resolver().own() }
     }
 }

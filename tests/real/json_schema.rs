@@ -76,9 +76,9 @@ fn one_attempt() {
 
 #[test]
 fn wrong_input_is_an_object_too() {
-    assert_eq!(events(Run::new(["tcp:h"])), "refused");
-    assert_eq!(events(Run::new(["--no-such-option"])), "refused");
-    assert_eq!(events(Run::new(["--timeout=5", "tcp:h:1"])), "refused");
+    assert_eq!(events(Run::new(["tcp:h"])), "invalid");
+    assert_eq!(events(Run::new(["--no-such-option"])), "invalid");
+    assert_eq!(events(Run::new(["--timeout=5", "tcp:h:1"])), "invalid");
 }
 
 /// A server's words cannot end a line, steer a terminal or break out of a string.

@@ -166,7 +166,7 @@ fn haproxy_without_a_backend() {
     let mut command = Command::new(tool("haproxy"));
     command.arg("-db").arg("-f").arg(folder.path().join("conf"));
     let _haproxy = Server::start(command, folder, &[tcp, http]);
-    once(&format!("tcp:{tcp}#hold=2s")).failure().stderr_has("closed it at once").stderr_has("front");
+    once(&format!("tcp:{tcp}#hold=2s")).failure().stderr_has("closed it at once").stderr_has("a proxy");
     once(&format!("tcp:{tcp}#hold=0")).success();
     // One that speaks HTTP itself keeps the connection: no tcp probe sees through it.
     once(&format!("tcp:{http}")).success();
