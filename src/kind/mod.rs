@@ -9,6 +9,7 @@ mod credentials;
 #[cfg(feature = "dns")]
 mod dns;
 pub(crate) mod expect;
+mod file;
 mod gone;
 #[cfg(feature = "http")]
 mod http;
@@ -124,6 +125,7 @@ kinds! {
     dns::Dns if "dns";
     tcp::Tcp;
     unix::Unix;
+    file::File;
     http::Http if "http";
     postgres::Postgres if "postgres";
 }

@@ -23,6 +23,8 @@ mod cli;
 mod command;
 /// Banners, bodies, files: expectations beyond the default of each kind.
 mod expectations;
+/// `file:`.
+mod file;
 /// `gone`, for every kind.
 mod gone;
 /// Servers that hang, in every stage.
