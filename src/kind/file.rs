@@ -10,13 +10,13 @@ use anyhow::{Result, bail};
 
 use super::content::{self, Content};
 use super::expect::Spec;
+use super::path::TargetPath;
 use super::{Kind, Parts, Ready, gone};
 use crate::attempt::Attempt;
-use crate::env;
 use crate::file;
 use crate::net::Net;
 use crate::reason::{Code, Reason, Stage};
-use crate::text::{InForm as _, count, os_error, printable};
+use crate::text::{count, os_error};
 
 /// Content is read in pieces of this many bytes.
 const PIECE: usize = 8 * 1024;
@@ -30,7 +30,7 @@ pub(crate) struct File {
     path: PathBuf,
     /// The path for a person: `$(NAME)` stays as it was written.
     name: String,
-    file_type: Option<Type>,
+    wanted: Option<Type>,
     min_size: Option<u64>,
     content: Content,
     gone: bool,
@@ -81,14 +81,7 @@ impl Kind for File {
     /// Parses `file:/path` or `file:///path` (RFC 8089).
     fn parse(parts: &Parts<'_>) -> Result<Self> {
         const FORM: &str = "expected file:/PATH";
-        let raw = parts.address.strip_prefix("//").unwrap_or(parts.address);
-        let path = parts.fill.decoded(raw).in_form(FORM)?;
-        if !path.starts_with('/') {
-            bail!("the path is not absolute: an init container has its own working directory ({FORM})");
-        }
-        if path.contains('\0') {
-            bail!("found a NUL (%00) in the path ({FORM})");
-        }
+        let TargetPath { path, name } = TargetPath::parse(parts, FORM)?;
         let it = &parts.expectations;
         let file_type = match it.get("type") {
             None => None,
@@ -103,8 +96,7 @@ impl Kind for File {
             bail!("#type: only a regular file has a size and a content: leave out #type, or the others");
         }
         let gone = gone::is_given(it, Self::EXPECTATIONS)?;
-        let name = printable(if env::refers(raw) { raw } else { &path });
-        Ok(Self { path: path.into(), name, file_type, min_size, content, gone, shown: it.shown() })
+        Ok(Self { path, name, wanted: file_type, min_size, content, gone, shown: it.shown() })
     }
 
     /// Looks at the file. A symbolic link counts as what it points to.
@@ -116,8 +108,7 @@ impl Kind for File {
             Ok(about) => about,
             Err(error) => return self.absent(&error),
         };
-        let wanted =
-            if self.min_size.is_some() || !self.content.is_empty() { Some(Type::File) } else { self.file_type };
+        let wanted = if self.min_size.is_some() || !self.content.is_empty() { Some(Type::File) } else { self.wanted };
         if let Some(wanted) = wanted.filter(|wanted| !wanted.is(about.file_type())) {
             return Err(Reason::new(Code::ExpectFile, format!("{name} is not {wanted}")).with_key("type"));
         }
@@ -190,12 +181,7 @@ mod tests {
 
     async fn probe(path: &Path, expectations: &str) -> Result<Ready, Reason> {
         let bounds = Bounds { attempt: Duration::from_secs(3), connect: Duration::from_secs(1) };
-        let net = Net::new(
-            SystemFiles::default(),
-            false,
-            #[cfg(feature = "tls")]
-            crate::net::tls::Tls::default(),
-        );
+        let net = Net::plain(SystemFiles::default());
         let file = parse(&format!("file:{}{expectations}", path.display())).unwrap();
         file.probe(&net, &Attempt::new(bounds, false)).await
     }

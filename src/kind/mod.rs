@@ -13,6 +13,7 @@ mod file;
 mod gone;
 #[cfg(feature = "http")]
 mod http;
+mod path;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod regex;

@@ -8,16 +8,12 @@ use tokio::net::UnixStream;
 
 use super::banner::{self, Accept};
 use super::expect::Spec;
+use super::path::{SOCKET_PATH_MAX, TargetPath};
 use super::{Kind, Parts, Ready, gone};
 use crate::attempt::Attempt;
 use crate::net::Net;
 use crate::net::connect::unix_failure;
 use crate::reason::{Code, Reason, Stage};
-use crate::text::InForm as _;
-use crate::text::printable;
-
-/// The longest path of a socket, in bytes (unix(7): sun_path has 108 bytes, and the last one is a NUL).
-pub(super) const PATH_MAX: usize = 107;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Unix {
@@ -39,20 +35,13 @@ impl Kind for Unix {
     /// Parses `unix:/path` or `unix:///path`.
     fn parse(parts: &Parts<'_>) -> Result<Self> {
         const FORM: &str = "expected unix:/PATH";
-        let raw = parts.address.strip_prefix("//").unwrap_or(parts.address);
-        let path = parts.fill.decoded(raw).in_form(FORM)?;
-        if !path.starts_with('/') {
-            bail!("the path is not absolute: an init container has its own working directory ({FORM})");
-        }
-        if path.len() > PATH_MAX {
-            bail!("the path is too long: the path of a socket has at most {PATH_MAX} bytes ({FORM})");
-        }
-        if path.contains('\0') {
-            bail!("found a NUL (%00) in the path ({FORM})");
+        let TargetPath { path, name } = TargetPath::parse(parts, FORM)?;
+        if path.as_os_str().len() > SOCKET_PATH_MAX {
+            bail!("the path is too long: the path of a socket has at most {SOCKET_PATH_MAX} bytes ({FORM})");
         }
         let it = &parts.expectations;
         let gone = gone::is_given(it, Self::EXPECTATIONS)?;
-        Ok(Self { name: printable(&path), path: path.into(), accept: Accept::parse(it)?, gone, shown: it.shown() })
+        Ok(Self { name, path, accept: Accept::parse(it)?, gone, shown: it.shown() })
     }
 
     async fn probe(&self, _: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
@@ -100,12 +89,7 @@ mod tests {
 
     async fn probe(path: &Path, expectations: &str) -> Result<Ready, Reason> {
         let bounds = Bounds { attempt: Duration::from_secs(3), connect: Duration::from_secs(1) };
-        let net = Net::new(
-            SystemFiles::default(),
-            false,
-            #[cfg(feature = "tls")]
-            crate::net::tls::Tls::default(),
-        );
+        let net = Net::plain(SystemFiles::default());
         let unix = parse(&format!("unix:{}{expectations}", path.display())).unwrap();
         unix.probe(&net, &Attempt::new(bounds, false)).await
     }
@@ -115,7 +99,7 @@ mod tests {
         for (text, shown) in [
             ("unix:/run/a.sock", "unix:/run/a.sock"),
             ("unix:///run/a.sock", "unix:/run/a.sock"),
-            ("unix:$(RUN)/s%23#hold=0", "unix:/run/a b/s##hold=0"),
+            ("unix:$(RUN)/s%23#hold=0", "unix:$(RUN)/s%23#hold=0"),
             ("unix:/run/a#banner=x", "unix:/run/a#banner=x"),
         ] {
             assert_eq!(parse(text).unwrap().to_string(), shown);
@@ -131,7 +115,7 @@ mod tests {
             let message = format!("{:#}", parse(text).unwrap_err());
             assert!(message.contains(says), "{text}: {message}");
         }
-        assert!(parse(&format!("unix:/{}", "a".repeat(PATH_MAX))).is_err());
+        assert!(parse(&format!("unix:/{}", "a".repeat(SOCKET_PATH_MAX))).is_err());
     }
 
     #[tokio::test]

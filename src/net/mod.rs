@@ -54,6 +54,17 @@ impl Net {
         }
     }
 
+    /// A network outside Kubernetes, without options.
+    #[cfg(test)]
+    pub(crate) fn plain(files: SystemFiles) -> Self {
+        Self::new(
+            files,
+            false,
+            #[cfg(feature = "tls")]
+            tls::Tls::default(),
+        )
+    }
+
     /// Adds a notice about something odd that is not an error. The log prints it once in a run.
     pub(crate) fn notice(&self, text: &str) {
         let mut notices = self.notices.borrow_mut();

@@ -76,7 +76,7 @@ fn addresses() {
         ("waitforit", "an IPv6 literal without brackets", "tcp:::1:80".into(), Refused("brackets")),
         ("waitforit", "garbage", "http://%41:%42@:$$$$:123/".into(), Refused("expected http://")),
         ("waitforit", "nothing", String::new(), Refused("found nothing")),
-        ("wait-on", "a file is no kind here", "file:/etc/hosts".into(), Refused("tcp:HOST:PORT")),
+        ("wait-on", "a file that exists", "file:/etc/hosts".into(), Ready),
         (
             "wait-on",
             "http: without slashes was polled without an end there",

@@ -14,7 +14,7 @@ use super::params::{self, Params};
 use super::sslmode::{self, RootCert, SslMode};
 use crate::env::{self, Fill};
 use crate::kind::Parts;
-use crate::kind::unix::PATH_MAX as SOCKET_PATH_MAX;
+use crate::kind::path::SOCKET_PATH_MAX;
 use crate::net::address::{self, Host};
 use crate::secret::Secret;
 use crate::text::InForm as _;

@@ -25,12 +25,7 @@ use crate::reason::{Cost, Hint, Stage};
 const BOUNDS: Bounds = Bounds { attempt: Duration::from_secs(3), connect: Duration::from_secs(1) };
 
 fn net() -> Net {
-    Net::new(
-        SystemFiles::default(),
-        false,
-        #[cfg(feature = "tls")]
-        crate::net::tls::Tls::default(),
-    )
+    Net::plain(SystemFiles::default())
 }
 
 fn attempt() -> Attempt {

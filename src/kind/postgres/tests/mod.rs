@@ -73,12 +73,7 @@ async fn probe(target: &Postgres, bound: Duration) -> (Result<Ready, Reason>, Du
 
 async fn probe_with(hosts: &Path, target: &Postgres, bound: Duration) -> (Result<Ready, Reason>, Duration) {
     let files = SystemFiles { resolv_conf: "/nonexistent".into(), hosts: hosts.into() };
-    let net = Net::new(
-        files,
-        false,
-        #[cfg(feature = "tls")]
-        crate::net::tls::Tls::default(),
-    );
+    let net = Net::plain(files);
     let attempt = Attempt::new(Bounds { attempt: bound, connect: bound }, false);
     let outcome = time::timeout(bound, target.probe(&net, &attempt)).await.unwrap_or_else(|_| Err(attempt.cut_off()));
     (outcome, attempt.started().elapsed())

@@ -1,0 +1,36 @@
+//! A path as a target's address: absolute, decoded, and shown as it was written.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+
+use super::Parts;
+use crate::env;
+use crate::text::{InForm as _, printable};
+
+/// The longest path of a unix socket, in bytes (unix(7): sun_path has 108 bytes, and the last one is a NUL).
+pub(super) const SOCKET_PATH_MAX: usize = 107;
+
+/// The path that a target names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TargetPath {
+    pub(super) path: PathBuf,
+    /// The path for a person. `$(NAME)` stays as it was written: the value may be a secret.
+    pub(super) name: String,
+}
+
+impl TargetPath {
+    /// Parses `/path` or `///path`; `form` is the expected form of the target.
+    pub(super) fn parse(parts: &Parts<'_>, form: &str) -> Result<Self> {
+        let raw = parts.address.strip_prefix("//").unwrap_or(parts.address);
+        let path = parts.fill.decoded(raw).in_form(form)?;
+        if !path.starts_with('/') {
+            bail!("the path is not absolute: an init container has its own working directory ({form})");
+        }
+        if path.contains('\0') {
+            bail!("found a NUL (%00) in the path ({form})");
+        }
+        let name = printable(if env::refers(raw) { raw } else { &path });
+        Ok(Self { path: path.into(), name })
+    }
+}
