@@ -89,7 +89,7 @@ impl Attempt {
     /// `text`, with the full name that was used if it is outside the cluster.
     pub(crate) fn with_full_name(&self, text: &str) -> String {
         match &*self.astray.borrow() {
-            Some(full) if !text.contains(full.as_str()) => format!("{text} (found as {full}, outside the cluster)"),
+            Some(full) if !text.contains(full.as_str()) => format!("{text} (found as {full})"),
             _ => text.to_owned(),
         }
     }
@@ -216,5 +216,21 @@ mod tests {
         attempt.enter(Stage::Resolve, "again");
         tokio::time::advance(Duration::from_millis(60)).await;
         assert_eq!(attempt.timings()[0], (Stage::Resolve, Duration::from_millis(1300)), "a repeated stage is summed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cut_off_attempt_knows_what_silence_means_and_which_name_was_used() {
+        let attempt = Attempt::new(BOUNDS, false);
+        let refused = Reason::new(Code::ConnectRefused, "refused by 10.96.0.9:80").with_hint(Hint::NoReadyPod);
+        attempt.if_cut_off(Stage::Connect, Some(refused));
+        attempt.enter(Stage::Resolve, "nameserver 10.96.0.10, asked for db");
+        assert_eq!(attempt.cut_off().code(), Code::ResolveTimeout);
+        attempt.enter(Stage::Connect, "10.96.0.9:80");
+        attempt.found_as("db.corp.test");
+        let reason = attempt.cut_off();
+        assert_eq!((reason.code(), reason.hint()), (Code::ConnectRefused, Some(Hint::NoReadyPod)));
+        assert_eq!(reason.text(), "refused by 10.96.0.9:80 (found as db.corp.test)");
+        attempt.if_cut_off(Stage::Connect, None);
+        assert_eq!(attempt.cut_off().code(), Code::ConnectTimeout);
     }
 }

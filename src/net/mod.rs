@@ -147,10 +147,15 @@ impl Net {
         if !self.kubernetes {
             return;
         }
-        let Some((full, _)) = self.resolver().found_by(name) else { return };
+        if let Some((full, _)) = self.resolver().found_by(name) {
+            self.note_full(name, &full, attempt);
+        }
+    }
+
+    fn note_full(&self, name: &str, full: &str, attempt: &Attempt) {
         let conf = self.resolver().conf();
-        if self.cluster(&conf).is_astray(name, &full) {
-            attempt.found_as(&full);
+        if self.cluster(&conf).is_astray(name, full) {
+            attempt.found_as(full);
             self.notice(&format!(
                 "{name} was not found in the cluster, and {full} was: a search domain outside the cluster has it, maybe by a wildcard. A dot at the end of a full name keeps search domains out"
             ));
@@ -180,7 +185,12 @@ impl Net {
         attempt: &Attempt,
     ) -> Result<Records, LookupError> {
         self.expect_silence(attempt);
-        self.resolver().records(name, rtype, attempt).await.map_err(|error| self.with_hint(name, error))
+        let found = self.resolver().records(name, rtype, attempt).await;
+        let found = found.map_err(|error| self.with_hint(name, error))?;
+        if self.kubernetes {
+            self.note_full(name, &found.name, attempt);
+        }
+        Ok(found)
     }
 
     fn with_hint(&self, name: &str, mut error: LookupError) -> LookupError {

@@ -59,8 +59,11 @@ impl Refusals {
         !addresses.is_empty() && addresses.iter().all(|address| self.explain(*address))
     }
 
-    /// `address` has refused now.
+    /// `address` has refused now. No refusal is limited on loopback, so silence has another cause there.
     pub(crate) fn add(&self, address: SocketAddr) {
+        if address.ip().is_loopback() {
+            return;
+        }
         let mut at = self.at.borrow_mut();
         if at.len() < ADDRESSES_MAX || at.contains_key(&address) {
             at.insert(address, Instant::now());
@@ -242,6 +245,14 @@ mod tests {
         };
         let outcome = refusals.heed(address(), &attempt, connect).await;
         assert_eq!(outcome.unwrap_err().code(), Code::ConnectRefused);
+    }
+
+    #[test]
+    fn loopback_limits_no_refusals() {
+        let refusals = Refusals::default();
+        refusals.add("127.0.0.1:80".parse().unwrap());
+        refusals.add("[::1]:80".parse().unwrap());
+        assert!(refusals.is_empty());
     }
 
     #[test]

@@ -86,7 +86,8 @@ impl Resolver {
         let listed = hosts::addresses(self.files.read_hosts().as_slice(), name);
         if !listed.is_empty() {
             self.cache.borrow_mut().remove(name);
-            return Ok(Found { addresses: listed, source: Source::Hosts, missing: None, via: None });
+            let found = Found { addresses: listed, source: Source::Hosts, missing: None, via: None };
+            return without_sinkhole(found, name);
         }
         if is_localhost(name) {
             return literal(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
@@ -95,7 +96,7 @@ impl Resolver {
         let steps = search::steps(name, &walk.conf);
         let found = walk.addresses(&steps, need).await;
         let (found, ttl) = found.map_err(|error| with_steps(error, &steps))?;
-        let found = without_sinkhole(found).map_err(|error| with_steps(error, &steps))?;
+        let found = without_sinkhole(found, name).map_err(|error| with_steps(error, &steps))?;
         let cached = Cached {
             until: Instant::now() + CACHED_MAX.min(Duration::from_secs(ttl.into())),
             addresses: found.addresses.clone(),
@@ -132,7 +133,7 @@ impl Resolver {
     ) -> Result<Found, LookupError> {
         let walk = Walk::new(at(servers), 0, attempt);
         let (found, _) = walk.addresses(&exactly(name), need).await?;
-        without_sinkhole(found)
+        without_sinkhole(found, name)
     }
 
     /// The records that `servers` give for exactly `name`.
@@ -213,17 +214,22 @@ impl Resolver {
 }
 
 /// Drops 0.0.0.0 and ::, which no server has. A connection to them would reach this machine itself (Linux).
-fn without_sinkhole(mut found: Found) -> Result<Found, LookupError> {
+fn without_sinkhole(mut found: Found, name: &str) -> Result<Found, LookupError> {
     let unspecified = found.addresses.clone();
     found.addresses.retain(|ip| !ip.is_unspecified());
     if !found.addresses.is_empty() {
         return Ok(found);
     }
-    let Source::Dns(full) = &found.source else { return Ok(Found { addresses: unspecified, ..found }) };
+    let (who, full) = match &found.source {
+        Source::Dns(full) => ("the DNS answers", full.as_str()),
+        Source::Hosts | Source::Literal => ("the hosts file has", name),
+    };
     let answered = unspecified.first().map(ToString::to_string).unwrap_or_default();
     let reason = Reason::new(
         Code::ResolveNoAddresses,
-        format!("the DNS answers {answered} for {full}, which is not the address of a server: a filter blocks the name (a sinkhole)"),
+        format!(
+            "{who} {answered} for {full}, which is not the address of a server: a filter blocks the name (a sinkhole)"
+        ),
     )
     .with_key("sinkhole");
     Err(LookupError {
@@ -318,14 +324,25 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn an_address_that_no_server_has_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let resolver = resolver(folder.path(), "0.0.0.0 blocked half\n:: blocked\n10.0.0.1 half\n");
+        let error = resolver.find("blocked", Need::First, &attempt()).await.unwrap_err();
+        assert!(error.reason.text().starts_with("the hosts file has 0.0.0.0 for blocked"), "{}", error.reason.text());
+        assert!(error.certainly_absent().is_err(), "gone needs a denial");
+        assert_eq!(resolver.find("half", Need::First, &attempt()).await.unwrap().addresses.len(), 1);
+    }
+
     #[test]
     fn a_refusal_of_every_nameserver_explains_silence() {
         let folder = tempfile::tempdir().unwrap();
         let resolver = resolver(folder.path(), "");
         let conf = resolver.conf();
         assert!(resolver.refusing(&conf).is_none() && !resolver.any_refused());
+        let conf = ResolvConf::parse(Some(b"nameserver 10.96.0.10"), |_| None);
         resolver.refusals.add(conf.nameservers[0]);
-        assert_eq!(resolver.refusing(&conf).unwrap().text(), "refused by nameserver 127.255.255.254 on port 53");
+        assert_eq!(resolver.refusing(&conf).unwrap().text(), "refused by nameserver 10.96.0.10 on port 53");
     }
 
     #[tokio::test]
