@@ -20,6 +20,7 @@ use crate::env::Env;
 use crate::event::{Event, Standing};
 use crate::file;
 use crate::gate::{Board, Gate};
+use crate::kind::Ready;
 use crate::net::Net;
 use crate::net::names::resolv_conf::SystemFiles;
 use crate::plan::{self, Color, Format, Plan, Planned, Verbosity};
@@ -145,8 +146,11 @@ impl Wait<'_> {
         let tell = |event: Event<'_>| report.tell(&event);
         let probe = async |planned: &Planned, attempt: &Attempt| {
             let outcome = match planned.target.probe(net, attempt).await {
-                Err(reason) => Err(net.recheck(reason, attempt).await),
-                ready => ready,
+                Err(reason) => {
+                    let reason = net.recheck(reason, attempt).await;
+                    Err(reason.with_text(attempt.with_full_name(reason.text())))
+                }
+                Ok(ready) => Ok(Ready { note: ready.note.map(|note| attempt.with_full_name(&note)) }),
             };
             if let Some(warning) = net.warning() {
                 report.tell(&Event::Warning(&warning));
@@ -258,6 +262,9 @@ fn is_live(plan: &Plan, env: &Env) -> bool {
 fn net(plan: &mut Plan, env: &Env) -> Result<Net> {
     // The kubelet sets this variable in every container of every Pod.
     let kubernetes = env.get("KUBERNETES_SERVICE_HOST").is_some();
+    // And these for each Service that was there before the Pod.
+    let hosts = env.names().filter(|name| name.ends_with("_SERVICE_HOST"));
+    let services = hosts.filter_map(|name| env.text(name).ok()??.parse().ok()).collect();
     let named = || {
         let named = plan.ca_file.as_ref().map(|(from, path)| format!("{from} {}", path.display()));
         printable(&named.unwrap_or_default())
@@ -272,11 +279,11 @@ fn net(plan: &mut Plan, env: &Env) -> Result<Net> {
             plan.warnings.extend(warnings);
             tls = tls.and_roots(roots);
         }
-        Ok(Net::new(SystemFiles::default(), kubernetes, tls))
+        Ok(Net::new(SystemFiles::default(), kubernetes, tls).with_services(services))
     }
     #[cfg(not(feature = "tls"))]
     {
         drop(ca_file);
-        Ok(Net::new(SystemFiles::default(), kubernetes))
+        Ok(Net::new(SystemFiles::default(), kubernetes).with_services(services))
     }
 }

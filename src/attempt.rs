@@ -31,6 +31,10 @@ pub(crate) struct Attempt {
     accepted: Cell<bool>,
     awaited: RefCell<String>,
     silent: Cell<Option<Hint>>,
+    /// What a cut-off in this stage means, if that is known better than "no answer".
+    cut: RefCell<Option<(Stage, Reason)>>,
+    /// The full name of a host outside the cluster, if the name was meant for the cluster.
+    astray: RefCell<Option<String>>,
     entered: RefCell<Vec<(Stage, Instant)>>,
 }
 
@@ -45,6 +49,8 @@ impl Attempt {
             accepted: Cell::new(false),
             awaited: RefCell::default(),
             silent: Cell::new(None),
+            cut: RefCell::default(),
+            astray: RefCell::default(),
             entered: RefCell::default(),
         }
     }
@@ -67,6 +73,25 @@ impl Attempt {
     /// Sets the hint for the case that all addresses stay silent until the attempt ends.
     pub(crate) fn if_silent(&self, hint: Option<Hint>) {
         self.silent.set(hint);
+    }
+
+    /// Sets the reason for the case that the attempt is cut off in `stage`: a node limits its refusals, so the silence
+    /// of an address that refused earlier is a refusal.
+    pub(crate) fn if_cut_off(&self, stage: Stage, reason: Option<Reason>) {
+        *self.cut.borrow_mut() = reason.map(|reason| (stage, reason));
+    }
+
+    /// A name that was meant for the cluster was found outside it, as `full`.
+    pub(crate) fn found_as(&self, full: &str) {
+        *self.astray.borrow_mut() = Some(full.to_owned());
+    }
+
+    /// `text`, with the full name that was used if it is outside the cluster.
+    pub(crate) fn with_full_name(&self, text: &str) -> String {
+        match &*self.astray.borrow() {
+            Some(full) if !text.contains(full.as_str()) => format!("{text} (found as {full})"),
+            _ => text.to_owned(),
+        }
     }
 
     /// A server accepted the connection. From now on the attempt costs it work.
@@ -129,7 +154,17 @@ impl Attempt {
     ///
     /// The hint for silence is added only after half of the connect timeout.
     pub(crate) fn cut_off(&self) -> Reason {
+        let reason = self.cut_off_here();
+        let text = self.with_full_name(reason.text());
+        reason.with_text(text)
+    }
+
+    fn cut_off_here(&self) -> Reason {
         let awaited = self.awaited.borrow();
+        match &*self.cut.borrow() {
+            Some((stage, reason)) if *stage == self.stage.get() => return reason.clone(),
+            _ => {}
+        }
         // Timers fire a little late. The text gives at most the bound.
         let after = text::duration(self.started.elapsed().min(self.bounds.attempt));
         match self.stage.get() {
@@ -181,5 +216,21 @@ mod tests {
         attempt.enter(Stage::Resolve, "again");
         tokio::time::advance(Duration::from_millis(60)).await;
         assert_eq!(attempt.timings()[0], (Stage::Resolve, Duration::from_millis(1300)), "a repeated stage is summed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cut_off_attempt_knows_what_silence_means_and_which_name_was_used() {
+        let attempt = Attempt::new(BOUNDS, false);
+        let refused = Reason::new(Code::ConnectRefused, "refused by 10.96.0.9:80").with_hint(Hint::NoReadyPod);
+        attempt.if_cut_off(Stage::Connect, Some(refused));
+        attempt.enter(Stage::Resolve, "nameserver 10.96.0.10, asked for db");
+        assert_eq!(attempt.cut_off().code(), Code::ResolveTimeout);
+        attempt.enter(Stage::Connect, "10.96.0.9:80");
+        attempt.found_as("db.corp.test");
+        let reason = attempt.cut_off();
+        assert_eq!((reason.code(), reason.hint()), (Code::ConnectRefused, Some(Hint::NoReadyPod)));
+        assert_eq!(reason.text(), "refused by 10.96.0.9:80 (found as db.corp.test)");
+        attempt.if_cut_off(Stage::Connect, None);
+        assert_eq!(attempt.cut_off().code(), Code::ConnectTimeout);
     }
 }

@@ -41,7 +41,7 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     pub(crate) attempt_timeout: Option<OsString>,
 
-    /// Time limit for each DNS question, and for connecting to one address [default: 1s]
+    /// Time limit for each DNS question, and for connecting to one address [default: 1.2s]
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     pub(crate) connect_timeout: Option<OsString>,
 

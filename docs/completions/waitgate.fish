@@ -1,6 +1,6 @@
 complete -c waitgate -s t -l timeout -d 'Give up on all targets after this long; 0: no limit [default: 15m]' -r
 complete -c waitgate -l attempt-timeout -d 'Time limit for one attempt, including DNS and connecting [default: 3s]' -r
-complete -c waitgate -l connect-timeout -d 'Time limit for each DNS question, and for connecting to one address [default: 1s]' -r
+complete -c waitgate -l connect-timeout -d 'Time limit for each DNS question, and for connecting to one address [default: 1.2s]' -r
 complete -c waitgate -l max-pause -d 'Longest pause between two attempts [default: 250ms to 10s, depending on the reason]' -r
 complete -c waitgate -l successes -d 'Ready answers in a row before a target counts as ready [default: 1]' -r
 complete -c waitgate -l initial-delay -d 'Sleep before the first attempt' -r

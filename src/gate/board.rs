@@ -87,7 +87,11 @@ impl Board {
         row.running = None;
         row.took = attempt.started().elapsed();
         row.last = outcome.as_ref().err().cloned();
-        row.streak = if outcome.is_ok() { row.streak + 1 } else { 0 };
+        row.streak = match outcome {
+            Ok(_) => row.streak + 1,
+            Err(reason) if reason.is_undecided() => row.streak,
+            Err(_) => 0,
+        };
         row.streak
     }
 

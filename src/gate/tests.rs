@@ -94,6 +94,24 @@ async fn successes_must_be_in_a_row_with_one_second_between_them() {
     assert_eq!(log[5].1 - log[3].1, 2000);
 }
 
+/// Ready, undecided, ready, undecided, ready: three in a row. With a refusal in place of the second, it is not.
+#[tokio::test(start_paused = true)]
+async fn an_undecided_attempt_neither_counts_nor_starts_the_count_again() {
+    for (third, attempts) in [(refused().undecided(), 5), (refused(), 8)] {
+        let count = Cell::new(0);
+        let (verdict, _, log) = run("tcp:a:1#successes=3", async |_, _| {
+            count.set(count.get() + 1);
+            match count.get() {
+                2 | 7 => Err(refused().undecided()),
+                4 => Err(third.clone()),
+                _ => Ok(Ready::default()),
+            }
+        })
+        .await;
+        assert_eq!((verdict, log.len()), (Verdict::Ready, attempts));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_slow_attempt_does_not_add_to_the_pause() {
     let (_, _, log) = run("tcp:a:1#max-pause=100ms#timeout=4500ms", async |_, _| {

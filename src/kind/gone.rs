@@ -1,7 +1,9 @@
 //! `gone`: no server is there any more.
 //!
-//! Only a refused connection or a name without addresses proves that. Silence does not.
+//! Only a refused connection or a name without addresses proves that. Silence does not. A node limits its refusals, so
+//! the silence of an address that refused earlier decides nothing: it neither counts nor starts the count again.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 
 use anyhow::{Result, bail};
@@ -14,7 +16,7 @@ use crate::net::Net;
 use crate::net::address::Host;
 use crate::net::connect;
 use crate::net::names::answer::{Found, Need};
-use crate::reason::{Code, Reason, Stage};
+use crate::reason::{Code, Cost, Reason, Stage};
 use crate::text;
 
 pub(super) const GONE: Spec = Spec::flag("gone");
@@ -54,18 +56,42 @@ pub(super) async fn probe(net: &Net, host: &Host, port: u16, attempt: &Attempt) 
         },
     };
     attempt.enter(Stage::Connect, text::list(&addresses));
-    let attempts = addresses.iter().map(async |address| (*address, connect::one(*address, attempt).await));
+    let known = net.refusals.explain_all(&addresses).then(|| undecided(&addresses));
+    attempt.if_cut_off(Stage::Connect, known);
+    let attempts = addresses.iter().map(async |address| {
+        let (attempt, explained) = (attempt, net.refusals.explain(*address));
+        let heard = Cell::new(true);
+        let connect = async || {
+            let outcome = connect::one(*address, attempt).await;
+            heard.set(!matches!(&outcome, Err(reason) if reason.code() == Code::ConnectTimeout));
+            outcome
+        };
+        let outcome = net.refusals.heed(*address, attempt, connect).await;
+        (*address, if explained && !heard.get() { Err(undecided(&[*address])) } else { outcome })
+    });
     let mut attempts = stream::iter(attempts).buffer_unordered(AT_ONCE);
     let mut refused = Vec::new();
+    let mut silent = None;
     while let Some((address, outcome)) = attempts.next().await {
         match outcome {
             Ok(_) => return Err(still_there(&address)),
             Err(reason) if reason.code() == Code::ConnectRefused => refused.push(address),
+            Err(reason) if reason.is_undecided() => silent = Some(reason),
             Err(reason) => return Err(reason),
         }
     }
+    if let Some(reason) = silent {
+        return Err(reason);
+    }
     refused.sort();
     Ok(Ready::noted(format!("refused by {}", text::list(&refused))))
+}
+
+/// The reason when addresses that refused earlier are silent.
+fn undecided(addresses: &[SocketAddr]) -> Reason {
+    let who = text::list(addresses);
+    let text = format!("no answer now from {who}, which refused before: a node limits its refusals to one a second");
+    Reason::new(Code::ConnectTimeout, text).with_cost(Cost::Cheap).with_key("limited").undecided()
 }
 
 /// The reason when `who` still accepts connections.

@@ -75,7 +75,8 @@ impl Kind for Tcp {
         match self.quorum {
             Quorum::Any => {
                 let addresses = connect::resolve(net, &self.host, self.port, attempt).await?;
-                let accepted = race(&addresses, attempt, async |address| self.accepts(address, attempt).await).await;
+                let accepted =
+                    race(&addresses, attempt, async |address| self.accepts(net, address, attempt).await).await;
                 let address = accepted.map_err(|failed| connect::explain(net, &self.host, &failed))?;
                 Ok(Ready::noted(format!("accepted by {address}")))
             }
@@ -92,14 +93,16 @@ impl Tcp {
             // With `all`, both families must have been answered: an address that is missing counts too.
             Host::Name(name) if all => {
                 let ips = net.every_address(name, attempt).await?;
-                ips.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect()
+                let addresses: Vec<_> = ips.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect();
+                connect::expect_silence(net, Some(name), &addresses, attempt);
+                addresses
             }
             host => connect::resolve_all(net, host, self.port, Need::Both, attempt).await?,
         };
         attempt.enter(Stage::Connect, text::list(&addresses));
         let mut accepted: Vec<SocketAddr> = Vec::new();
         let mut failed = Vec::new();
-        let attempts = addresses.iter().map(async |address| (*address, self.accepts(*address, attempt).await));
+        let attempts = addresses.iter().map(async |address| (*address, self.accepts(net, *address, attempt).await));
         let mut attempts = stream::iter(attempts).buffer_unordered(AT_ONCE);
         while let Some((address, outcome)) = attempts.next().await {
             match outcome {
@@ -140,8 +143,8 @@ impl Tcp {
         Err(Reason::new(Code::ExpectQuorum, text).with_cost(cost).with_key(accepted.len()).with_hint(hint))
     }
 
-    async fn accepts(&self, address: SocketAddr, attempt: &Attempt) -> Result<SocketAddr, Reason> {
-        let stream = connect::one(address, attempt).await?;
+    async fn accepts(&self, net: &Net, address: SocketAddr, attempt: &Attempt) -> Result<SocketAddr, Reason> {
+        let stream = connect::to(net, address, attempt).await?;
         self.accept.check(stream, &address, attempt).await?;
         Ok(address)
     }

@@ -11,9 +11,10 @@ use tokio::time;
 use super::Net;
 use super::address::Host;
 use super::names::answer::Need;
+use super::refusals::{HOST, still_refused};
 use super::stream::Stream;
 use crate::attempt::Attempt;
-use crate::reason::{Code, Hint, Reason};
+use crate::reason::{Code, Hint, Reason, Stage};
 use crate::text;
 
 /// The socket addresses of `host`, in a new random order for each attempt.
@@ -34,10 +35,31 @@ pub(crate) async fn resolve_all(
         Host::Name(name) => (Some(name.as_str()), shuffled(net.addresses(name, need, attempt).await?)),
     };
     attempt.if_silent(net.unreached(Code::ConnectTimeout, name, &ips));
-    Ok(ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
+    let addresses: Vec<SocketAddr> = ips.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
+    expect_silence(net, name, &addresses, attempt);
+    Ok(addresses)
 }
 
-/// Connects to one address, on a fresh socket, within the connect timeout.
+/// Tells the attempt its reason for the case that it is cut off while it connects: addresses that have all refused
+/// earlier still refuse.
+pub(crate) fn expect_silence(net: &Net, name: Option<&str>, addresses: &[SocketAddr], attempt: &Attempt) {
+    if net.refusals.explain_all(addresses) {
+        let ips: Vec<IpAddr> = addresses.iter().map(SocketAddr::ip).collect();
+        let hint = net.unreached(Code::ConnectRefused, name, &ips);
+        let reason = net.as_checked(still_refused(addresses).with_hint(hint));
+        attempt.if_cut_off(Stage::Connect, Some(reason));
+    } else {
+        attempt.if_cut_off(Stage::Connect, None);
+    }
+}
+
+/// Connects to one address, within the connect timeout. If the address refused earlier in this run, it takes several
+/// sockets: see [`super::refusals`].
+pub(crate) async fn to(net: &Net, address: SocketAddr, attempt: &Attempt) -> Result<Stream, Reason> {
+    net.refusals.heed(address, attempt, async || one(address, attempt).await).await
+}
+
+/// Connects to one address, on one fresh socket, within the connect timeout.
 pub(crate) async fn one(address: SocketAddr, attempt: &Attempt) -> Result<Stream, Reason> {
     let bound = attempt.connect_timeout();
     let connecting = async {
@@ -88,8 +110,25 @@ pub(crate) fn failure(address: SocketAddr, error: &io::Error) -> Reason {
         Some(Errno::NETUNREACH | Errno::AFNOSUPPORT) => {
             Reason::new(Code::ConnectUnreachable, format!("no route to {address}"))
         }
+        // A rule that rejects with "protocol unreachable" (netfilter: icmp-proto-unreachable).
+        Some(Errno::NOPROTOOPT) => {
+            Reason::new(Code::ConnectUnreachable, format!("the connection to {address} is rejected on the way"))
+                .with_hint(Hint::Rejected)
+        }
+        // Only its own link can tell which host a link-local address means (RFC 4007 section 6).
+        Some(Errno::INVAL) if is_link_local(address) => Reason::new(
+            Code::ConnectUnreachable,
+            format!(
+                "{address} is a link-local address, which needs a zone: it must be an address that is valid on every link"
+            ),
+        ),
+        // A route of the type blackhole (linux: net/ipv4/fib_semantics.c, fib_props).
+        Some(Errno::INVAL) => Reason::new(
+            Code::ConnectUnreachable,
+            format!("this machine discards what is sent to {address} (a blackhole route)"),
+        ),
         Some(Errno::HOSTUNREACH | Errno::HOSTDOWN | Errno::TIMEDOUT) => {
-            Reason::new(Code::ConnectUnreachable, format!("host of {address} is unreachable"))
+            Reason::new(Code::ConnectUnreachable, format!("host of {address} is unreachable")).with_key(HOST)
         }
         Some(Errno::PERM | Errno::ACCESS) => {
             Reason::new(Code::ConnectDenied, format!("a rule on this machine forbids connecting to {address}"))
@@ -111,6 +150,10 @@ pub(crate) fn failure(address: SocketAddr, error: &io::Error) -> Reason {
         }
         None => Reason::new(Code::LocalSocket, format!("cannot connect to {address}")),
     }
+}
+
+fn is_link_local(address: SocketAddr) -> bool {
+    matches!(address, SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0)
 }
 
 /// What an error of `connect` to the unix socket `name` means (unix(7), connect(2)).

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use super::cluster::{Cluster, Place, Relation};
+use super::cluster::{Cluster, Place, Relation, is_meant};
 use super::names::answer::{AllServers, Via};
 use crate::reason::{Code, Hint};
 
@@ -26,25 +26,33 @@ pub(crate) fn own_service(cluster: &Cluster<'_>, full: &str) -> Option<Hint> {
     })
 }
 
-/// The hint when the names in `asked` gave no address for `name`. `all_servers` is what every nameserver did.
+/// The hint when the names in `asked` gave no address for `name`. `all_servers` is what every nameserver did. A name that
+/// is an alias exists, so `aliased` excludes the hints for names that do not.
 pub(crate) fn not_found(
     cluster: &Cluster<'_>,
     code: Code,
     name: &str,
     asked: &[String],
     all_servers: Option<AllServers>,
+    aliased: bool,
 ) -> Option<Hint> {
     let short = !name.contains('.');
     match code {
+        Code::ResolveNoSuchName if aliased => None,
         Code::ResolveNoSuchName if let Some(own) = asked.iter().find_map(|full| own_service(cluster, full)) => {
             Some(own)
         }
         // A name outside the cluster does not need the cluster's search list, so it gets no hint.
         Code::ResolveNoSuchName if cluster.uses_other_dns() => {
             let of_a_service = name.split('.').any(|label| label.eq_ignore_ascii_case("svc"));
-            (short || of_a_service).then_some(Hint::NodeDns)
+            let dots = name.bytes().filter(|byte| *byte == b'.').count();
+            (!name.ends_with('.') && (dots <= 1 || of_a_service)).then_some(Hint::NodeDns)
         }
         Code::ResolveNoSuchName if cluster.uses_cluster_dns() && short => Some(Hint::OtherNamespace),
+        Code::ResolveNoSuchName if cluster.uses_cluster_dns() => {
+            let domain = cluster.conf.cluster_domain()?;
+            is_meant(name.strip_suffix('.').unwrap_or(name), domain).then_some(Hint::NoService)
+        }
         Code::ResolveUnreachable | Code::ResolveTimeout if cluster.uses_cluster_dns() => {
             all_servers.map(|all| match all {
                 AllServers::Refused => Hint::NoDns,
@@ -76,7 +84,7 @@ pub(crate) fn unreached(
         match (code, cluster.place(full), cluster.place(&via.owner)) {
             // A name with a dot is usually meant to be outside. If a query failed, the Service may exist after all.
             (Code::ConnectRefused | Code::ConnectTimeout | Code::ConnectUnreachable, Some(Place::Outside), _)
-                if !name.contains('.') && !via.uncertain =>
+                if (!name.contains('.') || cluster.is_astray(name, full)) && !via.uncertain =>
             {
                 return Some(Hint::OutsideCluster);
             }
@@ -85,11 +93,21 @@ pub(crate) fn unreached(
             (Code::ConnectRefused, Some(Place::Service), Some(Place::Service)) => {
                 return Some(if several(addresses) { Hint::PodsRefuse } else { Hint::NoReadyPod });
             }
+            (Code::ConnectTimeout, Some(Place::Service), Some(Place::Service)) if !several(addresses) => {
+                return Some(Hint::ServiceSilent);
+            }
             (Code::ConnectRefused, _, Some(Place::Pod)) => return Some(Hint::PodsRefuse),
             _ => {}
         }
     }
-    (code == Code::ConnectTimeout).then_some(Hint::Dropped)
+    let is_service = |ip: &IpAddr| cluster.kubernetes && cluster.services.contains(ip);
+    let service = !addresses.is_empty() && addresses.iter().all(is_service);
+    match code {
+        Code::ConnectRefused if service => Some(Hint::NoReadyPod),
+        Code::ConnectTimeout if service => Some(Hint::ServiceSilent),
+        Code::ConnectTimeout => Some(Hint::Dropped),
+        _ => None,
+    }
 }
 
 /// Whether one of the families has more than one address.
@@ -124,7 +142,7 @@ mod tests {
             name: Some("db-1.db.shop.svc.cluster.local".into()),
             host_network: false,
         };
-        judge(&Cluster { kubernetes, conf: &conf, own: &own })
+        judge(&Cluster { kubernetes, conf: &conf, own: &own, services: &[ip("10.96.0.77")] })
     }
 
     #[test]
@@ -140,10 +158,22 @@ mod tests {
             (POD, false, absent, "db", "db.shop.svc.cluster.local", None),
             (POD, true, absent, "mydb", "mydb.shop.svc.cluster.local", Some(Hint::OtherNamespace)),
             (POD, false, absent, "web", "web.shop.svc.cluster.local", None),
-            (POD, true, absent, "web.other", "web.other.svc.cluster.local", None),
+            (POD, true, absent, "web.other", "web.other.svc.cluster.local", Some(Hint::NoService)),
+            (
+                POD,
+                true,
+                absent,
+                "a.web.other.svc.cluster.local",
+                "a.web.other.svc.cluster.local",
+                Some(Hint::NoService),
+            ),
+            (POD, true, absent, "web.other.svc.cluster.local.", "web.other.svc.cluster.local", Some(Hint::NoService)),
+            (POD, true, absent, "api.example.com", "api.example.com", None),
+            (POD, false, absent, "web.other", "web.other.svc.cluster.local", None),
             (NODE, true, absent, "web", "web.corp.test", Some(Hint::NodeDns)),
             (NODE, true, absent, "db.shop.svc", "db.shop.svc", Some(Hint::NodeDns)),
-            (NODE, true, absent, "api.example", "api.example", None),
+            (NODE, true, absent, "web.other", "web.other", Some(Hint::NodeDns)),
+            (NODE, true, absent, "api.example.com", "api.example.com", None),
             (NODE, false, absent, "web", "web.corp.test", None),
             (POD, true, Code::ResolveUnreachable, "web", "web", Some(Hint::NoDns)),
             (NODE, true, Code::ResolveUnreachable, "web", "web", None),
@@ -152,11 +182,16 @@ mod tests {
         ] {
             let steps = [asked.to_owned()];
             let all_servers = if code == Code::ResolveTimeout { AllServers::Silent } else { AllServers::Refused };
-            let it = here(conf, kubernetes, |here| not_found(here, code, name, &steps, Some(all_servers)));
-            assert_eq!(it, hint, "{name} {code} {conf}");
+            let judge = |aliased| {
+                here(conf, kubernetes, |here| not_found(here, code, name, &steps, Some(all_servers), aliased))
+            };
+            assert_eq!(judge(false), hint, "{name} {code} {conf}");
+            if code == absent {
+                assert_eq!(judge(true), None, "an alias exists: {name}");
+            }
         }
         for code in [Code::ResolveUnreachable, Code::ResolveTimeout] {
-            let partly = here(POD, true, |here| not_found(here, code, "web", &[], None));
+            let partly = here(POD, true, |here| not_found(here, code, "web", &[], None, false));
             assert_eq!(partly, None, "the nameservers did not all do the same");
         }
     }
@@ -170,6 +205,9 @@ mod tests {
             (false, refused, "127.0.0.1 ::1", Some(Hint::NothingListens)),
             (true, silent, "127.0.0.1", Some(Hint::Overloaded)),
             (true, refused, "192.0.2.1", None),
+            (true, refused, "10.96.0.77", Some(Hint::NoReadyPod)),
+            (false, refused, "10.96.0.77", None),
+            (true, silent, "10.96.0.77", Some(Hint::ServiceSilent)),
             (true, silent, "192.0.2.1", Some(Hint::Dropped)),
             (false, silent, "192.0.2.1", Some(Hint::Dropped)),
             (true, Code::ConnectDenied, "127.0.0.1", None),
@@ -205,7 +243,9 @@ mod tests {
             (refused, "192.0.2.1", "db", other, other, Some(Hint::OutsideCluster)),
             (Code::ConnectTimeout, "192.0.2.1", "db", other, other, Some(Hint::OutsideCluster)),
             (refused, "192.0.2.1", "db.corp.test", other, other, None),
-            (Code::ConnectTimeout, "10.96.0.9", "db", service, service, Some(Hint::Dropped)),
+            (Code::ConnectTimeout, "10.96.0.9", "db", service, service, Some(Hint::ServiceSilent)),
+            (Code::ConnectTimeout, "10.244.0.8 10.244.0.9", "db", service, service, Some(Hint::Dropped)),
+            (refused, "192.0.2.1", "db.shop", "db.shop.corp.test", "db.shop.corp.test", Some(Hint::OutsideCluster)),
             (Code::ConnectUnreachable, "10.96.0.9", "db", service, service, None),
         ] {
             let addresses: Vec<IpAddr> = addresses.split(' ').map(ip).collect();

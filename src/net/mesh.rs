@@ -43,6 +43,13 @@ enum State {
 }
 
 impl Mesh {
+    /// `reason`, with the mesh's hint if that is known already. This opens no connection.
+    pub(crate) fn as_checked(&self, reason: Reason) -> Reason {
+        let concerned = matches!(reason.hint(), Some(Hint::NoReadyPod | Hint::PodsRefuse));
+        let refused = matches!(self.0.get(), State::Refused(at) if at.elapsed() < CHECK_EVERY);
+        if concerned && refused { reason.with_hint(Hint::Mesh) } else { reason }
+    }
+
     /// `reason`, with the mesh's hint if the nameserver has answered over UDP and a connection to it is refused.
     pub(crate) async fn recheck(&self, reason: Reason, resolver: &Resolver, attempt: &Attempt) -> Reason {
         if !matches!(reason.hint(), Some(Hint::NoReadyPod | Hint::PodsRefuse)) {

@@ -7,6 +7,7 @@ pub(crate) mod hints;
 mod mesh;
 pub(crate) mod names;
 pub(crate) mod race;
+pub(crate) mod refusals;
 pub(crate) mod sniff;
 pub(crate) mod stream;
 #[cfg(feature = "tls")]
@@ -18,20 +19,25 @@ use std::net::IpAddr;
 use hickory_resolver::proto::rr::RecordType;
 
 use crate::attempt::Attempt;
-use crate::reason::{Code, Hint, Reason};
+use crate::reason::{Code, Hint, Reason, Stage};
 use cluster::Cluster;
 use hints::Known;
 use mesh::Mesh;
-use names::answer::{Found, LookupError, Need, Records};
+use names::answer::{AllServers, Found, LookupError, Need, Records};
 use names::resolv_conf::{ResolvConf, SystemFiles};
 use names::resolver::Resolver;
+use refusals::Refusals;
 
 /// Everything that attempts share. It holds no socket: each attempt owns its sockets and closes them.
 pub(crate) struct Net {
     files: SystemFiles,
     kubernetes: bool,
+    /// The addresses of Services that the environment names.
+    services: Vec<IpAddr>,
     resolver: OnceCell<Resolver>,
     mesh: Mesh,
+    /// Which addresses have refused in this run.
+    pub(crate) refusals: Refusals,
     /// Each notice, and whether the log has printed it.
     notices: RefCell<Vec<(String, bool)>>,
     /// TLS with the command line's options.
@@ -46,12 +52,20 @@ impl Net {
         Self {
             files,
             kubernetes,
+            services: Vec::new(),
             notices: RefCell::default(),
             resolver: OnceCell::new(),
             mesh: Mesh::default(),
+            refusals: Refusals::default(),
             #[cfg(feature = "tls")]
             tls,
         }
+    }
+
+    /// The same with the addresses of Services that the environment names (`REDIS_SERVICE_HOST`).
+    pub(crate) fn with_services(mut self, services: Vec<IpAddr>) -> Self {
+        self.services = services;
+        self
     }
 
     /// A network outside Kubernetes, without options.
@@ -88,6 +102,11 @@ impl Net {
         self.mesh.recheck(reason, self.resolver(), attempt).await
     }
 
+    /// The same for the reason of an attempt that may be cut off: what an earlier check has shown.
+    pub(crate) fn as_checked(&self, reason: Reason) -> Reason {
+        self.mesh.as_checked(reason)
+    }
+
     /// The one resolver. Its failures have no hints: [`Net::find`] and [`Net::records`] add them.
     pub(crate) fn resolver(&self) -> &Resolver {
         self.resolver.get_or_init(|| Resolver::new(self.files.clone()))
@@ -97,6 +116,7 @@ impl Net {
     /// unless the attempt asks for a fresh answer.
     pub(crate) async fn addresses(&self, name: &str, need: Need, attempt: &Attempt) -> Result<Vec<IpAddr>, Reason> {
         if let Some(cached) = self.resolver().cached(name, need, attempt) {
+            self.note_astray(name, attempt);
             return Ok(cached);
         }
         self.find(name, need, attempt).await.map(|found| found.addresses).map_err(Reason::from)
@@ -105,6 +125,7 @@ impl Net {
     /// Every address of `name`. This fails if the query for one family fails: the name may have more addresses.
     pub(crate) async fn every_address(&self, name: &str, attempt: &Attempt) -> Result<Vec<IpAddr>, Reason> {
         if let Some(cached) = self.resolver().cached(name, Need::Both, attempt) {
+            self.note_astray(name, attempt);
             return Ok(cached);
         }
         match self.find(name, Need::Both, attempt).await? {
@@ -115,7 +136,45 @@ impl Net {
 
     /// The addresses of `name` and where they come from. They never come from the cache.
     pub(crate) async fn find(&self, name: &str, need: Need, attempt: &Attempt) -> Result<Found, LookupError> {
-        self.resolver().find(name, need, attempt).await.map_err(|error| self.with_hint(name, error))
+        self.expect_silence(attempt);
+        let found = self.resolver().find(name, need, attempt).await.map_err(|error| self.with_hint(name, error))?;
+        self.note_astray(name, attempt);
+        Ok(found)
+    }
+
+    /// Tells the attempt and the log if `name`, which was meant for the cluster, was found outside it.
+    fn note_astray(&self, name: &str, attempt: &Attempt) {
+        if !self.kubernetes {
+            return;
+        }
+        if let Some((full, _)) = self.resolver().found_by(name) {
+            self.note_full(name, &full, attempt);
+        }
+    }
+
+    fn note_full(&self, name: &str, full: &str, attempt: &Attempt) {
+        let conf = self.resolver().conf();
+        if self.cluster(&conf).is_astray(name, full) {
+            attempt.found_as(full);
+            self.notice(&format!(
+                "{name} was not found in the cluster, and {full} was: a search domain outside the cluster has it, maybe by a wildcard. A dot at the end of a full name keeps search domains out"
+            ));
+        }
+    }
+
+    /// Tells the attempt its reason for the case that it is cut off while nameservers that all refused earlier are
+    /// silent.
+    fn expect_silence(&self, attempt: &Attempt) {
+        let resolver = self.resolver();
+        if !resolver.any_refused() {
+            return;
+        }
+        let conf = resolver.conf();
+        let reason = resolver.refusing(&conf).map(|reason| {
+            let (code, all) = (reason.code(), Some(AllServers::Refused));
+            reason.with_hint(hints::not_found(&self.cluster(&conf), code, "", &[], all, false))
+        });
+        attempt.if_cut_off(Stage::Resolve, reason);
     }
 
     /// The records of type `rtype` of `name`. This uses the search list and not the hosts file.
@@ -125,13 +184,19 @@ impl Net {
         rtype: RecordType,
         attempt: &Attempt,
     ) -> Result<Records, LookupError> {
-        self.resolver().records(name, rtype, attempt).await.map_err(|error| self.with_hint(name, error))
+        self.expect_silence(attempt);
+        let found = self.resolver().records(name, rtype, attempt).await;
+        let found = found.map_err(|error| self.with_hint(name, error))?;
+        if self.kubernetes {
+            self.note_full(name, &found.name, attempt);
+        }
+        Ok(found)
     }
 
     fn with_hint(&self, name: &str, mut error: LookupError) -> LookupError {
-        let (code, all_servers) = (error.reason.code(), error.all_servers);
+        let (code, all_servers, aliased) = (error.reason.code(), error.all_servers, error.aliased);
         let conf = self.resolver().conf();
-        if let Some(hint) = hints::not_found(&self.cluster(&conf), code, name, &error.steps, all_servers) {
+        if let Some(hint) = hints::not_found(&self.cluster(&conf), code, name, &error.steps, all_servers, aliased) {
             error.reason = error.reason.with_hint(hint);
         }
         error
@@ -161,6 +226,6 @@ impl Net {
     }
 
     fn cluster<'a>(&'a self, conf: &'a ResolvConf) -> Cluster<'a> {
-        Cluster { kubernetes: self.kubernetes, conf, own: self.resolver().own() }
+        Cluster { kubernetes: self.kubernetes, conf, own: self.resolver().own(), services: &self.services }
     }
 }

@@ -25,8 +25,9 @@ pub(crate) use options::{color, log_format, termination_log};
 const TIMEOUT: Duration = Duration::from_secs(15 * 60);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 /// This is short because of a SYN that was dropped before a Service had endpoints: its socket never gets an answer, and
-/// a new socket does (kubernetes/kubernetes#48719).
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// a new socket does (kubernetes/kubernetes#48719). It is longer than 1 s: then the kernel sends the SYN again, and an
+/// ICMPv6 error often counts only as the answer to that one, because connect() holds the socket when the first arrives.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(1200);
 
 /// The longest target or option value, in bytes. An argument may have 128 KiB, but a target never needs that.
 const ARGUMENT_MAX: usize = 16 * 1024;

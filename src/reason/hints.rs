@@ -41,8 +41,8 @@ macro_rules! hints {
 
 hints! {
     NoReadyPod,
-        "A Service's name has one address in each family, and every address refuses, in a Pod with the cluster's search domains.",
-        "the Service exists and has no ready Pod yet, or its Pods do not listen on that port";
+        "A Service's name has one address in each family, or the environment names the address as that of a Service (NAME_SERVICE_HOST), and every address refuses, in a Pod.",
+        "the Service exists and has no ready Pod yet, or its Pods do not listen on that port, or the Service has no such port";
     PodsRefuse,
         "A Service's name has several addresses (a headless Service lists its Pods), or the name is that of a Pod, and every address refuses.",
         "the DNS lists the Pods, and they do not listen on that port (yet)";
@@ -57,7 +57,13 @@ hints! {
         "the nameserver refuses TCP too: probably a service mesh redirects this Pod and its sidecar has not started (a native sidecar would have), or a NetworkPolicy rejects the connections";
     Dropped,
         "Nothing came back to the connection attempts.",
-        "packets seem to be dropped: look for a NetworkPolicy or a firewall, or the host is gone";
+        "packets seem to be dropped: look for a NetworkPolicy or a firewall, or the host is gone, or the server's queue of connections is full";
+    ServiceSilent,
+        "Nothing came back from the address of a Service, in a Pod.",
+        "packets seem to be dropped: probably the Service has no such port, or look for a NetworkPolicy or a firewall";
+    Rejected,
+        "A packet that came back within 100 ms says that the host cannot be reached.",
+        "that came at once: probably a firewall or a NetworkPolicy rejects the connection";
     Overloaded,
         "Nothing came back from loopback, or from this Pod's own address.",
         "the server's queue of connections seems to be full: the server is stopped or overloaded";
@@ -79,9 +85,12 @@ hints! {
     OtherNamespace,
         "The name does not exist. It has no dot, and the Pod has the cluster's search domains.",
         "no such Service in this namespace yet, or a headless one without a ready Pod (in another namespace it is NAME.NAMESPACE)";
+    NoService,
+        "The name does not exist. It has the form NAME.NAMESPACE or ends in one of the cluster's search domains, which the Pod has.",
+        "the cluster has no such Service yet (NAME.NAMESPACE), or a headless one without a ready Pod, or no such Pod (POD.SERVICE)";
     OutsideCluster,
-        "A name without a dot does not exist in the cluster's zones and was found outside them, and its addresses refuse, are silent or have no route.",
-        "this address is outside the cluster: no Service of that name was found in this namespace (a headless Service has no address before a Pod is ready)";
+        "A name that is meant for the cluster does not exist in the cluster's zones and was found outside them, and its addresses refuse, are silent or have no route.",
+        "this address is outside the cluster: no Service of that name was found (a headless Service has no address before a Pod is ready)";
     OwnService,
         "The name is that of this Pod or of its headless Service (the hosts file says so). It does not exist, or it has too few addresses.",
         "this Pod waits for itself: its headless Service lists only ready Pods. Set publishNotReadyAddresses: true, or remove this target";

@@ -17,6 +17,7 @@ pub(crate) struct Reason {
     key: String,
     text: String,
     hint: Option<Hint>,
+    undecided: bool,
 }
 
 impl Reason {
@@ -24,7 +25,14 @@ impl Reason {
     ///
     /// A server may have sent control characters. This escapes them.
     pub(crate) fn new(code: Code, text: impl AsRef<str>) -> Self {
-        Self { code, cost: code.cost(), key: String::new(), text: printable(text.as_ref()), hint: None }
+        Self {
+            code,
+            cost: code.cost(),
+            key: String::new(),
+            text: printable(text.as_ref()),
+            hint: None,
+            undecided: false,
+        }
     }
 
     pub(crate) fn with_hint(mut self, hint: impl Into<Option<Hint>>) -> Self {
@@ -36,6 +44,17 @@ impl Reason {
     pub(crate) fn with_cost(mut self, cost: Cost) -> Self {
         self.cost = cost;
         self
+    }
+
+    /// The same for an attempt that decides nothing: the ready answers before it still count.
+    pub(crate) fn undecided(mut self) -> Self {
+        self.undecided = true;
+        self
+    }
+
+    /// Whether the attempt decides nothing.
+    pub(crate) fn is_undecided(&self) -> bool {
+        self.undecided
     }
 
     /// Sets the key, which tells two reasons of the same code apart: an HTTP status, an SQLSTATE.
@@ -54,6 +73,10 @@ impl Reason {
 
     pub(crate) fn code(&self) -> Code {
         self.code
+    }
+
+    pub(crate) fn key(&self) -> &str {
+        &self.key
     }
 
     /// The stage that failed.

@@ -156,7 +156,8 @@ mod tests {
         assert_eq!(
             line(Verdict::TimedOut(Duration::from_secs(900), None)),
             "waitgate: timed out after 15m: 1 of 3 targets ready; tcp:redis:6379 (123 attempts) refused by 10.96.14.7:6379: \
-             the Service exists and has no ready Pod yet, or its Pods do not listen on that port; not tried: tcp:c:1"
+             the Service exists and has no ready Pod yet, or its Pods do not listen on that port, or the Service has no \
+             such port; not tried: tcp:c:1"
         );
         tokio::time::advance(Duration::from_millis(1500)).await;
         assert!(

@@ -1,6 +1,11 @@
 //! `tcp:` against ports that open late, close at once or stay silent.
 
-use std::{thread, time::Duration};
+use std::{
+    io::Write as _,
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::Duration,
+};
 
 use crate::support::{Fake, Run, fake::linger, free_port};
 
@@ -49,11 +54,39 @@ fn a_close_late_in_the_hold_is_seen() {
     Run::new(["--once", &format!("tcp:{}#hold=1s", fake.addr)]).end().failure().stderr_has("closed");
 }
 
+/// A server that is full says so and closes the connection.
 #[test]
-fn bytes_from_the_server_end_the_hold() {
+fn a_refusal_in_words_is_not_ready() {
+    let fake = Fake::new(|mut stream| {
+        let _ = stream.write_all(b"-ERR max number of clients reached\r\n");
+    });
+    for expectation in ["", "#banner=-ERR"] {
+        let ended = Run::new(["--once", &format!("tcp:{}{expectation}", fake.addr)]).end();
+        ended.failure().stderr_has("said \"-ERR max number of clients reached\" and closed it");
+    }
+}
+
+#[test]
+fn a_server_that_greets_and_stays_is_ready() {
     let fake = Fake::greeting("220 mail.test ESMTP\r\n");
-    let ended = Run::new(["--once", &format!("tcp:{}#hold=2s", fake.addr)]).end();
-    ended.success().took(secs(0.0)..secs(1.5));
+    for expectation in ["", "#banner=220", "#hold=300ms"] {
+        Run::new(["--once", &format!("tcp:{}{expectation}", fake.addr)]).end().success();
+    }
+}
+
+/// On a busy machine a proxy may need more than 50 ms to close. It has closed before, so waitgate waits for longer.
+#[test]
+fn a_proxy_that_closes_late_is_not_ready_after_it_has_closed_at_once() {
+    let hits = AtomicU32::new(0);
+    let fake = Fake::new(move |stream| {
+        if hits.fetch_add(1, Ordering::Relaxed) > 0 {
+            thread::sleep(secs(0.1));
+        }
+        drop(stream);
+    });
+    let ended = Run::new(["-t", "2s", &format!("tcp:{}", fake.addr)]).end();
+    ended.failure().stderr_has("closed it at once");
+    assert!(fake.hits() > 2, "{ended}");
 }
 
 /// The hold of a target is longer than what one attempt may take: that can never be ready.

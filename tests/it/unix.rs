@@ -57,6 +57,15 @@ fn what_is_no_socket_is_not_ready() {
 }
 
 #[test]
+fn a_refusal_in_words_is_not_ready() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.sock");
+    listen(&path, "421 too many users\r\n", false);
+    let ended = Run::new(["--once", &format!("unix:{}", path.display())]).end();
+    ended.failure().stderr_has("said \"421 too many users\" and closed it");
+}
+
+#[test]
 fn accept_and_close_is_not_ready() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("app.sock");

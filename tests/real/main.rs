@@ -38,6 +38,8 @@ mod http;
 mod json_schema;
 /// What is never asked of libc.
 mod libc;
+/// A node that limits its refusals.
+mod limited;
 /// The loops that waitgate replaces, and how they fail.
 mod loops;
 /// Names, against glibc and independent servers.

@@ -91,6 +91,9 @@ fn no_route_is_said() {
     let pod = Pod::new();
     let ended = Run::new(["--once", "tcp:10.9.9.9:80"]).inside(&pod).end();
     ended.failure().stderr_has("10.9.9.9").stderr_says("no route");
+    pod.sh("ip route add blackhole 10.9.9.9");
+    let ended = Run::new(["--once", "tcp:10.9.9.9:80"]).inside(&pod).end();
+    ended.failure().stderr_has("a blackhole route").nowhere("local.socket");
 }
 
 /// Linux connects a socket to itself when the port that it picks for it is the one it connects to.

@@ -99,8 +99,11 @@ impl Outgoing {
         let handshaking = Cell::new(None);
         // The addresses race only until one has connected. From then on only that one is polled, so the request goes
         // out once, whatever the number of addresses: waitgate must not repeat a POST.
-        let first =
-            race(addresses, attempt, async |address| self.connect(net, address, &handshaking, attempt).await).await;
+        let first = race(addresses, attempt, async |address| {
+            let connect = async || self.connect(net, address, &handshaking, attempt).await;
+            net.refusals.heed(address, attempt, connect).await
+        });
+        let first = first.await;
         let InFlight { mut sending, address } =
             first.map_err(|failed| connect::explain(net, self.connects_to(host).0, &failed))?;
         attempt.accept();

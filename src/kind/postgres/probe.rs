@@ -57,7 +57,7 @@ impl Context<'_> {
         let mut failed: Vec<(SocketAddr, Reason)> = Vec::new();
         while !addresses.is_empty() {
             let first = race(&addresses, self.attempt, async |address| {
-                connect::one(address, self.attempt).await.map(|stream| (address, stream))
+                connect::to(self.net, address, self.attempt).await.map(|stream| (address, stream))
             });
             let (address, stream) = match first.await {
                 Ok(first) => first,
@@ -138,7 +138,7 @@ impl Context<'_> {
             Err(failed) => failed,
         };
         let Some(other) = other.filter(|_| try_other) else { return Err(first) };
-        let stream = connect::one(address, self.attempt).await?;
+        let stream = connect::to(self.net, address, self.attempt).await?;
         match self.probe_stream(other, server, stream).await {
             Ok(ready) => Ok(ready),
             Err((second, _)) => {

@@ -68,6 +68,8 @@ pub(crate) struct LookupError {
     pub(crate) uncertain: Option<Box<Reason>>,
     /// What the nameservers did, if all of them did the same for every name.
     pub(crate) all_servers: Option<AllServers>,
+    /// Set if a name was found to be an alias of another name.
+    pub(crate) aliased: bool,
     /// The full names of the walk, including those that were not asked.
     pub(crate) steps: Vec<String>,
 }
@@ -106,6 +108,8 @@ pub(crate) enum NoAnswer {
     Garbled,
     /// Its port refuses: nothing listens there.
     Refused,
+    /// A rule on this machine forbids it.
+    Denied,
     /// There is no route to it, in the operating system's words.
     Unreachable(String),
     /// It answered with a failure.
@@ -120,6 +124,13 @@ pub(crate) enum NoAnswer {
     Local(Errno),
     /// The name is too long for a question.
     Unaskable,
+}
+
+impl NoAnswer {
+    /// Whether no packet reached the nameserver.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Refused | Self::Denied | Self::Unreachable(_))
+    }
 }
 
 /// What the outcome of one step means for the next steps.
@@ -157,6 +168,14 @@ pub(crate) enum NotFound {
 }
 
 impl NotFound {
+    /// The name that the name is an alias of.
+    pub(crate) fn alias(&self) -> Option<&str> {
+        match self {
+            Self::NoName { alias, .. } | Self::NoData { alias, .. } => alias.as_deref(),
+            Self::Failed(_) => None,
+        }
+    }
+
     /// What this means for the next names.
     pub(crate) fn then(&self) -> Then {
         match self {
@@ -170,7 +189,7 @@ impl NotFound {
                     Then::End
                 } else if any(|no_answer| *no_answer == NoAnswer::Code(ResponseCode::ServFail)) {
                     Then::GoOn
-                } else if all(|no_answer| matches!(no_answer, NoAnswer::Refused | NoAnswer::Unreachable(_))) {
+                } else if all(NoAnswer::is_unreachable) {
                     Then::End
                 } else {
                     Then::EndSearch

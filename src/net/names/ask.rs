@@ -17,6 +17,7 @@ use super::resolv_conf::ResolvConf;
 use super::search::{self, Step};
 use crate::attempt::Attempt;
 use crate::net::race::staggered;
+use crate::net::refusals::Refusals;
 use crate::reason::Stage;
 
 /// How long a nameserver may stay silent before the next one is asked too.
@@ -45,17 +46,30 @@ pub(crate) struct Walk<'a> {
     attempt: &'a Attempt,
     /// The nameserver that a question begins with.
     first: Cell<usize>,
+    /// Which nameservers have refused in this run.
+    refusals: Option<&'a Refusals>,
 }
 
 impl<'a> Walk<'a> {
     /// A walk that begins with the first nameserver, or under `options rotate` with the one whose turn it is.
     pub(crate) fn new(conf: ResolvConf, turn: usize, attempt: &'a Attempt) -> Self {
         let first = if conf.rotate { turn % conf.nameservers.len().max(1) } else { 0 };
-        Self { conf, attempt, first: Cell::new(first) }
+        Self { conf, attempt, first: Cell::new(first), refusals: None }
+    }
+
+    /// The same, where the silence of a nameserver that refused earlier is still a refusal: a node limits these.
+    pub(crate) fn heeding(mut self, refusals: &'a Refusals) -> Self {
+        self.refusals = Some(refusals);
+        self
     }
 
     fn unfound(&self, got: &[(String, NotFound)], what: &str) -> LookupError {
-        let (origin, bound) = (self.conf.origin, self.attempt.connect_timeout());
+        let told = explain::Told {
+            what,
+            origin: self.conf.origin,
+            bound: self.attempt.connect_timeout(),
+            cluster: self.conf.cluster_domain(),
+        };
         let all = |what: &NoAnswer| {
             got.iter().all(|(_, not_found)| match not_found {
                 NotFound::Failed(each) => each.iter().all(|(_, no_answer)| no_answer == what),
@@ -68,9 +82,10 @@ impl<'a> Walk<'a> {
             _ => None,
         };
         LookupError {
-            reason: explain::reason(got, what, origin, bound),
-            uncertain: explain::uncertain(got, what, origin, bound).map(Box::new),
+            reason: explain::reason(got, &told),
+            uncertain: explain::uncertain(got, &told).map(Box::new),
             all_servers,
+            aliased: got.iter().any(|(_, not_found)| not_found.alias().is_some()),
             steps: Vec::new(),
         }
     }
@@ -182,6 +197,7 @@ impl<'a> Walk<'a> {
             pending.borrow_mut().push(server);
             self.wait_for(&pending.borrow(), name);
             let answer = query::ask(server, question, self.conf.use_vc, until).await;
+            let answer = self.heed(server, answer);
             pending.borrow_mut().retain(|other| *other != server);
             answer
         };
@@ -196,6 +212,18 @@ impl<'a> Walk<'a> {
                 Err(failed.into_iter().map(|(at, no_answer)| (self.conf.nameservers[at], no_answer)).collect())
             }
         }
+    }
+
+    /// Remembers whether `server` refused, and takes its silence for a refusal if it refused earlier.
+    fn heed<T>(&self, server: SocketAddr, answer: Result<T, NoAnswer>) -> Result<T, NoAnswer> {
+        let Some(refusals) = self.refusals else { return answer };
+        match &answer {
+            Err(NoAnswer::Refused) => refusals.add(server),
+            Err(NoAnswer::Silent) if refusals.explain(server) => return Err(NoAnswer::Refused),
+            Err(_) => {}
+            Ok(_) => refusals.forget(server),
+        }
+        answer
     }
 
     fn wait_for(&self, servers: &[SocketAddr], name: &str) {

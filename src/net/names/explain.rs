@@ -9,6 +9,7 @@ use rustix::io::Errno;
 
 use super::answer::{NoAnswer, NotFound};
 use super::resolv_conf::{DNS_PORT, Origin};
+use super::search;
 use crate::reason::{Code, Hint, Reason};
 use crate::text;
 
@@ -22,6 +23,20 @@ pub(crate) fn server(address: SocketAddr) -> String {
         SocketAddr::V6(v6) if v6.port() == DNS_PORT && v6.scope_id() == 0 => v6.ip().to_string(),
         other => other.to_string(),
     }
+}
+
+fn refused_by(address: SocketAddr) -> String {
+    match server(address) {
+        // The port is in it already.
+        at if address.to_string() == at => format!("refused by nameserver {at}"),
+        at => format!("refused by nameserver {at} on port {}", address.port()),
+    }
+}
+
+/// The reason when nameservers that refused earlier in this run are silent: a node limits its refusals.
+pub(crate) fn still_refused(nameservers: &[SocketAddr]) -> Reason {
+    let each: Vec<String> = nameservers.iter().map(|server| refused_by(*server)).collect();
+    Reason::new(Code::ResolveUnreachable, each.join("; "))
 }
 
 /// "a, b and c". The ninth name and those after it are only counted.
@@ -55,10 +70,15 @@ fn clause(address: SocketAddr, no_answer: &NoAnswer, names: &str, bound: Duratio
     let at = server(address);
     match no_answer {
         NoAnswer::Silent => {
-            format!("no answer from nameserver {at} for {names} within {}", humantime::format_duration(bound))
+            format!("no answer from nameserver {at} for {names} within {}", text::duration(bound))
         }
         NoAnswer::Garbled => format!("nameserver {at} sent nothing that answers {names}"),
-        NoAnswer::Refused => format!("refused by nameserver {at} on port {}", address.port()),
+        NoAnswer::Refused => refused_by(address),
+        NoAnswer::Denied => {
+            format!(
+                "a rule on this machine forbids asking nameserver {at}: look for a NetworkPolicy or a firewall (port 53, UDP and TCP)"
+            )
+        }
         NoAnswer::Unreachable(words) => format!("nameserver {at} cannot be reached: {words}"),
         NoAnswer::Code(code) => format!("nameserver {at} answered {} for {names}", code_name(*code)),
         NoAnswer::Lame => format!("nameserver {at} has no answer for {names}: it only points to other servers"),
@@ -73,17 +93,35 @@ fn clause(address: SocketAddr, no_answer: &NoAnswer, names: &str, bound: Duratio
     }
 }
 
-/// The reason for a walk that found nothing. `what` is "address" or, for example, "SRV record".
+/// What the words of a reason depend on, beside the outcomes.
+pub(crate) struct Told<'a> {
+    /// "address" or, for example, "SRV record".
+    pub(crate) what: &'a str,
+    /// Where the nameservers come from.
+    pub(crate) origin: Origin,
+    /// How long a question waits.
+    pub(crate) bound: Duration,
+    /// The cluster's domain, if resolv.conf is that of a Pod.
+    pub(crate) cluster: Option<&'a str>,
+}
+
+/// The reason for a walk that found nothing.
 ///
 /// A failed query counts more than a denial: the name may exist, and the server could not say so.
-pub(crate) fn reason(got: &[(String, NotFound)], what: &str, origin: Origin, bound: Duration) -> Reason {
+pub(crate) fn reason(got: &[(String, NotFound)], told: &Told<'_>) -> Reason {
+    let Told { what, origin, bound, cluster } = *told;
     let no_answers: Vec<&(SocketAddr, NoAnswer)> = got
         .iter()
         .flat_map(|(_, not_found)| if let NotFound::Failed(each) = not_found { each.as_slice() } else { &[] })
         .collect();
     let missing = missing(got, what);
     if no_answers.is_empty() {
-        let ttl = got.iter().filter_map(|(_, not_found)| match not_found {
+        // A new Service appears in the cluster's zones, so their denials count. The root's denial of the name as given
+        // may be kept for a day.
+        let in_cluster = |name: &str| cluster.is_some_and(|domain| search::ends_in(name, domain));
+        let any_in_cluster = got.iter().any(|(name, _)| in_cluster(name));
+        let counted = got.iter().filter(|(name, _)| !any_in_cluster || in_cluster(name));
+        let ttl = counted.filter_map(|(_, not_found)| match not_found {
             NotFound::NoName { ttl, .. } | NotFound::NoData { ttl, .. } => *ttl,
             NotFound::Failed(_) => None,
         });
@@ -120,11 +158,12 @@ pub(crate) fn reason(got: &[(String, NotFound)], what: &str, origin: Origin, bou
         Origin::Stated => "",
         Origin::NoNameserver => " (/etc/resolv.conf has no nameserver that can be used, so 127.0.0.1 is asked)",
         Origin::NoFile => " (there is no /etc/resolv.conf, so 127.0.0.1 is asked)",
+        Origin::Unreadable => " (/etc/resolv.conf cannot be read or is not a regular file, so 127.0.0.1 is asked)",
     });
     let all = |test: fn(&NoAnswer) -> bool| no_answers.iter().all(|(_, no_answer)| test(no_answer));
     if all(|no_answer| *no_answer == NoAnswer::Silent) {
         Reason::new(Code::ResolveTimeout, text)
-    } else if all(|no_answer| matches!(no_answer, NoAnswer::Refused | NoAnswer::Unreachable(_))) {
+    } else if all(NoAnswer::is_unreachable) {
         Reason::new(Code::ResolveUnreachable, text)
     } else {
         Reason::new(Code::ResolveTrouble, text).with_key(keys(&no_answers))
@@ -132,14 +171,14 @@ pub(crate) fn reason(got: &[(String, NotFound)], what: &str, origin: Origin, bou
 }
 
 /// The reason why the name may still exist, if there is one. Here a failure of one family counts too.
-pub(crate) fn uncertain(got: &[(String, NotFound)], what: &str, origin: Origin, bound: Duration) -> Option<Reason> {
+pub(crate) fn uncertain(got: &[(String, NotFound)], told: &Told<'_>) -> Option<Reason> {
     let strict = |(name, not_found): &(String, NotFound)| match not_found {
         NotFound::NoName { failures, .. } if !failures.is_empty() => (name.clone(), NotFound::Failed(failures.clone())),
         other => (name.clone(), other.clone()),
     };
     let got: Vec<(String, NotFound)> = got.iter().map(strict).collect();
     let sure = !got.iter().any(|(_, not_found)| matches!(not_found, NotFound::Failed(_)));
-    if sure { None } else { Some(reason(&got, what, origin, bound)) }
+    if sure { None } else { Some(reason(&got, told)) }
 }
 
 /// The reason when this machine could not make a socket.
@@ -207,7 +246,7 @@ fn keys(no_answers: &[&(SocketAddr, NoAnswer)]) -> String {
         .map(|(_, no_answer)| match no_answer {
             NoAnswer::Silent => "silent".into(),
             NoAnswer::Garbled => "garbled".into(),
-            NoAnswer::Refused | NoAnswer::Unreachable(_) => "unreachable".into(),
+            NoAnswer::Refused | NoAnswer::Denied | NoAnswer::Unreachable(_) => "unreachable".into(),
             NoAnswer::Code(code) => code_name(*code),
             NoAnswer::Lame => "lame".into(),
             NoAnswer::Truncated => "truncated".into(),
@@ -241,7 +280,11 @@ mod tests {
 
     fn explain(got: &[(&str, NotFound)]) -> Reason {
         let got: Vec<_> = got.iter().map(|(name, not_found)| ((*name).to_owned(), not_found.clone())).collect();
-        reason(&got, "address", Origin::Stated, BOUND)
+        reason(&got, &told(Origin::Stated))
+    }
+
+    fn told(origin: Origin) -> Told<'static> {
+        Told { what: "address", origin, bound: BOUND, cluster: Some("cluster.local") }
     }
 
     #[test]
@@ -288,8 +331,36 @@ mod tests {
     #[test]
     fn the_reason_says_why_127_0_0_1_was_asked() {
         let got = [("db".to_owned(), failed_with(NoAnswer::Refused))];
-        assert!(reason(&got, "address", Origin::NoFile, BOUND).text().contains("no /etc/resolv.conf"));
-        assert!(reason(&got, "address", Origin::NoNameserver, BOUND).text().contains("has no nameserver"));
+        for (origin, says) in [
+            (Origin::NoFile, "no /etc/resolv.conf"),
+            (Origin::NoNameserver, "has no nameserver"),
+            (Origin::Unreadable, "cannot be read"),
+        ] {
+            assert!(reason(&got, &told(origin)).text().contains(says), "{origin:?}");
+        }
+    }
+
+    #[test]
+    fn the_denials_of_the_clusters_zones_say_how_long_caches_deny() {
+        let denied = |ttl| NotFound::NoName { ttl: Some(ttl), alias: None, failures: Vec::new() };
+        let pod =
+            explain(&[("db.ns.svc.cluster.local", denied(30)), ("db.corp.test", denied(600)), ("db", denied(86_400))]);
+        assert!(pod.text().ends_with("for up to 30s)"), "{}", pod.text());
+        let elsewhere = explain(&[("db.corp.test", denied(600)), ("db", denied(60))]);
+        assert!(elsewhere.text().ends_with("for up to 10m)"), "{}", elsewhere.text());
+    }
+
+    #[test]
+    fn the_port_of_a_nameserver_is_said_once() {
+        let refused = |server: &str| {
+            explain(&[("db", NotFound::Failed(vec![(server.parse().unwrap(), NoAnswer::Refused)]))]).text().to_owned()
+        };
+        assert_eq!(refused("10.96.0.10:53"), "refused by nameserver 10.96.0.10 on port 53");
+        assert_eq!(refused("10.96.0.10:5353"), "refused by nameserver 10.96.0.10:5353");
+        assert_eq!(refused("[fd00::10]:53"), "refused by nameserver fd00::10 on port 53");
+        let denied = explain(&[("db", failed_with(NoAnswer::Denied))]);
+        assert!(denied.text().contains("NetworkPolicy"), "{}", denied.text());
+        assert_eq!(denied.code(), Code::ResolveUnreachable);
     }
 
     #[test]

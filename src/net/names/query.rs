@@ -78,7 +78,8 @@ enum Heard {
 /// The answer over UDP; `None` if it was truncated.
 ///
 /// The question is sent again from a new socket, and the old socket still listens. So the attempt survives a lost
-/// packet, and also a firewall that has a wrong entry for the old port.
+/// packet, and also a firewall that has a wrong entry for the old port. It is then sent without EDNS: some firewalls drop
+/// what they do not know, and answers of more than 512 bytes.
 async fn over_udp(server: SocketAddr, question: &Question, heard: &Cell<Heard>) -> Result<Option<Answer>, NoAnswer> {
     let mut exchanges = FuturesUnordered::new();
     let mut sent = 0;
@@ -86,7 +87,7 @@ async fn over_udp(server: SocketAddr, question: &Question, heard: &Cell<Heard>) 
     loop {
         if sent < SENDS_MAX {
             sent += 1;
-            exchanges.push(datagram(server, question, edns, heard));
+            exchanges.push(datagram(server, question, edns && sent == 1, heard));
         }
         let answer = if sent < SENDS_MAX {
             match time::timeout(RESEND_AFTER, exchanges.next()).await {
@@ -171,6 +172,7 @@ fn failure(error: &io::Error) -> NoAnswer {
         Some(
             errno @ (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::ADDRNOTAVAIL | Errno::AGAIN),
         ) => NoAnswer::Local(errno),
+        Some(Errno::PERM | Errno::ACCESS) => NoAnswer::Denied,
         Some(_) => NoAnswer::Unreachable(os_error(error)),
         // The stream ended in the middle of a message.
         None => NoAnswer::Garbled,
@@ -279,6 +281,13 @@ mod tests {
             );
         assert_eq!(asked(server.address, false, BOUND).await, Ok(2));
         assert_eq!(server.asked(), ["db.ns A", "db.ns A"]);
+    }
+
+    #[tokio::test]
+    async fn a_question_is_sent_again_without_edns() {
+        let server = Server::new(|asked| if asked.edns { vec![] } else { vec![asked.answer(ZONE)] });
+        assert_eq!(asked(server.address, false, BOUND).await, Ok(2));
+        assert_eq!(server.log().iter().map(|asked| asked.edns).collect::<Vec<_>>(), [true, false]);
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! resolv.conf, read as glibc reads it (resolv/res_init.c), and the paths of the system's files.
 
-use std::io::{BufRead, BufReader, Read as _};
+use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::path::PathBuf;
 
@@ -25,8 +25,8 @@ impl Default for SystemFiles {
 /// How much of resolv.conf is read, in bytes. The kubelet allows a search list of 2048 characters.
 const CONF_MAX: u64 = 64 * 1024;
 
-/// How much of the hosts file is read, in bytes, one line at a time.
-const HOSTS_MAX: u64 = 64 * 1024 * 1024;
+/// How much of the hosts file is read, in bytes. Each attempt reads it, and the deadline must not wait for that.
+const HOSTS_MAX: u64 = 1024 * 1024;
 
 impl SystemFiles {
     /// The text of resolv.conf; `None` if it cannot be read.
@@ -36,9 +36,23 @@ impl SystemFiles {
         Some(text)
     }
 
-    /// The open hosts file; `None` if it cannot be read.
-    pub(crate) fn open_hosts(&self) -> Option<impl BufRead + use<>> {
-        file::open(&self.hosts, HOSTS_MAX).ok().map(BufReader::new)
+    /// Whether there is something at the path of resolv.conf.
+    pub(crate) fn has_resolv_conf(&self) -> bool {
+        self.resolv_conf.symlink_metadata().is_ok()
+    }
+
+    /// The text of the hosts file, up to 1 MiB; empty if it cannot be read.
+    pub(crate) fn read_hosts(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        let read = file::open(&self.hosts, HOSTS_MAX).map(|mut file| file.read_to_end(&mut text));
+        if !matches!(read, Ok(Ok(_))) {
+            return Vec::new();
+        }
+        // A line that the limit cuts could end in a shorter name.
+        if text.len() as u64 == HOSTS_MAX {
+            text.truncate(text.iter().rposition(|byte| *byte == b'\n').unwrap_or(0));
+        }
+        text
     }
 }
 
@@ -91,6 +105,8 @@ pub(crate) enum Origin {
     NoNameserver,
     /// There is no file: 127.0.0.1, as in glibc.
     NoFile,
+    /// The file cannot be read, or it is not a regular file: 127.0.0.1, as in glibc.
+    Unreadable,
 }
 
 impl ResolvConf {
@@ -116,6 +132,18 @@ impl ResolvConf {
             conf.origin = if text.is_some() { Origin::NoNameserver } else { Origin::NoFile };
         }
         conf
+    }
+
+    /// The cluster's domain, if this is the resolv.conf of a Pod.
+    ///
+    /// The kubelet writes `NAMESPACE.svc.DOMAIN`, `svc.DOMAIN` and `DOMAIN` (pkg/kubelet/network/dns/dns.go:
+    /// generateSearchesForDNSClusterFirst).
+    pub(crate) fn cluster_domain(&self) -> Option<&str> {
+        self.search.iter().find_map(|domain| {
+            let after = |text: &str| text.strip_prefix("svc.").map(str::len);
+            let length = after(domain).or_else(|| after(domain.split_once('.')?.1))?;
+            domain.get(domain.len() - length..)
+        })
     }
 
     fn line(&mut self, line: &str, zone: &impl Fn(&str) -> Option<u32>) {

@@ -10,11 +10,13 @@ use tokio::time::Instant;
 
 use super::answer::{Found, LookupError, Need, Records, Source, Via};
 use super::ask::Walk;
+use super::explain;
 use super::hosts::{self, Own};
 use super::resolv_conf::{Origin, ResolvConf, SystemFiles};
 use super::search::{self, Step};
 use crate::attempt::Attempt;
-use crate::reason::Stage;
+use crate::net::refusals::Refusals;
+use crate::reason::{Code, Reason, Stage};
 
 /// The longest time for which addresses are cached, even if their TTL is longer: a Service that is created again has a
 /// new address.
@@ -31,6 +33,8 @@ pub(crate) struct Resolver {
     answered: Cell<Option<SocketAddr>>,
     /// What the hosts file says about this Pod. The kubelet writes that once, so it is read once.
     own: OnceCell<Own>,
+    /// Which nameservers have refused in this run.
+    refusals: Refusals,
 }
 
 struct Cached {
@@ -61,6 +65,7 @@ impl Resolver {
             odd: RefCell::default(),
             answered: Cell::new(None),
             own: OnceCell::new(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -78,18 +83,20 @@ impl Resolver {
         if let Ok(ip) = name.parse() {
             return literal(vec![ip]);
         }
-        let listed = self.files.open_hosts().map(|text| hosts::addresses(text, name)).unwrap_or_default();
+        let listed = hosts::addresses(self.files.read_hosts().as_slice(), name);
         if !listed.is_empty() {
             self.cache.borrow_mut().remove(name);
-            return Ok(Found { addresses: listed, source: Source::Hosts, missing: None, via: None });
+            let found = Found { addresses: listed, source: Source::Hosts, missing: None, via: None };
+            return without_sinkhole(found, name);
         }
         if is_localhost(name) {
             return literal(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
         }
-        let walk = Walk::new(self.conf(), self.turn(), attempt);
+        let walk = Walk::new(self.conf(), self.turn(), attempt).heeding(&self.refusals);
         let steps = search::steps(name, &walk.conf);
         let found = walk.addresses(&steps, need).await;
         let (found, ttl) = found.map_err(|error| with_steps(error, &steps))?;
+        let found = without_sinkhole(found, name).map_err(|error| with_steps(error, &steps))?;
         let cached = Cached {
             until: Instant::now() + CACHED_MAX.min(Duration::from_secs(ttl.into())),
             addresses: found.addresses.clone(),
@@ -111,7 +118,7 @@ impl Resolver {
         rtype: RecordType,
         attempt: &Attempt,
     ) -> Result<Records, LookupError> {
-        let walk = Walk::new(self.conf(), self.turn(), attempt);
+        let walk = Walk::new(self.conf(), self.turn(), attempt).heeding(&self.refusals);
         let steps = search::steps(name, &walk.conf);
         walk.records(&steps, rtype).await.map_err(|error| with_steps(error, &steps))
     }
@@ -126,7 +133,7 @@ impl Resolver {
     ) -> Result<Found, LookupError> {
         let walk = Walk::new(at(servers), 0, attempt);
         let (found, _) = walk.addresses(&exactly(name), need).await?;
-        Ok(found)
+        without_sinkhole(found, name)
     }
 
     /// The records that `servers` give for exactly `name`.
@@ -153,18 +160,30 @@ impl Resolver {
         self.answered.get()
     }
 
+    /// The nameservers, if all of them refused earlier in this run.
+    pub(crate) fn refusing(&self, conf: &ResolvConf) -> Option<Reason> {
+        self.refusals.explain_all(&conf.nameservers).then(|| explain::still_refused(&conf.nameservers))
+    }
+
+    /// Whether a nameserver refused in this run.
+    pub(crate) fn any_refused(&self) -> bool {
+        !self.refusals.is_empty()
+    }
+
     /// What the hosts file says about this Pod.
     pub(crate) fn own(&self) -> &Own {
         self.own.get_or_init(|| {
             let hostname = rustix::system::uname();
-            let hosts = self.files.open_hosts();
-            hosts.map(|text| hosts::own(text, &hostname.nodename().to_string_lossy())).unwrap_or_default()
+            hosts::own(self.files.read_hosts().as_slice(), &hostname.nodename().to_string_lossy())
         })
     }
 
     /// resolv.conf as it is now.
     pub(crate) fn conf(&self) -> ResolvConf {
-        let conf = ResolvConf::parse(self.files.read_resolv_conf().as_deref(), interface_index);
+        let mut conf = ResolvConf::parse(self.files.read_resolv_conf().as_deref(), interface_index);
+        if conf.origin == Origin::NoFile && self.files.has_resolv_conf() {
+            conf.origin = Origin::Unreadable;
+        }
         let mut odd = self.odd.borrow_mut();
         if *odd == Odd::Nothing && !conf.oddities.is_empty() {
             let skipped = crate::text::printable(&conf.oddities.join(", "));
@@ -192,6 +211,34 @@ impl Resolver {
     fn turn(&self) -> usize {
         self.turn.replace(self.turn.get().wrapping_add(1))
     }
+}
+
+/// Drops 0.0.0.0 and ::, which no server has. A connection to them would reach this machine itself (Linux).
+fn without_sinkhole(mut found: Found, name: &str) -> Result<Found, LookupError> {
+    let unspecified = found.addresses.clone();
+    found.addresses.retain(|ip| !ip.is_unspecified());
+    if !found.addresses.is_empty() {
+        return Ok(found);
+    }
+    let (who, full) = match &found.source {
+        Source::Dns(full) => ("the DNS answers", full.as_str()),
+        Source::Hosts | Source::Literal => ("the hosts file has", name),
+    };
+    let answered = unspecified.first().map(ToString::to_string).unwrap_or_default();
+    let reason = Reason::new(
+        Code::ResolveNoAddresses,
+        format!(
+            "{who} {answered} for {full}, which is not the address of a server: a filter blocks the name (a sinkhole)"
+        ),
+    )
+    .with_key("sinkhole");
+    Err(LookupError {
+        uncertain: Some(Box::new(reason.clone())),
+        reason,
+        all_servers: None,
+        aliased: false,
+        steps: Vec::new(),
+    })
 }
 
 fn with_steps(mut error: LookupError, steps: &[Step]) -> LookupError {
@@ -261,6 +308,41 @@ mod tests {
             assert_eq!((ips.join(" ").as_str(), it.source), (found, source), "{name}");
         }
         assert!(resolver.find("db.", Need::Both, &attempt()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn the_first_mebibyte_of_the_hosts_file_is_read() {
+        const LIMIT: usize = 1024 * 1024;
+        let folder = tempfile::tempdir().unwrap();
+        let head = "10.0.0.1 first\n10.0.0.2 second-";
+        let filler = format!("#{}\n", "x".repeat(LIMIT - head.len() - 2));
+        // The limit cuts the last line after "second-".
+        let resolver = resolver(folder.path(), &format!("{filler}{head}name\n10.0.0.3 third\n"));
+        assert_eq!(resolver.find("first", Need::First, &attempt()).await.unwrap().source, Source::Hosts);
+        for beyond in ["second-", "second-name", "third"] {
+            assert!(resolver.find(beyond, Need::First, &attempt()).await.is_err(), "{beyond}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_no_server_has_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let resolver = resolver(folder.path(), "0.0.0.0 blocked half\n:: blocked\n10.0.0.1 half\n");
+        let error = resolver.find("blocked", Need::First, &attempt()).await.unwrap_err();
+        assert!(error.reason.text().starts_with("the hosts file has 0.0.0.0 for blocked"), "{}", error.reason.text());
+        assert!(error.certainly_absent().is_err(), "gone needs a denial");
+        assert_eq!(resolver.find("half", Need::First, &attempt()).await.unwrap().addresses.len(), 1);
+    }
+
+    #[test]
+    fn a_refusal_of_every_nameserver_explains_silence() {
+        let folder = tempfile::tempdir().unwrap();
+        let resolver = resolver(folder.path(), "");
+        let conf = resolver.conf();
+        assert!(resolver.refusing(&conf).is_none() && !resolver.any_refused());
+        let conf = ResolvConf::parse(Some(b"nameserver 10.96.0.10"), |_| None);
+        resolver.refusals.add(conf.nameservers[0]);
+        assert_eq!(resolver.refusing(&conf).unwrap().text(), "refused by nameserver 10.96.0.10 on port 53");
     }
 
     #[tokio::test]

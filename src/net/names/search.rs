@@ -48,7 +48,7 @@ pub(crate) fn steps(name: &str, conf: &ResolvConf) -> Vec<Step> {
 }
 
 /// Whether `name` is below `domain`. Then it is most likely a full name already.
-fn ends_in(name: &str, domain: &str) -> bool {
+pub(crate) fn ends_in(name: &str, domain: &str) -> bool {
     let (name, domain) = (name.as_bytes(), domain.as_bytes());
     if domain.is_empty() || name.len() <= domain.len() + 1 {
         return false;

@@ -14,6 +14,7 @@ pub(crate) fn no_ready_pod(it: &Witness) {
     it.instead_in(&pod, None, "tcp:10.0.0.1:9");
     // A Service of type ExternalName, which has no Pods.
     it.instead_in(&pod, None, "tcp:external:9");
+    it.given(in_kubernetes("tcp:10.0.0.1:9", &pod).env("DB_SERVICE_HOST", "10.0.0.1"));
     it.instead(None, run("tcp:db:9").inside(&pod));
     pod.etc("hosts", "10.0.0.1 db\n");
     it.instead_in(&pod, None, "tcp:db:9");
@@ -90,13 +91,40 @@ pub(crate) fn dropped(it: &Witness) {
     it.instead_in(&pod, "NoReadyPod", "tcp:db:9");
     pod.sh("nft add table inet t\nnft 'add chain inet t in { type filter hook input priority 0; }'\n\
             nft add rule inet t in tcp dport 9 drop");
-    it.given_in(&pod, "tcp:db:9");
+    it.given_in(&pod, "tcp:pods:9#min=2");
     it.given_in(&pod, "http://10.0.0.1:9/");
+    it.instead_in(&pod, "ServiceSilent", "tcp:db:9");
     it.given(run("tcp:10.0.0.1:9").arg("--connect-timeout=5s").arg("--attempt-timeout=300ms").inside(&pod));
     it.instead_in(&pod, "OutsideCluster", "tcp:api:9");
     it.instead_in(&pod, "Overloaded", "tcp:127.0.0.1:9");
     let _silent = pod.within(|| Fake::on(([10, 0, 0, 1], 80).into(), linger));
     it.instead_in(&pod, None, "http://10.0.0.1/");
+}
+
+pub(crate) fn service_silent(it: &Witness) {
+    let pod = pod(POD);
+    let _server = zone::serve(&pod, "127.0.0.1", ZONE);
+    pod.sh("nft add table inet t\nnft 'add chain inet t in { type filter hook input priority 0; }'\n\
+            nft add rule inet t in tcp dport 9 drop");
+    it.given_in(&pod, "tcp:db:9");
+    it.given_in(&pod, "postgres:db.ns:9");
+    it.given(in_kubernetes("tcp:10.0.0.1:9", &pod).env("DB_SERVICE_HOST", "10.0.0.1"));
+    it.instead_in(&pod, "Dropped", "tcp:10.0.0.1:9");
+    it.instead("Dropped", run("tcp:db:9").inside(&pod));
+}
+
+pub(crate) fn rejected(it: &Witness) {
+    let pod = pod(POD);
+    it.instead_in(&pod, None, "tcp:10.0.0.1:9");
+    for with in ["host-prohibited", "admin-prohibited", "host-unreachable", "prot-unreachable"] {
+        pod.sh(&format!(
+            "nft add table inet t\nnft flush table inet t\n\
+             nft 'add chain inet t in {{ type filter hook input priority 0; }}'\n\
+             nft add rule inet t in meta nfproto ipv4 tcp dport 9 reject with icmp type {with}"
+        ));
+        it.given_in(&pod, "tcp:10.0.0.1:9");
+        it.given_in(&pod, "http://10.0.0.1:9/");
+    }
 }
 
 pub(crate) fn overloaded(it: &Witness) {

@@ -31,7 +31,9 @@ const ZONE: &str = "db.ns.svc.c.test A 10.0.0.1\nweb.ns.svc.c.test A 10.0.0.1\nw
     pods.ns.svc.c.test A 10.0.0.1\npods.ns.svc.c.test A 10.0.0.2\napi.corp.test A 10.0.0.1\n\
     own.ns.svc.c.test A 10.0.0.2\nown.ns.svc.c.test A 10.0.0.1\nself.ns.svc.c.test A 10.0.0.7\n\
     one.pods.ns.svc.c.test A 10.0.0.1\ngone.ns.svc.c.test A 10.0.0.1\ngone.ns.svc.c.test A 10.0.0.3\n10-0-0-1.ns.pod.c.test A 10.0.0.1\n\
-    external.ns.svc.c.test CNAME api.corp.test\nsad.ns.svc.c.test SERVFAIL\nsad.corp.test A 10.0.0.1";
+    external.ns.svc.c.test CNAME api.corp.test\nsad.ns.svc.c.test SERVFAIL\nsad.corp.test A 10.0.0.1\n\
+    api.ns.corp.test A 10.0.0.1\napi.ns.svc.c.test.corp.test A 10.0.0.1\nbad.ns.svc.c.test CNAME nothing.example\n\
+    sink.ns.svc.c.test A 0.0.0.0\nlocal.ns.svc.c.test AAAA fe80::1";
 
 macro_rules! hints {
     ($($hint:ident $test:ident)*) => {
@@ -49,6 +51,8 @@ hints! {
     InThisPod in_this_pod
     Mesh mesh
     Dropped dropped
+    ServiceSilent service_silent
+    Rejected rejected
     Overloaded overloaded
     ProxyClosed proxy_closed
     Gateway gateway
@@ -56,6 +60,7 @@ hints! {
     DnsDropped dns_dropped
     NodeDns node_dns
     OtherNamespace other_namespace
+    NoService no_service
     OutsideCluster outside_cluster
     OwnService own_service
     OwnPeer own_peer
