@@ -8,7 +8,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use futures_util::FutureExt as _;
 use rustix::process::{Resource, getrlimit};
 use tokio::runtime::{self, Runtime};
 use tokio::time::{self, Instant};
@@ -24,12 +23,12 @@ use crate::net::Net;
 use crate::net::names::resolv_conf::SystemFiles;
 use crate::plan::{self, Color, Format, Plan, Planned, Verbosity};
 use crate::report::{Report, explain, termination};
-use crate::signal::Signals;
+use crate::signal::{Signal, Signals};
 use crate::text::{self, os_error, printable};
 use crate::verdict::Verdict;
 
 /// The largest number of attempts at once. A quarter of the file descriptors is the other bound.
-const IN_FLIGHT_MAX: usize = 256;
+const IN_FLIGHT_MAX: usize = 64;
 
 /// Runs waitgate with these arguments (the program's name first) and this environment. It does not return if there is a
 /// command and every target is ready.
@@ -66,6 +65,12 @@ fn verdict(args: &[OsString], env: &Env) -> Verdict {
             Err(why) => invalid(start, &cli, env, why),
         };
     }
+    // The handlers come first. Without them, PID 1 would lose a signal that comes while a long plan is made or files are
+    // read.
+    let (runtime, signals) = match runtime() {
+        Ok(both) => both,
+        Err(error) => return invalid(start, &cli, env, format!("{error:#}")),
+    };
     let mut plan = match Plan::new(&cli, env) {
         Ok(plan) => plan,
         Err(error) => return invalid(start, &cli, env, format!("{error:#}")),
@@ -78,24 +83,21 @@ fn verdict(args: &[OsString], env: &Env) -> Verdict {
         }
         return Verdict::Ready;
     }
-    let mut prepare = || -> Result<_> {
-        // The handlers come first. Without them, PID 1 would lose a signal that comes while files are read.
-        let (runtime, signals) = runtime()?;
-        Ok((runtime, signals, command::find(&plan.command, env)?, net(&mut plan, env)?))
-    };
-    let (runtime, signals, command, net) = match prepare() {
+    let mut prepare = || -> Result<_> { Ok((command::find(&plan.command, env)?, net(&mut plan, env)?)) };
+    let (command, net) = match prepare() {
         Ok(all) => all,
         Err(error) => return invalid(start, &cli, env, format!("{error:#}")),
     };
     let report = Report::new(plan.format, plan.verbosity, is_colored(plan.color, env), start);
     let live = is_live(&plan, env);
     let wait = Wait { plan: &plan, net: &net, report: &report, start, live };
-    let verdict = report.during(|| wait.run(runtime, signals));
+    let board = Board::new(&plan);
+    let verdict = report.during(|| wait.run(runtime, &signals, &board));
     match (&verdict, command) {
-        (Verdict::Ready, Some(command)) => {
-            let why = command::replace_process(command);
-            invalid(start, &cli, env, format!("cannot run the command: {why}"))
-        }
+        (Verdict::Ready, Some(command)) => match signals.last_look(|| command::replace_process(command)) {
+            Ok(why) => invalid(start, &cli, env, format!("cannot run the command: {why}")),
+            Err(signal) => report.during(|| wait.end(Verdict::Interrupted(signal), &board)),
+        },
         _ => verdict,
     }
 }
@@ -105,7 +107,8 @@ fn runtime() -> Result<(Runtime, Signals)> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| anyhow!("cannot start: {}", os_error(&error)))?;
     let entered = runtime.enter();
-    let signals = Signals::install().map_err(|error| anyhow!("cannot handle signals: {}", os_error(&error)))?;
+    let status = Verdict::Interrupted(Signal::Terminate).status();
+    let signals = Signals::install(status).map_err(|error| anyhow!("cannot handle signals: {}", os_error(&error)))?;
     drop(entered);
     Ok((runtime, signals))
 }
@@ -122,16 +125,20 @@ struct Wait<'a> {
 
 impl Wait<'_> {
     /// Waits, writes the log, and writes the termination message.
-    fn run(&self, runtime: Runtime, signals: Signals) -> Verdict {
+    fn run(&self, runtime: Runtime, signals: &Signals, board: &Board) -> Verdict {
         let insecure = self.plan.insecure.then_some("--insecure: certificates are not verified");
         let warnings: Vec<&str> = self.plan.warnings.iter().map(String::as_str).chain(insecure).collect();
         if !warnings.is_empty() {
             self.report.tell(&Event::Warning(&warnings.join("; ")));
         }
-        let board = Board::new(self.plan);
-        let verdict = runtime.block_on(self.race(&board, signals));
+        let verdict = runtime.block_on(self.race(board, signals));
         // Attempts are dropped, not awaited.
         runtime.shutdown_background();
+        self.end(verdict, board)
+    }
+
+    /// Writes the last line and the termination message.
+    fn end(&self, verdict: Verdict, board: &Board) -> Verdict {
         let standings = board.standings(self.plan);
         self.report.tell(&Event::Verdict { verdict: &verdict, standings: &standings });
         leave_message(self.plan.termination_log.as_deref(), &verdict, &standings, self.start);
@@ -139,7 +146,7 @@ impl Wait<'_> {
     }
 
     /// Waits until the gate ends, or the deadline or a signal ends the run. Then it sleeps a part of --settle.
-    async fn race(&self, board: &Board, mut signals: Signals) -> Verdict {
+    async fn race(&self, board: &Board, signals: &Signals) -> Verdict {
         let Self { plan, net, report, .. } = self;
         report.tell(&Event::Start(plan));
         let tell = |event: Event<'_>| report.tell(&event);
@@ -177,7 +184,7 @@ impl Wait<'_> {
         tokio::select! {
             biased;
             signal = signals.arrived() => Verdict::Interrupted(signal),
-            () = settle => signals.arrived().now_or_never().map_or(Verdict::Ready, Verdict::Interrupted),
+            () = settle => signals.came().map_or(Verdict::Ready, Verdict::Interrupted),
         }
     }
 }

@@ -229,3 +229,16 @@ fn each_target_has_its_own_line() {
     let changes = ended.stderr.lines().filter(|line| line.contains(&format!("  {target}  refused"))).count();
     ended.expect("a line for each", changes == 2);
 }
+
+/// A process may have very few file descriptors. waitgate says so, and is never at fault.
+#[test]
+fn few_file_descriptors_are_an_error_or_a_reason() {
+    let closed = format!("tcp:{}", free_port());
+    for few in 4..=12 {
+        let script = format!("ulimit -n {few};");
+        let ended = Run::new(["--once", "--parallel", &closed, &closed]).shell(&script).end();
+        ended.failure().nowhere("internal error");
+        let said = ["too many open files", "no file descriptor left", "refused"];
+        ended.expect("a reason", said.iter().any(|words| ended.last_line().contains(words)));
+    }
+}
