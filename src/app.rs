@@ -2,7 +2,7 @@
 //! the report, and runs the command.
 
 use std::ffi::OsString;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -49,8 +49,7 @@ fn verdict(args: &[OsString], env: &Env) -> Verdict {
     let cli = match Cli::from_args(args.iter().cloned()) {
         Ok(cli) => cli,
         Err(Usage::Asked(text)) => {
-            print(&text);
-            return Verdict::Ready;
+            return asked(start, &Cli::unparsed(args), env, &text);
         }
         Err(Usage::Invalid(why)) => {
             return invalid(start, &Cli::unparsed(args), env, why);
@@ -58,10 +57,7 @@ fn verdict(args: &[OsString], env: &Env) -> Verdict {
     };
     if let Some(code) = &cli.explain {
         return match explain::named(&code.to_string_lossy()) {
-            Ok(code) => {
-                print(&explain::explain(code));
-                Verdict::Ready
-            }
+            Ok(code) => asked(start, &cli, env, &explain::explain(code)),
             Err(why) => invalid(start, &cli, env, why),
         };
     }
@@ -76,12 +72,12 @@ fn verdict(args: &[OsString], env: &Env) -> Verdict {
         Err(error) => return invalid(start, &cli, env, format!("{error:#}")),
     };
     if plan.dry_run {
-        print(&plan.describe());
+        let verdict = asked(start, &cli, env, &plan.describe());
         if !plan.warnings.is_empty() {
-            let report = Report::new(Format::Text, plan.verbosity, false, start);
+            let report = Report::new(plan.format, plan.verbosity, is_colored(plan.color, env), start);
             report.during(|| plan.warnings.iter().for_each(|warning| report.tell(&Event::Warning(warning))));
         }
-        return Verdict::Ready;
+        return verdict;
     }
     let mut prepare = || -> Result<_> { Ok((command::find(&plan.command, env)?, net(&mut plan, env)?)) };
     let (command, net) = match prepare() {
@@ -156,7 +152,7 @@ impl Wait<'_> {
                 ready => ready,
             };
             if let Some(warning) = net.warning() {
-                report.tell(&Event::Warning(&warning));
+                report.tell(&Event::Warning(&planned.mask.hide(&warning)));
             }
             outcome
         };
@@ -231,9 +227,14 @@ fn leave_message(path: Option<&Path>, verdict: &Verdict, standings: &[Standing],
 }
 
 /// Prints text that the user asked for to stdout. It is not an error if the reader has closed the pipe.
-fn print(text: &str) {
+fn asked(start: Instant, cli: &Cli, env: &Env, text: &str) -> Verdict {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            invalid(start, cli, env, format!("cannot write to stdout: {}", os_error(&error)))
+        }
+        _ => Verdict::Ready,
+    }
 }
 
 /// Whether to use colour. By default it is used on a terminal, except if NO_COLOR has a value (no-color.org), and
@@ -266,8 +267,8 @@ fn net(plan: &mut Plan, env: &Env) -> Result<Net> {
     // The kubelet sets this variable in every container of every Pod.
     let kubernetes = env.get("KUBERNETES_SERVICE_HOST").is_some();
     let named = || {
-        let named = plan.ca_file.as_ref().map(|(from, path)| format!("{from} {}", path.display()));
-        printable(&named.unwrap_or_default())
+        let named = plan.ca_file.as_ref().map(|(from, _)| from.as_str());
+        printable(named.unwrap_or_default())
     };
     let read = |path: &Path| file::read(path, file::PEM_MAX).map_err(|why| anyhow!("cannot be read: {why}"));
     let ca_file = plan.ca_file.as_ref().map(|(_, path)| read(path).with_context(named)).transpose()?;

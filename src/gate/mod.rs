@@ -190,6 +190,11 @@ impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
             Ok(outcome) => outcome,
             Err(_) => Err(attempt.cut_off()),
         };
+        // What a server says may hold what we have sent.
+        let outcome = match outcome {
+            Ok(Ready { note }) => Ok(Ready { note: note.map(|note| planned.mask.hide(&note)) }),
+            Err(reason) => Err(reason.with_text(planned.mask.hide(reason.text()))),
+        };
         let in_a_row = self.board.end(at, &attempt, &outcome);
         Done { number, attempt, outcome, in_a_row }
     }

@@ -235,7 +235,7 @@ fn each_target_has_its_own_line() {
 fn few_file_descriptors_are_an_error_or_a_reason() {
     let closed = format!("tcp:{}", free_port());
     for few in 4..=12 {
-        let script = format!("ulimit -n {few};");
+        let script = format!(r#"ulimit -n {few}; exec "$@""#);
         let ended = Run::new(["--once", "--parallel", &closed, &closed]).shell(&script).end();
         ended.failure().nowhere("internal error");
         let said = ["too many open files", "no file descriptor left", "refused"];
