@@ -37,11 +37,16 @@ pub fn run(args: impl IntoIterator<Item = OsString>, vars: impl IntoIterator<Ite
     ExitCode::from(&verdict(&args, &vars.into_iter().collect()))
 }
 
-/// Reports a panic at `place`. A panic is a defect of waitgate.
-pub fn panicked(place: &str) {
-    let report = Report::new(Format::Text, Verbosity::Quiet, false, Instant::now());
-    let verdict = Verdict::Invalid(format!("internal error at {place}: please report it"));
-    report.during(|| report.tell(&Event::Verdict { verdict: &verdict, standings: &[] }));
+/// Reports a panic at `place`, in the format and to the files that the arguments and the environment name. A panic is a
+/// defect of waitgate. Its own words are not printed: they may hold what a server sent, or a secret.
+pub fn panicked(
+    place: &str,
+    args: impl IntoIterator<Item = OsString>,
+    vars: impl IntoIterator<Item = (OsString, OsString)>,
+) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = Cli::unparsed(&args);
+    invalid(Instant::now(), &cli, &vars.into_iter().collect(), format!("internal error at {place}: please report it"));
 }
 
 fn verdict(args: &[OsString], env: &Env) -> Verdict {
@@ -286,5 +291,26 @@ fn net(plan: &mut Plan, env: &Env) -> Result<Net> {
     {
         drop(ca_file);
         Ok(Net::new(SystemFiles::default(), kubernetes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_leaves_a_termination_message() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        std::fs::write(&path, "").unwrap();
+        let args = ["waitgate", "--log-format=json", "tcp:a:1"].map(OsString::from);
+        let vars = [("WAITGATE_TERMINATION_LOG".into(), path.clone().into_os_string())];
+        panicked("src/x.rs:1:2", args.clone(), vars.clone());
+        let message = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(message, "waitgate: internal error at src/x.rs:1:2: please report it");
+        // In an exec probe the file belongs to the application.
+        std::fs::write(&path, "").unwrap();
+        panicked("src/x.rs:1:2", args.into_iter().chain(["--once".into()]), vars);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "");
     }
 }

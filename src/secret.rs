@@ -1,7 +1,7 @@
 //! A value that must never be printed, and the mask that hides it in what a server says.
 
 use std::cell::RefCell;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// What is shown instead of a secret.
 pub(crate) const HIDDEN: &str = "***";
@@ -74,9 +74,8 @@ pub(crate) struct Mask(Box<[Secret]>);
 impl Mask {
     /// `text` with `***` for each secret.
     pub(crate) fn hide(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, secret| match text.contains(secret.expose()) {
-            true => text.replace(secret.expose(), HIDDEN),
-            false => text,
+        self.0.iter().fold(text.to_owned(), |text, secret| {
+            if text.contains(secret.expose()) { text.replace(secret.expose(), HIDDEN) } else { text }
         })
     }
 }
@@ -95,7 +94,9 @@ fn percent_encoded(value: &str) -> String {
     for byte in value.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
+            _ => {
+                let _ = write!(out, "%{byte:02X}");
+            }
         }
     }
     out

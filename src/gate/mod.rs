@@ -186,7 +186,10 @@ impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
         let planned = &self.plan.targets[at];
         let attempt = Rc::new(Attempt::new(planned.bounds, fresh));
         let number = self.board.begin(at, &attempt);
-        let outcome = match time::timeout_at(attempt.until(), (self.probe)(planned, &attempt)).await {
+        // The probe of any kind needs many kilobytes. In a box, it needs them only while it runs, and not for each of a
+        // thousand targets that pause or wait for their permit.
+        let probe = Box::pin((self.probe)(planned, &attempt));
+        let outcome = match time::timeout_at(attempt.until(), probe).await {
             Ok(outcome) => outcome,
             Err(_) => Err(attempt.cut_off()),
         };

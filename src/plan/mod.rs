@@ -196,22 +196,6 @@ impl Plan {
             });
         }
 
-        // argv wins over the twins: then not even their values matter. Of -q and -v in argv, clap keeps the last one.
-        let verbosity = if cli.quiet {
-            Verbosity::Quiet
-        } else if cli.verbose {
-            Verbosity::Verbose
-        } else {
-            match (options.switch("quiet", false)?, options.switch("verbose", false)?) {
-                (true, true) => {
-                    bail!("WAITGATE_QUIET and WAITGATE_VERBOSE contradict each other: set one of them")
-                }
-                (true, false) => Verbosity::Quiet,
-                (false, true) => Verbosity::Verbose,
-                (false, false) => Verbosity::Normal,
-            }
-        };
-
         Ok(Self {
             targets,
             timeout: (!timeout.is_zero()).then_some(timeout),
@@ -224,7 +208,7 @@ impl Plan {
             insecure: cli.insecure,
             termination_log: termination_log(cli, env)?,
             format: log_format(cli, env)?,
-            verbosity,
+            verbosity: verbosity(cli, &options)?,
             color: color(cli, env)?,
             command: cli.command.clone(),
             warnings,
@@ -275,6 +259,23 @@ impl Plan {
             let _ = writeln!(out, "then run {program} with {}", count(arguments.len(), "argument"));
         }
         out
+    }
+}
+
+/// How much to print. argv wins over the twins: then not even their values matter. Of -q and -v in argv, clap keeps the
+/// last one.
+fn verbosity(cli: &Cli, options: &Options<'_>) -> Result<Verbosity> {
+    if cli.quiet {
+        return Ok(Verbosity::Quiet);
+    }
+    if cli.verbose {
+        return Ok(Verbosity::Verbose);
+    }
+    match (options.switch("quiet", false)?, options.switch("verbose", false)?) {
+        (true, true) => bail!("WAITGATE_QUIET and WAITGATE_VERBOSE contradict each other: set one of them"),
+        (true, false) => Ok(Verbosity::Quiet),
+        (false, true) => Ok(Verbosity::Verbose),
+        (false, false) => Ok(Verbosity::Normal),
     }
 }
 
