@@ -243,12 +243,13 @@ fn asked(start: Instant, cli: &Cli, env: &Env, text: &str) -> Verdict {
 }
 
 /// Whether to use colour. By default it is used on a terminal, except if NO_COLOR has a value (no-color.org), and
-/// everywhere with CLICOLOR_FORCE (bixense.com/clicolors).
+/// everywhere with CLICOLOR_FORCE (bixense.com/clicolors). A terminal that calls itself dumb shows the codes as text.
 fn is_colored(color: Color, env: &Env) -> bool {
     match color {
         Color::Always => true,
         Color::Never => false,
         Color::Auto if env.get("NO_COLOR").is_some_and(|value| !value.is_empty()) => false,
+        Color::Auto if env.get("TERM").is_some_and(|term| term == "dumb") => false,
         Color::Auto if env.get("CLICOLOR_FORCE").is_some_and(|value| !value.is_empty() && value != "0") => true,
         Color::Auto => std::io::stderr().is_terminal(),
     }

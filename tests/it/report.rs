@@ -154,6 +154,27 @@ fn full_pipe_holds_nothing_up() {
     running.end().failure().took(secs(0.5)..UNHINDERED);
 }
 
+/// The last line waits a moment for a reader that is slow, and not for one that never reads.
+#[test]
+fn the_last_line_waits_for_a_slow_reader() {
+    for _ in 0..5 {
+        let (mut reader, writer) = full_pipe();
+        let slow = std::thread::spawn(move || {
+            let (mut piece, mut last) = ([0; 4096], Vec::new());
+            loop {
+                std::thread::sleep(Duration::from_millis(8));
+                match reader.read(&mut piece) {
+                    Ok(0) | Err(_) => return last,
+                    Ok(read) => last = piece[..read].to_vec(),
+                }
+            }
+        });
+        Run::new(["tcp:h"]).stderr_to(writer).end().failure().took(secs(0.0)..UNHINDERED);
+        let last = String::from_utf8(slow.join().unwrap()).unwrap();
+        assert!(last.ends_with("(expected tcp:HOST:PORT)\n"), "{last}");
+    }
+}
+
 /// What was lost is said before the next line that can be written, and in lines of its own.
 #[test]
 fn lines_that_were_lost_are_counted() {

@@ -109,7 +109,6 @@ fn while_it_settles() {
 fn just_before_the_command_starts() {
     let fake = Fake::silent();
     let target = format!("tcp:{}#hold=0", fake.addr);
-    let (mut ours, mut theirs) = (0, 0);
     for run in 0..250_u64 {
         let running = Run::new([&target, "--", "/bin/sleep", "0.3"]).start();
         running.line("ready");
@@ -117,15 +116,11 @@ fn just_before_the_command_starts() {
         std::thread::sleep(Duration::from_micros(run * 4));
         running.signal(Signal::TERM);
         let ended = running.end();
-        match ended.status.signal() {
-            Some(15) => theirs += 1,
-            _ => {
-                ours += 1;
-                ended.code(1);
-            }
+        // The command died of it, or waitgate ended.
+        if ended.status.signal() != Some(15) {
+            ended.code(1);
         }
     }
-    assert_eq!(ours + theirs, 250);
 }
 
 /// A parent may have blocked the signals. They end waitgate all the same.
