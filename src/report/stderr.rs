@@ -58,6 +58,7 @@ impl Stderr {
     /// Writes `text` as one line if stderr takes it now. If not, the line is lost and counted.
     pub(super) fn print(&self, text: &str) {
         let Ok(mut out) = self.out.lock() else { return };
+        out.view.look();
         let mut text = cut(text.to_owned(), LINE_MAX - 1 - out.view.erase().len());
         text.push('\n');
         if out.lost > 0 {
@@ -81,6 +82,7 @@ impl Stderr {
     /// Replaces the rows of the live view. Without rows, the view disappears.
     pub(super) fn show(&self, rows: String) {
         let Ok(mut out) = self.out.lock() else { return };
+        out.view.look();
         out.view.rows = rows;
         let erase = out.view.erase().to_owned();
         out.put(erase);
@@ -101,6 +103,7 @@ impl Out {
         let written = text.is_empty() || self.write(text.as_bytes());
         if written {
             self.view.drawn = !rows.is_empty();
+            self.view.clear = false;
         }
         written
     }
