@@ -37,6 +37,11 @@ impl Signal {
         number.as_raw()
     }
 
+    /// Its bit in a set of signals.
+    fn bit(self) -> u64 {
+        1 << (self.number() - 1)
+    }
+
     fn numbered(number: usize) -> Option<Self> {
         Self::ALL.into_iter().find(|signal| usize::try_from(signal.number()) == Ok(number))
     }
@@ -69,7 +74,7 @@ pub(crate) struct Signals {
     /// From now on a signal ends the process in its handler.
     leaving: Arc<AtomicBool>,
     woken: UnixStream,
-    /// The signals that the parent has blocked. No handler sees them. They wait in the kernel until a process with this
+    /// Those of the signals that the parent has blocked. No handler sees them. They wait in the kernel until a process with this
     /// pid unblocks them, so they are read from there, and the mask stays as it was found.
     blocked: u64,
 }
@@ -89,7 +94,8 @@ impl Signals {
             flag::register_conditional_shutdown(number, status.into(), Arc::clone(&leaving))?;
             pipe::register_raw(number, write)?;
         }
-        Ok(Self { came, leaving, woken, blocked: kernel_set(&["SigBlk:"]) })
+        let ours = Signal::ALL.iter().fold(0, |set, signal| set | signal.bit());
+        Ok(Self { came, leaving, woken, blocked: ours & kernel_set(&["SigBlk:"]) })
     }
 
     /// The signal that has come, if one has.
@@ -100,7 +106,7 @@ impl Signals {
             }
             // The thread's own signals and those of the process (proc(5)).
             let pending = self.blocked & kernel_set(&["SigPnd:", "ShdPnd:"]);
-            Signal::ALL.into_iter().find(|signal| pending & (1 << (signal.number() - 1)) != 0)
+            Signal::ALL.into_iter().find(|signal| pending & signal.bit() != 0)
         };
         Signal::numbered(self.came.load(Ordering::SeqCst)).or_else(waiting)
     }
