@@ -45,6 +45,7 @@ fn argv_wins_over_the_twin_and_the_target_wins_over_both() {
 fn an_error_names_the_option_or_target() {
     assert!(error(&[], &[]).contains("give at least one target"));
     assert!(error(&[], &["tcp:a:1", "htp://b"]).starts_with("target 2: the kind before"));
+    #[cfg(feature = "http")]
     assert!(error(&[], &["htp://b"]).contains("did you mean http:?"));
     assert!(error(&[], &["--timeout=30", "tcp:a:1"]).starts_with("--timeout: found a number without a unit"));
     assert!(error(&[("WAITGATE_TIMEOUT", "x")], &["tcp:a:1"]).starts_with("WAITGATE_TIMEOUT: the units are"));
