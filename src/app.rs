@@ -2,13 +2,12 @@
 //! the report, and runs the command.
 
 use std::ffi::OsString;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use futures_util::FutureExt as _;
 use rustix::process::{Resource, getrlimit};
 use tokio::runtime::{self, Runtime};
 use tokio::time::{self, Instant};
@@ -25,12 +24,12 @@ use crate::net::Net;
 use crate::net::names::resolv_conf::SystemFiles;
 use crate::plan::{self, Color, Format, Plan, Planned, Verbosity};
 use crate::report::{Report, explain, termination};
-use crate::signal::Signals;
+use crate::signal::{Signal, Signals};
 use crate::text::{self, os_error, printable};
 use crate::verdict::Verdict;
 
 /// The largest number of attempts at once. A quarter of the file descriptors is the other bound.
-const IN_FLIGHT_MAX: usize = 256;
+const IN_FLIGHT_MAX: usize = 64;
 
 /// Runs waitgate with these arguments (the program's name first) and this environment. It does not return if there is a
 /// command and every target is ready.
@@ -39,11 +38,16 @@ pub fn run(args: impl IntoIterator<Item = OsString>, vars: impl IntoIterator<Ite
     ExitCode::from(&verdict(&args, &vars.into_iter().collect()))
 }
 
-/// Reports a panic at `place`. A panic is a defect of waitgate.
-pub fn panicked(place: &str) {
-    let report = Report::new(Format::Text, Verbosity::Quiet, false, Instant::now());
-    let verdict = Verdict::Invalid(format!("internal error at {place}: please report it"));
-    report.during(|| report.tell(&Event::Verdict { verdict: &verdict, standings: &[] }));
+/// Reports a panic at `place`, in the format and to the files that the arguments and the environment name. A panic is a
+/// defect of waitgate. Its own words are not printed: they may hold what a server sent, or a secret.
+pub fn panicked(
+    place: &str,
+    args: impl IntoIterator<Item = OsString>,
+    vars: impl IntoIterator<Item = (OsString, OsString)>,
+) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = Cli::unparsed(&args);
+    invalid(Instant::now(), &cli, &vars.into_iter().collect(), format!("internal error at {place}: please report it"));
 }
 
 fn verdict(args: &[OsString], env: &Env) -> Verdict {
@@ -51,8 +55,7 @@ fn verdict(args: &[OsString], env: &Env) -> Verdict {
     let cli = match Cli::from_args(args.iter().cloned()) {
         Ok(cli) => cli,
         Err(Usage::Asked(text)) => {
-            print(&text);
-            return Verdict::Ready;
+            return asked(start, &Cli::unparsed(args), env, &text);
         }
         Err(Usage::Invalid(why)) => {
             return invalid(start, &Cli::unparsed(args), env, why);
@@ -60,43 +63,43 @@ fn verdict(args: &[OsString], env: &Env) -> Verdict {
     };
     if let Some(code) = &cli.explain {
         return match explain::named(&code.to_string_lossy()) {
-            Ok(code) => {
-                print(&explain::explain(code));
-                Verdict::Ready
-            }
+            Ok(code) => asked(start, &cli, env, &explain::explain(code)),
             Err(why) => invalid(start, &cli, env, why),
         };
     }
+    // The handlers come first. Without them, PID 1 would lose a signal that comes while a long plan is made or files are
+    // read.
+    let (runtime, signals) = match runtime() {
+        Ok(both) => both,
+        Err(error) => return invalid(start, &cli, env, format!("{error:#}")),
+    };
     let mut plan = match Plan::new(&cli, env) {
         Ok(plan) => plan,
         Err(error) => return invalid(start, &cli, env, format!("{error:#}")),
     };
     if plan.dry_run {
-        print(&plan.describe());
+        let verdict = asked(start, &cli, env, &plan.describe());
         if !plan.warnings.is_empty() {
-            let report = Report::new(Format::Text, plan.verbosity, false, start);
+            let report = Report::new(plan.format, plan.verbosity, is_colored(plan.color, env), start);
             report.during(|| plan.warnings.iter().for_each(|warning| report.tell(&Event::Warning(warning))));
         }
-        return Verdict::Ready;
+        return verdict;
     }
-    let mut prepare = || -> Result<_> {
-        // The handlers come first. Without them, PID 1 would lose a signal that comes while files are read.
-        let (runtime, signals) = runtime()?;
-        Ok((runtime, signals, command::find(&plan.command, env)?, net(&mut plan, env)?))
-    };
-    let (runtime, signals, command, net) = match prepare() {
+    let mut prepare = || -> Result<_> { Ok((command::find(&plan.command, env)?, net(&mut plan, env)?)) };
+    let (command, net) = match prepare() {
         Ok(all) => all,
         Err(error) => return invalid(start, &cli, env, format!("{error:#}")),
     };
     let report = Report::new(plan.format, plan.verbosity, is_colored(plan.color, env), start);
     let live = is_live(&plan, env);
     let wait = Wait { plan: &plan, net: &net, report: &report, start, live };
-    let verdict = report.during(|| wait.run(runtime, signals));
+    let board = Board::new(&plan);
+    let verdict = report.during(|| wait.run(runtime, &signals, &board));
     match (&verdict, command) {
-        (Verdict::Ready, Some(command)) => {
-            let why = command::replace_process(command);
-            invalid(start, &cli, env, format!("cannot run the command: {why}"))
-        }
+        (Verdict::Ready, Some(command)) => match signals.last_look(|| command::replace_process(command)) {
+            Ok(why) => invalid(start, &cli, env, format!("cannot run the command: {why}")),
+            Err(signal) => report.during(|| wait.end(Verdict::Interrupted(signal), &board)),
+        },
         _ => verdict,
     }
 }
@@ -106,7 +109,8 @@ fn runtime() -> Result<(Runtime, Signals)> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| anyhow!("cannot start: {}", os_error(&error)))?;
     let entered = runtime.enter();
-    let signals = Signals::install().map_err(|error| anyhow!("cannot handle signals: {}", os_error(&error)))?;
+    let status = Verdict::Interrupted(Signal::Terminate).status();
+    let signals = Signals::install(status).map_err(|error| anyhow!("cannot handle signals: {}", os_error(&error)))?;
     drop(entered);
     Ok((runtime, signals))
 }
@@ -123,16 +127,20 @@ struct Wait<'a> {
 
 impl Wait<'_> {
     /// Waits, writes the log, and writes the termination message.
-    fn run(&self, runtime: Runtime, signals: Signals) -> Verdict {
+    fn run(&self, runtime: Runtime, signals: &Signals, board: &Board) -> Verdict {
         let insecure = self.plan.insecure.then_some("--insecure: certificates are not verified");
         let warnings: Vec<&str> = self.plan.warnings.iter().map(String::as_str).chain(insecure).collect();
         if !warnings.is_empty() {
             self.report.tell(&Event::Warning(&warnings.join("; ")));
         }
-        let board = Board::new(self.plan);
-        let verdict = runtime.block_on(self.race(&board, signals));
+        let verdict = runtime.block_on(self.race(board, signals));
         // Attempts are dropped, not awaited.
         runtime.shutdown_background();
+        self.end(verdict, board)
+    }
+
+    /// Writes the last line and the termination message.
+    fn end(&self, verdict: Verdict, board: &Board) -> Verdict {
         let standings = board.standings(self.plan);
         self.report.tell(&Event::Verdict { verdict: &verdict, standings: &standings });
         leave_message(self.plan.termination_log.as_deref(), &verdict, &standings, self.start);
@@ -140,7 +148,7 @@ impl Wait<'_> {
     }
 
     /// Waits until the gate ends, or the deadline or a signal ends the run. Then it sleeps a part of --settle.
-    async fn race(&self, board: &Board, mut signals: Signals) -> Verdict {
+    async fn race(&self, board: &Board, signals: &Signals) -> Verdict {
         let Self { plan, net, report, .. } = self;
         report.tell(&Event::Start(plan));
         let tell = |event: Event<'_>| report.tell(&event);
@@ -153,7 +161,7 @@ impl Wait<'_> {
                 Ok(ready) => Ok(Ready { note: ready.note.map(|note| attempt.with_full_name(&note)) }),
             };
             if let Some(warning) = net.warning() {
-                report.tell(&Event::Warning(&warning));
+                report.tell(&Event::Warning(&planned.mask.hide(&warning)));
             }
             outcome
         };
@@ -181,7 +189,7 @@ impl Wait<'_> {
         tokio::select! {
             biased;
             signal = signals.arrived() => Verdict::Interrupted(signal),
-            () = settle => signals.arrived().now_or_never().map_or(Verdict::Ready, Verdict::Interrupted),
+            () = settle => signals.came().map_or(Verdict::Ready, Verdict::Interrupted),
         }
     }
 }
@@ -228,18 +236,24 @@ fn leave_message(path: Option<&Path>, verdict: &Verdict, standings: &[Standing],
 }
 
 /// Prints text that the user asked for to stdout. It is not an error if the reader has closed the pipe.
-fn print(text: &str) {
+fn asked(start: Instant, cli: &Cli, env: &Env, text: &str) -> Verdict {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            invalid(start, cli, env, format!("cannot write to stdout: {}", os_error(&error)))
+        }
+        _ => Verdict::Ready,
+    }
 }
 
 /// Whether to use colour. By default it is used on a terminal, except if NO_COLOR has a value (no-color.org), and
-/// everywhere with CLICOLOR_FORCE (bixense.com/clicolors).
+/// everywhere with CLICOLOR_FORCE (bixense.com/clicolors). A terminal that calls itself dumb shows the codes as text.
 fn is_colored(color: Color, env: &Env) -> bool {
     match color {
         Color::Always => true,
         Color::Never => false,
         Color::Auto if env.get("NO_COLOR").is_some_and(|value| !value.is_empty()) => false,
+        Color::Auto if env.get("TERM").is_some_and(|term| term == "dumb") => false,
         Color::Auto if env.get("CLICOLOR_FORCE").is_some_and(|value| !value.is_empty() && value != "0") => true,
         Color::Auto => std::io::stderr().is_terminal(),
     }
@@ -266,8 +280,8 @@ fn net(plan: &mut Plan, env: &Env) -> Result<Net> {
     let hosts = env.names().filter(|name| name.ends_with("_SERVICE_HOST"));
     let services = hosts.filter_map(|name| env.text(name).ok()??.parse().ok()).collect();
     let named = || {
-        let named = plan.ca_file.as_ref().map(|(from, path)| format!("{from} {}", path.display()));
-        printable(&named.unwrap_or_default())
+        let named = plan.ca_file.as_ref().map(|(from, _)| from.as_str());
+        printable(named.unwrap_or_default())
     };
     let read = |path: &Path| file::read(path, file::PEM_MAX).map_err(|why| anyhow!("cannot be read: {why}"));
     let ca_file = plan.ca_file.as_ref().map(|(_, path)| read(path).with_context(named)).transpose()?;
@@ -285,5 +299,26 @@ fn net(plan: &mut Plan, env: &Env) -> Result<Net> {
     {
         drop(ca_file);
         Ok(Net::new(SystemFiles::default(), kubernetes).with_services(services))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_leaves_a_termination_message() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        std::fs::write(&path, "").unwrap();
+        let args = ["waitgate", "--log-format=json", "tcp:a:1"].map(OsString::from);
+        let vars = [("WAITGATE_TERMINATION_LOG".into(), path.clone().into_os_string())];
+        panicked("src/x.rs:1:2", args.clone(), vars.clone());
+        let message = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(message, "waitgate: internal error at src/x.rs:1:2: please report it");
+        // In an exec probe the file belongs to the application.
+        std::fs::write(&path, "").unwrap();
+        panicked("src/x.rs:1:2", args.into_iter().chain(["--once".into()]), vars);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "");
     }
 }

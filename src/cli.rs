@@ -136,6 +136,17 @@ Each option with a value, and --parallel, --quiet and --verbose, can be set as W
 impl Cli {
     /// Parses argv, the program's name first.
     pub(crate) fn from_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, Usage> {
+        let args: Vec<OsString> = args.into_iter().collect();
+        let ours = args.iter().position(|arg| arg == "--").unwrap_or(args.len());
+        if let Some(why) = args[..ours].iter().skip(1).filter_map(|arg| arg.to_str()).find_map(misspelt) {
+            return Err(Usage::Invalid(why));
+        }
+        if ours + 1 == args.len() {
+            return Err(Usage::Invalid(
+                "there is no command after -- (expected -- COMMAND, or no --; a variable in its place may be empty)"
+                    .into(),
+            ));
+        }
         Self::try_parse_from(args).map_err(|error| match error.kind() {
             // The section about the kinds is made only for --help.
             ErrorKind::DisplayHelp => Usage::Asked(Self::command().about(Self::about()).render_help().to_string()),
@@ -214,6 +225,36 @@ impl From<&clap::Error> for Usage {
     }
 }
 
+/// The long option, without its dashes, whose whole name `name` is. It has more than one letter.
+fn long(name: &str) -> Option<String> {
+    // The description of all options takes its time. Most targets do not look like one.
+    if !name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') {
+        return None;
+    }
+    let command = Cli::command();
+    command.get_arguments().filter_map(clap::Arg::get_long).find(|long| *long == name).map(str::to_owned)
+}
+
+/// What is wrong with an argument that is one option to a person and another one to clap.
+fn misspelt(arg: &str) -> Option<String> {
+    let name = |dashes| arg.strip_prefix(dashes)?.split(['=', ' ']).next().and_then(long);
+    // `- --timeout 5m` in YAML is one argument.
+    if let Some(known) = name("--").filter(|known| arg[known.len() + 2..].starts_with(' ')) {
+        return Some(format!(
+            "--{known} and its value are in one argument with a blank between them (expected --{known}=VALUE, or two arguments)"
+        ));
+    }
+    // clap reads `-timeout=5m` as `-t imeout=5m`.
+    let known = name("-").filter(|_| !arg.starts_with("--"))?;
+    Some(format!("found one dash before an option's long name (expected --{known})"))
+}
+
+/// What is wrong with a target that is an option without its dashes: `timeout=5m`.
+pub(crate) fn misplaced(target: &str) -> Option<String> {
+    let (name, _) = target.split_once('=')?;
+    long(name).map(|known| format!("found the name of an option without its dashes (expected --{known}=VALUE)"))
+}
+
 /// The long option that differs from `typed` in at most two letters.
 fn meant(typed: &str) -> Option<String> {
     let command = Cli::command();
@@ -273,6 +314,13 @@ mod tests {
         assert!(!invalid("--timeuot=hunter2 tcp:a:1").contains("hunter2"));
         assert!(!invalid("--Hunter2 tcp:a:1").contains("unter2"));
         assert_eq!(invalid("--once=hunter2"), "--once takes no value: write --once alone");
+        assert!(invalid("tcp:a:1 -timeout=hunter2").ends_with("(expected --timeout)"));
+        assert!(invalid("tcp:a:1 --").starts_with("there is no command after --"));
+        let one_argument = ["waitgate", "--timeout hunter2", "tcp:a:1"].map(OsString::from);
+        let Err(Usage::Invalid(one)) = Cli::from_args(one_argument) else { panic!("it is invalid") };
+        assert!(one.contains("expected --timeout=VALUE, or two arguments") && !one.contains("hunter2"), "{one}");
+        assert_eq!(misplaced("timeout=hunter2").unwrap().rfind("hunter2"), None);
+        assert_eq!(misplaced("http://h/?timeout=1"), None);
         assert_eq!(invalid("tcp:a:1 --timeout"), "--timeout needs a value: write --timeout=VALUE");
         assert!(matches!(parse("--help").unwrap_err(), Usage::Asked(text) if text.contains("--max-pause")));
         assert!(matches!(parse("-V").unwrap_err(), Usage::Asked(text) if text.starts_with("waitgate 0.")));

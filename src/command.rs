@@ -20,7 +20,11 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/bin:/usr/bin";
 /// It returns only if that failed, with the reason. std sets an ignored SIGPIPE back to its default action, and execve
 /// does the same for the signals that waitgate handles.
 pub(crate) fn replace_process(mut command: Command) -> String {
-    unrunnable(&command.exec())
+    let error = command.exec();
+    if !Path::new(command.get_program()).exists() {
+        return "the file is not there any more: it was there before the wait".into();
+    }
+    unrunnable(&error)
 }
 
 /// The command, if there is one. It is an error if it is not found or not executable.

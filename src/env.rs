@@ -5,6 +5,8 @@ use std::ffi::{OsStr, OsString};
 
 use anyhow::{Result, anyhow, bail};
 
+use crate::secret::Notes;
+
 /// The process's environment. The application reads it once and passes it on.
 #[derive(Clone, Default)]
 pub(crate) struct Env(BTreeMap<String, OsString>);
@@ -47,16 +49,31 @@ impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Env {
 /// The kubelet fills in `$(NAME)` itself if it knows the name. It leaves `$(NAME)` if it does not know the name, or if
 /// the manifest says `$$(NAME)` (kubernetes: third_party/forked/golang/expansion/expand.go).
 #[derive(Clone, Copy)]
-pub(crate) struct Fill<'a>(Option<&'a Env>);
+pub(crate) struct Fill<'a> {
+    env: Option<&'a Env>,
+    notes: Option<&'a Notes>,
+}
 
 impl<'a> Fill<'a> {
     pub(crate) fn from_env(env: &'a Env) -> Self {
-        Self(Some(env))
+        Self { env: Some(env), notes: None }
     }
 
     /// Leaves `$(NAME)` unchanged: for text that itself came from the environment.
     pub(crate) fn none() -> Self {
-        Self(None)
+        Self { env: None, notes: None }
+    }
+
+    /// The same, and every value that is filled in is noted as a secret.
+    pub(crate) fn noting(self, notes: &'a Notes) -> Self {
+        Self { notes: Some(notes), ..self }
+    }
+
+    /// Notes another secret of the target: a password from libpq's variables, a query's value.
+    pub(crate) fn note(self, value: &str) {
+        if let Some(notes) = self.notes {
+            notes.note(value);
+        }
     }
 
     /// Fills in `$(NAME)` in `raw` and leaves the rest unchanged.
@@ -76,7 +93,12 @@ impl<'a> Fill<'a> {
         literal: impl Fn(&str) -> Result<String>,
         value: impl Fn(&str) -> String,
     ) -> Result<String> {
-        let Some(env) = self.0 else { return literal(raw) };
+        let Some(env) = self.env else { return literal(raw) };
+        if raw.contains("$$(") {
+            bail!(
+                "found $$(NAME): only Kubernetes turns $$( into $(, here it would be a '$' and the value (expected $(NAME) outside a manifest, in single quotes in a shell; a literal '$' before it is %24)"
+            );
+        }
         let mut filled = String::with_capacity(raw.len());
         let mut rest = raw;
         while let Some(at) = rest.find("$(") {
@@ -101,6 +123,7 @@ impl<'a> Fill<'a> {
                     "$({name}) is not set in the environment: set {name} for this container (before the list that uses it), or write %24( for a literal $("
                 ),
             };
+            self.note(text);
             filled.push_str(&value(text));
             rest = &after[name.len() + 1..];
         }
@@ -170,6 +193,7 @@ mod tests {
         assert!(error("$(HOST").contains("closing parenthesis"));
         assert!(error("$(cat /x)").contains("no shell runs here"));
         assert!(error("$()").contains("expected $(NAME)"));
+        assert!(error("a$$(HOST)").contains("only Kubernetes"));
     }
 
     #[test]

@@ -6,13 +6,17 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 
-/// `text` with every control character escaped.
+/// `text` with every character escaped that controls, or that cannot be seen.
 ///
-/// So no text from a server can control a terminal or fake a log line.
+/// So no text from a server can control a terminal, fake a log line, or look like another text. These are the control
+/// characters, the line and paragraph separators, the characters that change the direction (Unicode's Bidi_Control), and
+/// those without a width that can hide text: zero width ones, the byte order mark, tags.
 pub(crate) fn printable(text: &str) -> String {
     let hostile = |c: char| {
         c.is_control()
-            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            || matches!(c,
+                '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+                | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
     };
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -28,7 +32,13 @@ pub(crate) fn duration(duration: Duration) -> String {
         millis @ 1..1000 => format!("{millis}ms"),
         millis @ 1000..60_000 if millis % 1000 < 100 => format!("{}s", millis / 1000),
         millis @ 1000..60_000 => format!("{}.{}s", millis / 1000, millis % 1000 / 100),
-        _ => humantime::format_duration(Duration::from_secs(duration.as_secs())).to_string(),
+        // No days: an option takes at most 24h, and says so.
+        _ => {
+            let seconds = duration.as_secs();
+            let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
+            let parts = parts.iter().filter(|(number, _)| *number > 0).map(|(number, unit)| format!("{number}{unit}"));
+            parts.collect::<Vec<_>>().join(" ")
+        }
     }
 }
 
@@ -111,6 +121,10 @@ mod tests {
     #[test]
     fn control_characters_are_escaped() {
         assert_eq!(printable("answered \u{1b}[2J\r\nready\u{202e}"), "answered \\u{1b}[2J\\r\\nready\\u{202e}");
+        for hidden in ['\u{61c}', '\u{200b}', '\u{200f}', '\u{2066}', '\u{feff}', '\u{e0041}'] {
+            assert_eq!(printable(&format!("a{hidden}b")), format!("a\\u{{{:x}}}b", u32::from(hidden)));
+        }
+        assert_eq!(printable("bücher e\u{301} 数"), "bücher e\u{301} 数");
     }
 
     #[test]
@@ -123,6 +137,8 @@ mod tests {
             (12_345, "12.3s"),
             (125_900, "2m 5s"),
             (900_000, "15m"),
+            (3_660_000, "1h 1m"),
+            (86_400_000, "24h"),
         ] {
             assert_eq!(duration(Duration::from_millis(millis)), text);
         }

@@ -186,9 +186,17 @@ impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
         let planned = &self.plan.targets[at];
         let attempt = Rc::new(Attempt::new(planned.bounds, fresh));
         let number = self.board.begin(at, &attempt);
-        let outcome = match time::timeout_at(attempt.until(), (self.probe)(planned, &attempt)).await {
+        // The probe of any kind needs many kilobytes. In a box, it needs them only while it runs, and not for each of a
+        // thousand targets that pause or wait for their permit.
+        let probe = Box::pin((self.probe)(planned, &attempt));
+        let outcome = match time::timeout_at(attempt.until(), probe).await {
             Ok(outcome) => outcome,
             Err(_) => Err(attempt.cut_off()),
+        };
+        // What a server says may hold what we have sent.
+        let outcome = match outcome {
+            Ok(Ready { note }) => Ok(Ready { note: note.map(|note| planned.mask.hide(&note)) }),
+            Err(reason) => Err(reason.with_text(planned.mask.hide(reason.text()))),
         };
         let in_a_row = self.board.end(at, &attempt, &outcome);
         Done { number, attempt, outcome, in_a_row }

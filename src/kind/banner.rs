@@ -65,6 +65,11 @@ impl Accept {
         Ok(Self { hold, text, pattern, has_closed: Cell::new(false) })
     }
 
+    /// How long the check takes at least, if the server is ready.
+    pub(super) fn waits(&self) -> Duration {
+        if self.text.is_some() || self.pattern.is_some() { Duration::ZERO } else { self.hold }
+    }
+
     /// Checks a connection that `peer` has accepted.
     pub(super) async fn check(
         &self,

@@ -1,8 +1,9 @@
 //! `password=@FILE`: a kind that logs in reads the password from a mounted file.
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use super::expect::{Expectations, Spec};
+use super::path::takes_a_path;
 use crate::file::{SECRET_MAX, read_for};
 use crate::reason::{Code, Reason};
 use crate::secret::Secret;
@@ -16,7 +17,10 @@ pub(super) const PASSWORD: Spec = Spec::value("password", "@FILE");
 pub(super) fn password_file(it: &Expectations) -> Result<Option<String>> {
     let Some((value, written)) = it.written(PASSWORD.name).next() else { return Ok(None) };
     match value.strip_prefix('@').filter(|_| written.starts_with('@')) {
-        Some(path) if !path.is_empty() => Ok(Some(path.to_owned())),
+        Some(path) if !path.is_empty() => {
+            takes_a_path(path).context("#password")?;
+            Ok(Some(path.to_owned()))
+        }
         _ => bail!(
             "#password: expected @FILE, the file that holds the password: write the password itself into the URL or a variable"
         ),

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
+use super::slips;
 use crate::env::{self, Fill};
 use crate::secret::{HIDDEN, Secret};
-use crate::text::{nearest, printable};
+use crate::text::printable;
 
 /// What may follow an expectation's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +95,8 @@ impl Expectations {
                 None => (text, None),
             };
             let Some(spec) = known().find(|spec| spec.name == name) else {
-                bail!("{}", unknown(position, name, text, kind, own));
+                let names: Vec<&str> = known().map(|spec| spec.name).collect();
+                bail!("{}", slips::unknown_expectation(position, name, text, kind, &names));
             };
             if !spec.repeatable && items.iter().any(|item| item.name == spec.name) {
                 bail!("#{} is given twice: give it once", spec.name);
@@ -109,6 +111,9 @@ impl Expectations {
                 Ok(value) => value,
                 Err(error) => bail!("#{}: {error}", spec.name),
             };
+            if spec.secret {
+                note(raw, &value, fill);
+            }
             let written = if env::refers(raw) { raw.to_owned() } else { value.clone() };
             let shown = match spec.takes {
                 Takes::Nothing => String::new(),
@@ -156,20 +161,16 @@ impl Expectations {
     }
 }
 
-fn unknown(position: usize, name: &str, text: &str, kind: &str, own: &[Spec]) -> String {
-    let names: Vec<&str> = own.iter().chain(COMMON).map(|spec| spec.name).collect();
-    let list = names.join(", ");
-    // An `@` after a raw `#`: the `#` has cut a password in two.
-    if text.contains('@') {
-        return format!(
-            "found '@' after a '#': in a password '#' is written %23; after the address comes #name=value ({kind}: takes {list})"
-        );
-    }
-    match nearest(name, names, 2) {
-        Some(known) => {
-            format!("expectation {position} is unknown: did you mean #{known}? ({kind}: takes {list})")
+/// Notes the value of a secret expectation: the whole, and of `NAME:VALUE` and `Bearer TOKEN` the end. A literal `@FILE` is
+/// a path, and a reason names it.
+fn note(raw: &str, value: &str, fill: Fill<'_>) {
+    let after = |sign: char| value.split_once(sign).map_or("", |(_, end)| end.trim());
+    let header = after(':');
+    let token = header.split_once(' ').map_or("", |(_, token)| token.trim());
+    for secret in [value, header, token] {
+        if !secret.starts_with('@') || raw.contains("@$(") {
+            fill.note(secret);
         }
-        None => format!("expectation {position} is unknown: {kind}: takes {list} (a literal '#' is written %23)"),
     }
 }
 
@@ -194,7 +195,7 @@ pub(crate) fn duration(text: &str, zero: Zero) -> Result<Duration> {
         "" => bail!("found nothing ({FORM})"),
         "0" => Duration::ZERO,
         number if number.bytes().all(|b| b.is_ascii_digit()) && number.len() <= 9 => {
-            bail!("found a number without a unit: did you mean {number}s? ({FORM})")
+            bail!("found a number without a unit: did you mean {number}s or {number}ms? ({FORM})")
         }
         _ => {
             let units = text.split(|c: char| c.is_ascii_digit()).filter(|unit| !unit.is_empty());
@@ -225,6 +226,10 @@ pub(crate) fn count(text: &str) -> Result<u32> {
     match text.parse() {
         Ok(number @ 1..=1_000_000) => Ok(number),
         Ok(0) => bail!("found 0 (expected a whole number of at least 1, such as 3)"),
+        // Digits alone do not fit into 32 bits.
+        Err(_) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
+            bail!("the number is too large (expected a whole number of at most 1000000)")
+        }
         Ok(_) => bail!("the number is too large (expected a whole number of at most 1000000)"),
         Err(_) => bail!("this is not a whole number (expected a whole number of at least 1, such as 3)"),
     }
@@ -275,6 +280,8 @@ mod tests {
                 && message.contains("expectation 1")
                 && message.contains("status, header, follow")
         );
+        assert!(invalid("#code=200").contains("did you mean #status?"));
+        assert!(!invalid("#coed=200").contains("did you mean"), "half of a short word is another word");
         assert!(invalid("#sttaus=1").contains("did you mean #status?"));
         assert!(invalid("#w@host/db").contains("%23") && !invalid("#w@host/db").contains("host/db"));
         assert!(invalid("#status=1#status=2").contains("given twice"));
@@ -299,7 +306,7 @@ mod tests {
         assert_eq!(duration("0", Zero::Allowed).unwrap(), Duration::ZERO);
         assert_eq!(duration("0s", Zero::Allowed).unwrap(), Duration::ZERO);
         let invalid = |text: &str| duration(text, Zero::Invalid).unwrap_err().to_string();
-        assert!(invalid("30").contains("did you mean 30s?"));
+        assert!(invalid("30").contains("did you mean 30s or 30ms?"));
         assert!(invalid("15M").contains("m for minutes"));
         assert!(invalid("0").contains("zero"));
         assert!(invalid("0ms").contains("zero"));

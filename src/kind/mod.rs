@@ -13,10 +13,11 @@ mod file;
 mod gone;
 #[cfg(feature = "http")]
 mod http;
-mod path;
+pub(crate) mod path;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod regex;
+mod slips;
 mod tcp;
 mod unix;
 
@@ -26,11 +27,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use crate::attempt::Attempt;
-use crate::env::{Env, Fill, is_name};
+use crate::env::{Env, Fill, is_name, percent_decode};
 use crate::net::Net;
 use crate::net::sniff::Protocol;
 use crate::reason::{Code, Hint, Reason};
-use crate::text::{nearest, printable};
+use crate::secret::Notes;
+use crate::text::printable;
 use expect::{Expectations, Spec, Zero};
 
 /// What every kind of target is. Parsing is pure; a probe tries the target once.
@@ -65,6 +67,17 @@ pub(crate) trait Kind: Sized + fmt::Display {
     /// Whether an attempt may speak TLS.
     fn uses_tls(&self) -> bool {
         false
+    }
+
+    /// How long an attempt waits in any case, even if the server answers at once.
+    fn waits(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// When the target is ready without its expectations, for --dry-run. The default is what `--help` says first.
+    fn ready_when(&self) -> String {
+        let ready = Self::HELP.first().map(|(_, ready)| *ready).unwrap_or_default();
+        ready.split(';').next().unwrap_or_default().to_owned()
     }
 }
 
@@ -110,6 +123,16 @@ macro_rules! kinds {
             /// Whether an attempt may speak TLS, so that a root that cannot be used is worth a warning.
             pub(crate) fn uses_tls(&self) -> bool {
                 match self { $($(#[cfg(feature = $feature)])? Self::$name(kind) => kind.uses_tls(),)* }
+            }
+
+            /// How long an attempt waits in any case.
+            pub(crate) fn waits(&self) -> Duration {
+                match self { $($(#[cfg(feature = $feature)])? Self::$name(kind) => kind.waits(),)* }
+            }
+
+            /// When the target is ready without its expectations, for --dry-run.
+            pub(crate) fn ready_when(&self) -> String {
+                match self { $($(#[cfg(feature = $feature)])? Self::$name(kind) => kind.ready_when(),)* }
             }
         }
 
@@ -270,18 +293,29 @@ pub(crate) struct Overrides {
     pub(crate) max_pause: Option<Duration>,
     /// Ready answers in a row.
     pub(crate) successes: Option<u32>,
+    /// The same, if the run's default is lower: with `gone` one answer proves little.
+    pub(crate) successes_min: u32,
 }
 
 impl Target {
     /// Parses one argument. A message repeats nothing of it that could be secret.
     pub(crate) fn parse(text: &str, given: Given<'_>) -> Result<(Self, Overrides)> {
+        Self::parse_noting(text, given, &Notes::default())
+    }
+
+    /// The same, and what is secret in it is noted.
+    pub(crate) fn parse_noting(text: &str, given: Given<'_>, notes: &Notes) -> Result<(Self, Overrides)> {
         if text.is_empty() {
             bail!("found nothing where a target should be (expected {})", forms());
         }
+        if let Some(slip) = slips::around(text) {
+            bail!("{slip} (expected {})", forms());
+        }
         let mut pieces = text.split('#');
         let address = pieces.next().unwrap_or_default();
+        let fill = Fill::from_env(given.env).noting(notes);
         let Some(name) = address.strip_prefix("env:") else {
-            return Self::of_kind(address, pieces, Fill::from_env(given.env), given);
+            return Self::of_kind(address, pieces, fill, given);
         };
         if !is_name(name) {
             bail!("env: needs the name of an environment variable that holds a target's address (expected env:NAME)");
@@ -293,7 +327,19 @@ impl Target {
             bail!("env:{name}: its value is another env:NAME, which is not followed: set it to the address itself");
         }
         // The value is taken whole: a `#` in it is the password's, and a `$(NAME)` in it is not filled.
-        Self::of_kind(value.trim_end_matches(['\r', '\n']), pieces, Fill::none(), given).with_context(|| {
+        let value = value.trim_end_matches(['\r', '\n']);
+        if let Some(slip) = slips::around(value) {
+            bail!("env:{name}: its value: {slip}");
+        }
+        if let Some((row, _)) = value.split_once(':').and_then(|(kind, _)| Row::named(&kind.to_ascii_lowercase()))
+            && let Some(known) =
+                slips::expectation_in(value, row.expectations.iter().chain(expect::COMMON).map(|spec| spec.name))
+        {
+            bail!(
+                "env:{name}: found #{known} in its value, where it is a part of the address and not in force (expected the address alone in {name}, and env:{name}#{known} as the target; a literal '#' is %23)"
+            );
+        }
+        Self::of_kind(value, pieces, Fill::none().noting(notes), given).with_context(|| {
             if value.contains('#') {
                 format!("env:{name} (a '#' in its value belongs to the address: expectations are written env:{name}#name=value)")
             } else {
@@ -308,13 +354,15 @@ impl Target {
         fill: Fill<'_>,
         given: Given<'_>,
     ) -> Result<(Self, Overrides)> {
-        let Some((kind, rest)) = address.split_once(':') else {
-            bail!("the kind and its colon are missing (expected {})", forms());
-        };
+        let Some((kind, rest)) = address.split_once(':') else { bail!("{}", slips::no_colon()) };
         let kind = kind.to_ascii_lowercase();
-        let Some((row, kind)) = Row::named(&kind) else { bail!("{}", unknown_kind(&kind)) };
+        let Some((row, kind)) = Row::named(&kind) else { bail!("{}", slips::unknown_kind(&kind, rest)) };
         if address.contains(|c: char| c.is_whitespace()) {
             bail!("{} (expected {})", row.blank, row.form);
+        }
+        if let Some(password) = slips::password_in(address) {
+            fill.note(password);
+            fill.note(&percent_decode(password).unwrap_or_default());
         }
         let expectations = Expectations::parse(expectations, kind, row.expectations, fill)?;
         let overrides = Overrides {
@@ -322,30 +370,10 @@ impl Target {
             attempt_timeout: expectations.duration("attempt-timeout", Zero::Invalid)?,
             connect_timeout: expectations.duration("connect-timeout", Zero::Invalid)?,
             max_pause: expectations.duration("max-pause", Zero::Invalid)?,
-            successes: expectations.count("successes")?.or_else(|| gone::successes(&expectations)),
+            successes: expectations.count("successes")?,
+            successes_min: gone::successes(&expectations).unwrap_or(1),
         };
         let parts = Parts { address: rest, kind, expectations, fill, given };
         Ok((row.parser.parse(&parts)?, overrides))
-    }
-}
-
-/// What to say about a kind that is not in the table. It is not echoed: `hunter2@db:5432` has the shape of one.
-fn unknown_kind(kind: &str) -> String {
-    let forms = forms();
-    match kind {
-        "jdbc" => {
-            return "a jdbc: URL is Java's own form: leave out jdbc: and write user and password into the URL, as in postgres://USER@HOST/DATABASE".into();
-        }
-        "udp" => return format!("no probe can tell whether a UDP port is ready (expected {forms})"),
-        _ => {}
-    }
-    if let Some(feature) = LEFT_OUT.iter().find(|feature| kind.starts_with(**feature)) {
-        return format!("this build has no kind {feature}:, a cargo feature left it out (expected {forms})");
-    }
-    match nearest(kind, names(), 1) {
-        Some(known) => format!("the kind before the first colon is unknown: did you mean {known}:? (expected {forms})"),
-        None => format!(
-            "the kind before the first colon is unknown (for a server that listens, tcp:HOST:PORT waits for its port) (expected {forms})"
-        ),
     }
 }

@@ -30,7 +30,16 @@ impl TargetPath {
         if path.contains('\0') {
             bail!("found a NUL (%00) in the path ({form})");
         }
+        takes_a_path(&path).in_form(form)?;
         let name = printable(if env::refers(raw) { raw } else { &path });
         Ok(Self { path: path.into(), name })
     }
+}
+
+/// An error for the content of a file where its path is meant, such as a key from `$(NAME)`. The error does not repeat it.
+pub(crate) fn takes_a_path(value: &str) -> Result<()> {
+    if value.contains("-----BEGIN") || value.contains(['\n', '\r']) {
+        bail!("found PEM text or a line break: this takes the path of a file, not its content");
+    }
+    Ok(())
 }

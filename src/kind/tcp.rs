@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use futures_util::stream::{self, StreamExt as _};
@@ -69,6 +70,10 @@ impl Kind for Tcp {
             bail!("#min: the target is one address (expected a name that has as many addresses)");
         }
         Ok(Self { host, port, accept: Accept::parse(it)?, quorum, shown: it.shown() })
+    }
+
+    fn waits(&self) -> Duration {
+        if self.quorum == Quorum::Gone { Duration::ZERO } else { self.accept.waits() }
     }
 
     async fn probe(&self, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {

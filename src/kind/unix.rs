@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use tokio::net::UnixStream;
@@ -44,6 +45,14 @@ impl Kind for Unix {
         Ok(Self { name, path, accept: Accept::parse(it)?, gone, shown: it.shown() })
     }
 
+    fn waits(&self) -> Duration {
+        if self.gone { Duration::ZERO } else { self.accept.waits() }
+    }
+
+    fn ready_when(&self) -> String {
+        "a connection is accepted and stays open".into()
+    }
+
     async fn probe(&self, _: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
         attempt.enter(Stage::Connect, &self.name);
         let connected = UnixStream::connect(&self.path).await.map_err(|error| unix_failure(&self.name, &error));
@@ -78,7 +87,6 @@ mod tests {
     use crate::net::names::resolv_conf::SystemFiles;
     use std::os::unix::net::{UnixDatagram, UnixListener};
     use std::path::Path;
-    use std::time::Duration;
 
     fn parse(text: &str) -> Result<Unix> {
         let env: Env = [("RUN", "/run/a b")].into_iter().collect();

@@ -11,12 +11,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::attempt::Bounds;
-use crate::cli::Cli;
+use crate::cli::{self, Cli};
 use crate::env::Env;
 use crate::kind::expect::{self, Zero};
+use crate::kind::path::takes_a_path;
 use crate::kind::{Given, Target, forms};
+use crate::secret::{Mask, Notes};
 use crate::text::{self, count};
-use options::{Options, unknown_twins};
+use options::{Options, TARGETS, unknown_twins};
 pub(crate) use options::{color, log_format, termination_log};
 
 /// The kubelet resets its restart backoff for a container that ran for more than 10 minutes (kubernetes:
@@ -50,7 +52,7 @@ pub(crate) struct Plan {
     pub(crate) once: bool,
     /// Print this plan and probe nothing.
     pub(crate) dry_run: bool,
-    /// The file with more trusted roots: the flag or twin that gave it, and its path.
+    /// The file with more trusted roots: how messages call it (the flag or twin, and the path as written), and its path.
     pub(crate) ca_file: Option<(String, PathBuf)>,
     /// Do not verify certificates.
     pub(crate) insecure: bool,
@@ -78,6 +80,10 @@ pub(crate) struct Planned {
     pub(crate) max_pause: Option<Duration>,
     /// How many ready answers in a row the target needs.
     pub(crate) successes: u32,
+    /// Hides the target's secrets in what a server says.
+    pub(crate) mask: Mask,
+    /// When it is ready, for --dry-run.
+    ready_when: Box<str>,
 }
 
 /// How to print.
@@ -120,11 +126,15 @@ impl Plan {
         let options = Options { env };
         let duration = |name, flag: &Option<OsString>, zero| options.duration(name, flag.as_deref(), zero);
 
-        let timeout = duration("timeout", &cli.timeout, Zero::Allowed)?.unwrap_or(TIMEOUT);
-        let initial_delay = duration("initial-delay", &cli.initial_delay, Zero::Allowed)?.unwrap_or_default();
+        let named = |name: &str, flag: &Option<OsString>, default| {
+            let given = options.named_duration(name, flag.as_deref(), Zero::Allowed)?;
+            anyhow::Ok(given.unwrap_or_else(|| (format!("--{name}"), default)))
+        };
+        let (timeout_from, timeout) = named("timeout", &cli.timeout, TIMEOUT)?;
+        let (delay_from, initial_delay) = named("initial-delay", &cli.initial_delay, Duration::ZERO)?;
         if !timeout.is_zero() && initial_delay >= timeout {
             bail!(
-                "--initial-delay {} leaves no time within --timeout {}: the timeout starts with the process and includes the delay; give a longer --timeout",
+                "{delay_from} {} leaves no time within {timeout_from} {}: the timeout starts with the process and includes the delay; give a longer --timeout",
                 text::duration(initial_delay),
                 text::duration(timeout)
             );
@@ -134,57 +144,58 @@ impl Plan {
         let max_pause = duration("max-pause", &cli.max_pause, Zero::Invalid)?;
         let successes = match options.text("successes", cli.successes.as_deref())? {
             None => 1,
-            Some((from, value)) => expect::count(&value).context(from)?,
+            Some(given) => expect::count(&given.value).context(given.from)?,
         };
 
         let ca_file = options.text("ca-file", cli.ca_file.as_deref())?;
-        if ca_file.as_ref().is_some_and(|(_, path)| path.is_empty()) {
-            bail!("--ca-file: expected the path of a PEM file, found nothing");
+        if let Some(given) = &ca_file {
+            if given.value.is_empty() {
+                bail!("{}: found nothing (expected the path of a PEM file)", given.from);
+            }
+            takes_a_path(&given.value).with_context(|| given.from.clone())?;
         }
         if !cfg!(feature = "tls") && (ca_file.is_some() || cli.insecure) {
             bail!("--ca-file and --insecure are of no use: this build has no TLS");
         }
 
         let given = Given { env, ca_file: ca_file.is_some() };
-        if cli.targets.is_empty() {
-            bail!("no target is given: give at least one target (expected {}; see waitgate --help)", forms());
-        }
         let mut warnings = unknown_twins(env);
         let mut targets = Vec::with_capacity(cli.targets.len());
-        for (at, raw) in cli.targets.iter().enumerate() {
-            let position = || format!("target {}", at + 1);
-            let text = raw.to_str().ok_or_else(|| anyhow!("target {} is not valid UTF-8", at + 1))?;
+        for (position, text) in arguments(cli, env)? {
+            let position = || position.clone();
             if text.len() > ARGUMENT_MAX {
-                bail!("target {}: expected at most {ARGUMENT_MAX} bytes", at + 1);
+                bail!("{}: expected at most {ARGUMENT_MAX} bytes", position());
             }
-            let (target, own) = Target::parse(text, given).with_context(position)?;
-            warnings.extend(target.warnings().into_iter().map(|warning| format!("{}: {warning}", position())));
+            let notes = Notes::default();
+            let (target, own) = Target::parse_noting(text, given, &notes).with_context(position)?;
+            let bounds = Bounds {
+                attempt: own.attempt_timeout.unwrap_or(attempt),
+                connect: own.connect_timeout.unwrap_or(connect),
+            };
+            if target.waits() >= bounds.attempt {
+                bail!(
+                    "{}: an attempt waits {} (#hold) and has at most {}, so it could never be ready (expected #attempt-timeout= above #hold=)",
+                    position(),
+                    text::duration(target.waits()),
+                    text::duration(bounds.attempt)
+                );
+            }
+            let ready_when = ready_when(&target, text);
+            let shown = target.to_string();
+            let mask = notes.mask(&shown);
+            let odd = target.warnings().into_iter().map(|warning| format!("{}: {}", position(), mask.hide(&warning)));
+            warnings.extend(odd);
             targets.push(Planned {
-                shown: target.to_string(),
+                shown,
                 target,
-                bounds: Bounds {
-                    attempt: own.attempt_timeout.unwrap_or(attempt),
-                    connect: own.connect_timeout.unwrap_or(connect),
-                },
+                bounds,
                 timeout: own.timeout,
                 max_pause: own.max_pause.or(max_pause),
-                successes: own.successes.unwrap_or(successes),
+                successes: own.successes.unwrap_or(successes.max(own.successes_min)),
+                mask,
+                ready_when,
             });
         }
-
-        let quiet = options.switch("quiet", cli.quiet)?;
-        let verbose = options.switch("verbose", cli.verbose)?;
-        let verbosity = match (cli.quiet, cli.verbose) {
-            // argv wins over the twins. Of -q and -v in argv, clap keeps the last one.
-            (true, _) => Verbosity::Quiet,
-            (false, true) => Verbosity::Verbose,
-            (false, false) if quiet && verbose => {
-                bail!("WAITGATE_QUIET and WAITGATE_VERBOSE contradict each other: set one of them")
-            }
-            (false, false) if quiet => Verbosity::Quiet,
-            (false, false) if verbose => Verbosity::Verbose,
-            (false, false) => Verbosity::Normal,
-        };
 
         Ok(Self {
             targets,
@@ -194,11 +205,11 @@ impl Plan {
             parallel: options.switch("parallel", cli.parallel)?,
             once: cli.once,
             dry_run: cli.dry_run,
-            ca_file: ca_file.map(|(from, path)| (from, path.into())),
+            ca_file: ca_file.map(|given| (format!("{} {}", given.from, given.written), given.value.into())),
             insecure: cli.insecure,
             termination_log: termination_log(cli, env)?,
             format: log_format(cli, env)?,
-            verbosity,
+            verbosity: verbosity(cli, &options)?,
             color: color(cli, env)?,
             command: cli.command.clone(),
             warnings,
@@ -221,6 +232,7 @@ impl Plan {
         for (at, planned) in self.targets.iter().enumerate() {
             let Bounds { attempt, connect } = planned.bounds;
             let _ = writeln!(out, "{:3}  {}", at + 1, planned.shown);
+            let _ = writeln!(out, "     ready when {}", planned.ready_when);
             let _ = write!(out, "     attempt {}, connect {}", text::duration(attempt), text::duration(connect));
             if let Some(pause) = planned.max_pause {
                 let _ = write!(out, ", pause at most {}", text::duration(pause));
@@ -249,6 +261,59 @@ impl Plan {
         }
         out
     }
+}
+
+/// How much to print. argv wins over the twins: then not even their values matter. Of -q and -v in argv, clap keeps the
+/// last one.
+fn verbosity(cli: &Cli, options: &Options<'_>) -> Result<Verbosity> {
+    if cli.quiet {
+        return Ok(Verbosity::Quiet);
+    }
+    if cli.verbose {
+        return Ok(Verbosity::Verbose);
+    }
+    match (options.switch("quiet", false)?, options.switch("verbose", false)?) {
+        (true, true) => bail!("WAITGATE_QUIET and WAITGATE_VERBOSE contradict each other: set one of them"),
+        (true, false) => Ok(Verbosity::Quiet),
+        (false, true) => Ok(Verbosity::Verbose),
+        (false, false) => Ok(Verbosity::Normal),
+    }
+}
+
+/// When the target is ready. `text` is the valid target as it was written; a name in it is no secret.
+fn ready_when(target: &Target, text: &str) -> Box<str> {
+    let names = text.split('#').skip(1).map(|piece| piece.split('=').next().unwrap_or_default());
+    let own: Vec<&str> = names.filter(|name| !expect::COMMON.iter().any(|spec| spec.name == *name)).collect();
+    let ready = target.ready_when();
+    let ready = match own.as_slice() {
+        [] => ready,
+        own if own.contains(&"gone") => "it is gone".to_owned(),
+        own => format!("{ready}, as changed by #{}", own.join(", #")),
+    };
+    ready.into()
+}
+
+/// The targets on the command line, or else those of WAITGATE_TARGETS, each with its position for messages.
+fn arguments<'a>(cli: &'a Cli, env: &'a Env) -> Result<Vec<(String, &'a str)>> {
+    if !cli.targets.is_empty() {
+        let numbered = cli.targets.iter().enumerate().map(|(at, raw)| {
+            let position = format!("target {}", at + 1);
+            let text = raw.to_str().ok_or_else(|| anyhow!("{position} is not valid UTF-8"))?;
+            cli::misplaced(text).map_or(Ok(()), |why| Err(anyhow!("{position}: {why}")))?;
+            Ok((position, text))
+        });
+        return numbered.collect();
+    }
+    let text = env.text(TARGETS)?.unwrap_or_default();
+    let lines = text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    let targets: Vec<_> = lines.map(|(at, line)| (format!("{TARGETS}, line {}", at + 1), line)).collect();
+    if targets.is_empty() {
+        bail!(
+            "no target is given: give at least one target, or one on each line of {TARGETS} (expected {}; see waitgate --help)",
+            forms()
+        );
+    }
+    Ok(targets)
 }
 
 #[cfg(test)]

@@ -35,14 +35,32 @@ pub(super) const TWINS: &[&str] = &[
     "WAITGATE_COLOR",
 ];
 
+/// The twin of the targets on the command line: one on each line.
+pub(super) const TARGETS: &str = "WAITGATE_TARGETS";
+
+/// Options that have no twin.
+const FLAGS_ONLY: &[&str] = &["WAITGATE_ONCE", "WAITGATE_DRY_RUN", "WAITGATE_INSECURE", "WAITGATE_EXPLAIN"];
+
+/// The text of an option.
+pub(super) struct Given {
+    /// The flag or twin that gave it, for messages.
+    pub(super) from: String,
+    /// Each `$(NAME)` in it is replaced.
+    pub(super) value: String,
+    /// The value as it was written, for messages: what came out of a variable may be a secret.
+    pub(super) written: String,
+}
+
 /// Reads options from argv or from their twins.
 pub(super) struct Options<'a> {
     pub(super) env: &'a Env,
 }
 
 impl Options<'_> {
-    /// The flag or twin that gives the option `name` (for messages), and its value. An empty twin counts as unset.
-    pub(super) fn text(&self, name: &str, flag: Option<&OsStr>) -> Result<Option<(String, String)>> {
+    /// The text of the option `name`. An empty twin counts as unset.
+    ///
+    /// A blank before it is what `-t 5m` as one argument leaves. A line break after it is what a YAML block leaves.
+    pub(super) fn text(&self, name: &str, flag: Option<&OsStr>) -> Result<Option<Given>> {
         let (from, raw) = if let Some(value) = flag {
             let value = value.to_str().ok_or_else(|| anyhow!("--{name} is not valid UTF-8: give it UTF-8 text"))?;
             (format!("--{name}"), value)
@@ -56,13 +74,25 @@ impl Options<'_> {
         if raw.len() > ARGUMENT_MAX {
             bail!("{from}: expected at most {ARGUMENT_MAX} bytes");
         }
-        let value = Fill::from_env(self.env).plain(raw).with_context(|| from.clone())?;
-        Ok(Some((from, value)))
+        let written = raw.trim_start_matches(' ').trim_end_matches(['\r', '\n']);
+        let value = Fill::from_env(self.env).plain(written).with_context(|| from.clone())?;
+        Ok(Some(Given { from, value, written: written.to_owned() }))
     }
 
     pub(super) fn duration(&self, name: &str, flag: Option<&OsStr>, zero: Zero) -> Result<Option<Duration>> {
-        let Some((from, value)) = self.text(name, flag)? else { return Ok(None) };
-        expect::duration(&value, zero).map(Some).context(from)
+        Ok(self.named_duration(name, flag, zero)?.map(|(_, duration)| duration))
+    }
+
+    /// A duration, and the flag or twin that gave it.
+    pub(super) fn named_duration(
+        &self,
+        name: &str,
+        flag: Option<&OsStr>,
+        zero: Zero,
+    ) -> Result<Option<(String, Duration)>> {
+        let Some(Given { from, value, .. }) = self.text(name, flag)? else { return Ok(None) };
+        let duration = expect::duration(&value, zero).with_context(|| from.clone())?;
+        Ok(Some((from, duration)))
     }
 
     pub(super) fn switch(&self, name: &str, flag: bool) -> Result<bool> {
@@ -71,7 +101,7 @@ impl Options<'_> {
         }
         match self.text(name, None)? {
             None => Ok(false),
-            Some((from, value)) => match value.as_str() {
+            Some(Given { from, value, .. }) => match value.as_str() {
                 "true" | "1" => Ok(true),
                 "false" | "0" => Ok(false),
                 _ => bail!("{from}: expected true, false, 1 or 0"),
@@ -100,7 +130,7 @@ pub(crate) fn termination_log(cli: &Cli, env: &Env) -> Result<Option<PathBuf>> {
         return Ok(None);
     }
     let text = Options { env }.text("termination-log", flag)?;
-    let path = text.map_or(TERMINATION_LOG.to_owned(), |(_, path)| path);
+    let path = text.map_or(TERMINATION_LOG.to_owned(), |given| given.value);
     Ok((!path.is_empty()).then(|| path.into()))
 }
 
@@ -109,7 +139,7 @@ pub(crate) fn log_format(cli: &Cli, env: &Env) -> Result<Format> {
     let flag = cli.log_format.as_deref();
     match (Options { env }).text("log-format", flag)? {
         None => Ok(Format::Text),
-        Some((from, value)) => match value.as_str() {
+        Some(Given { from, value, .. }) => match value.as_str() {
             "text" => Ok(Format::Text),
             "json" => Ok(Format::Json),
             _ => bail!("{from}: expected text or json"),
@@ -122,7 +152,7 @@ pub(crate) fn color(cli: &Cli, env: &Env) -> Result<Color> {
     let flag = cli.color.as_deref();
     match (Options { env }).text("color", flag)? {
         None => Ok(Color::Auto),
-        Some((from, value)) => match value.as_str() {
+        Some(Given { from, value, .. }) => match value.as_str() {
             "auto" => Ok(Color::Auto),
             "always" => Ok(Color::Always),
             "never" => Ok(Color::Never),
@@ -134,11 +164,15 @@ pub(crate) fn color(cli: &Cli, env: &Env) -> Result<Color> {
 /// A warning for each variable such as WAITGATE_TIMOUT, which would have no effect. For a Service with the name
 /// waitgate the kubelet sets WAITGATE_PORT, WAITGATE_SERVICE_HOST and others: these are not mistakes.
 pub(super) fn unknown_twins(env: &Env) -> Vec<String> {
-    let ours = |name: &&str| name.starts_with(PREFIX) && !TWINS.contains(name);
+    let ours = |name: &&str| name.starts_with(PREFIX) && *name != TARGETS && !TWINS.contains(name);
     let kubelets = |name: &&str| name.contains("_PORT") || name.contains("_SERVICE_");
     let unknown = env.names().filter(ours).filter(|name| !kubelets(name));
     unknown
         .map(|name| {
+            if FLAGS_ONLY.contains(&name) {
+                let flag = name[PREFIX.len()..].to_ascii_lowercase().replace('_', "-");
+                return format!("{name} has no effect: --{flag} is a flag of the command line only");
+            }
             let meant = match nearest(name, TWINS.iter().copied(), 2) {
                 Some(twin) => format!(": did you mean {twin}?"),
                 None => String::new(),

@@ -8,14 +8,45 @@ use crate::text::{duration, nearest};
 
 /// The explanation of `code`, as --explain prints it.
 pub(crate) fn explain(code: Code) -> String {
-    let pause = duration(cap(code.cost()));
-    format!("{code}\n  {}\n  {}\n  The pause between attempts grows up to {pause}.\n", code.summary(), code.advice())
+    let pause = format!("The pause between attempts grows up to {}.", duration(cap(code.cost())));
+    let paragraphs = [code.summary(), code.advice(), &pause];
+    paragraphs.iter().fold(format!("{code}\n"), |out, paragraph| out + &wrapped(paragraph))
 }
 
-/// The code with this name. The error is a sentence about an unknown name.
+/// A paragraph with an indent, in lines of at most 80 columns.
+fn wrapped(paragraph: &str) -> String {
+    const COLUMNS: usize = 80;
+    let mut out = String::new();
+    let mut column = COLUMNS;
+    for word in paragraph.split(' ') {
+        let wide = word.chars().count();
+        let space = if column + 1 + wide > COLUMNS {
+            column = 2;
+            if out.is_empty() { "  " } else { "\n  " }
+        } else {
+            column += 1;
+            " "
+        };
+        out.push_str(space);
+        out.push_str(word);
+        column += wide;
+    }
+    out + "\n"
+}
+
+/// The code with this name, or the only code that has this part in its name. The error is a sentence about an unknown name.
 pub(crate) fn named(name: &str) -> Result<Code, String> {
     if let Some(code) = Code::ALL.iter().find(|code| code.as_str() == name) {
         return Ok(*code);
+    }
+    let parts: Vec<&Code> = Code::ALL.iter().filter(|code| !name.is_empty() && code.as_str().contains(name)).collect();
+    match parts.as_slice() {
+        [] => {}
+        [code] => return Ok(**code),
+        several => {
+            let several: Vec<&str> = several.iter().map(|code| code.as_str()).collect();
+            return Err(format!("--explain: several codes have this part: {}", several.join(", ")));
+        }
     }
     let all = || Code::ALL.iter().map(|code| code.as_str());
     let meant = match nearest(name, all(), 4) {
@@ -57,7 +88,21 @@ mod tests {
         for code in Code::ALL {
             assert_eq!(named(code.as_str()), Ok(*code));
         }
+        assert_eq!(named("pooler"), Ok(Code::ProtocolPooler));
+        assert!(named("connect.").unwrap_err().contains("several codes have this part: connect."));
+        assert!(named("").is_err());
         assert!(named("conect.refused").unwrap_err().contains("did you mean connect.refused?"));
+    }
+
+    #[test]
+    fn an_explanation_is_at_most_80_columns_wide() {
+        for code in Code::ALL {
+            let text = explain(*code);
+            let fits = |line: &str| line.chars().count() <= 80 || !line.trim().contains(' ');
+            assert!(text.lines().all(fits), "{text}");
+            let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ");
+            assert!(words(&text).contains(&words(code.advice())), "{text}");
+        }
     }
 
     #[test]

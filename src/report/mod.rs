@@ -95,6 +95,9 @@ impl Report {
         if level > self.level {
             return;
         }
+        if matches!(event, Event::Verdict { .. }) {
+            self.stderr.at_last();
+        }
         for line in self.lines.of(event, level, news) {
             log::send(level, || line);
         }

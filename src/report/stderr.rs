@@ -17,6 +17,12 @@ use crate::text::{count, cut};
 /// one write (pipe(7): PIPE_BUF).
 const LINE_MAX: usize = 4096;
 
+/// How long the last line may wait for a reader that is slow. The run must end within 50 ms of its deadline.
+const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 15_000_000 };
+
+/// Other lines do not wait.
+const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+
 /// stderr, with the lines of the log and the live view.
 pub(super) struct Stderr {
     /// Makes a log line from a sentence about lost lines.
@@ -32,18 +38,27 @@ struct Out {
     /// How many lines could not be written. The next line that can be written says so first.
     lost: usize,
     view: View,
+    patience: Timespec,
 }
 
 impl Stderr {
     /// stderr as it is now. `loss` makes a log line from a sentence about lost lines.
     pub(super) fn new(loss: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
-        let out = Out { terminal: terminal(), rest: Vec::new(), lost: 0, view: View::default() };
+        let out = Out { terminal: terminal(), rest: Vec::new(), lost: 0, view: View::default(), patience: NOW };
         Self { loss: Box::new(loss), out: Mutex::new(out) }
+    }
+
+    /// The next line is the last one. It is worth a short wait.
+    pub(super) fn at_last(&self) {
+        if let Ok(mut out) = self.out.lock() {
+            out.patience = PATIENCE;
+        }
     }
 
     /// Writes `text` as one line if stderr takes it now. If not, the line is lost and counted.
     pub(super) fn print(&self, text: &str) {
         let Ok(mut out) = self.out.lock() else { return };
+        out.view.look();
         let mut text = cut(text.to_owned(), LINE_MAX - 1 - out.view.erase().len());
         text.push('\n');
         if out.lost > 0 {
@@ -67,6 +82,7 @@ impl Stderr {
     /// Replaces the rows of the live view. Without rows, the view disappears.
     pub(super) fn show(&self, rows: String) {
         let Ok(mut out) = self.out.lock() else { return };
+        out.view.look();
         out.view.rows = rows;
         let erase = out.view.erase().to_owned();
         out.put(erase);
@@ -87,6 +103,7 @@ impl Out {
         let written = text.is_empty() || self.write(text.as_bytes());
         if written {
             self.view.drawn = !rows.is_empty();
+            self.view.clear = false;
         }
         written
     }
@@ -95,12 +112,12 @@ impl Out {
     fn write(&mut self, bytes: &[u8]) -> bool {
         let stderr = stderr();
         let fd = self.terminal.as_ref().map_or(stderr, AsFd::as_fd);
-        let taken = write_now(fd, &self.rest);
+        let taken = write_within(fd, &self.rest, &self.patience);
         self.rest.drain(..taken);
         if !self.rest.is_empty() {
             return false;
         }
-        let taken = write_now(fd, bytes);
+        let taken = write_within(fd, bytes, &self.patience);
         if taken > 0 {
             self.rest.extend_from_slice(&bytes[taken..]);
         }
@@ -120,13 +137,13 @@ fn terminal() -> Option<OwnedFd> {
     isatty(stderr()).then(opened).flatten()
 }
 
-/// How many of the bytes `fd` takes now.
-fn write_now(fd: BorrowedFd<'_>, bytes: &[u8]) -> usize {
+/// How many of the bytes `fd` takes within `patience`.
+fn write_within(fd: BorrowedFd<'_>, bytes: &[u8], patience: &Timespec) -> usize {
     if bytes.is_empty() {
         return 0;
     }
     let mut fds = [PollFd::new(&fd, PollFlags::OUT)];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    let writable = poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0) && fds[0].revents().contains(PollFlags::OUT);
+    let ready = poll(&mut fds, Some(patience)).is_ok_and(|ready| ready > 0);
+    let writable = ready && fds[0].revents().contains(PollFlags::OUT);
     if writable { rustix::io::write(fd, bytes).unwrap_or_default() } else { 0 }
 }

@@ -209,3 +209,56 @@ fn an_option_says_that_it_is_unknown_without_its_value() {
     let ended = Run::new(["tcp:h:1", "--password=hunter2"]).end();
     ended.failure().silent_stdout().stderr_has("--password").nowhere("hunter2");
 }
+
+/// The plan says how each target is understood.
+#[test]
+fn dry_run_says_when_each_target_is_ready() {
+    let ended = plan(&["tcp:h:1", "unix:/s#gone", "tcp:h:2#hold=1s#timeout=9s", "file:/f"], &[]);
+    for line in [
+        "ready when a connection is accepted and stays open\n",
+        "ready when it is gone\n",
+        "stays open, as changed by #hold\n",
+        "ready when the file exists\n",
+    ] {
+        ended.stdout_has(line);
+    }
+}
+
+#[test]
+fn dry_run_warns_in_the_format_of_the_log() {
+    let ended = plan(&["--log-format=json", "tcp:h:1"], &[("WAITGATE_TIMEOT", "1m")]);
+    let warning: serde_json::Value = serde_json::from_str(ended.stderr.trim()).unwrap();
+    assert_eq!(warning["event"], "warning");
+}
+
+#[test]
+fn text_that_cannot_be_written_is_an_error() {
+    let full = Run::new(["--help"]).shell(r#"exec "$@" >/dev/full"#).end();
+    full.failure().stderr_has("cannot write to stdout: no space left on device");
+}
+
+/// What came out of a variable is not printed, not even in the words of a server or for a file that cannot be read.
+#[test]
+fn a_secret_that_comes_back_is_hidden() {
+    let fake = Fake::greeting("no such token: hunter2\r\n");
+    for format in ["text", "json"] {
+        let run = Run::new(["--once", "-v", "--log-format", format, &format!("tcp:{}#banner=ok $(TOKEN)", fake.addr)]);
+        let ended = run.env("TOKEN", "hunter2").end();
+        ended.failure().stderr_has("no such token: ***").nowhere("hunter2");
+    }
+    let missing = Run::new(["--once", "unix:/nowhere/$(TOKEN)"]).env("TOKEN", "hunter2").end();
+    missing.failure().stderr_has("/nowhere/$(TOKEN)").nowhere("hunter2");
+    #[cfg(feature = "tls")]
+    {
+        let file = Run::new(["--ca-file=/nowhere/$(TOKEN)", "tcp:h:1"]).env("TOKEN", "hunter2").end();
+        file.failure().stderr_has("--ca-file /nowhere/$(TOKEN)").nowhere("hunter2");
+    }
+}
+
+#[test]
+fn text_that_cannot_be_seen_is_escaped() {
+    let fake = Fake::greeting("a\u{61c}b\u{200b}c\u{e0041}d\r\n");
+    let ended = Run::new(["--once", &format!("tcp:{}#banner=x", fake.addr)]).end();
+    ended.failure().stderr_has("a\\u{61c}b\\u{200b}c\\u{e0041}d");
+    Run::new(["--dry-run", "unix:/a\u{202e}b"]).end().success().stdout_has("/a\\u{202e}b").nowhere("\u{202e}");
+}

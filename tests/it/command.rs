@@ -101,6 +101,7 @@ const SIGINT: u32 = 2;
 const SIGUSR1: u32 = 10;
 const SIGPIPE: u32 = 13;
 const SIGTERM: u32 = 15;
+const SIGQUIT: u32 = 3;
 
 #[test]
 fn starts_with_default_signals() {
@@ -112,17 +113,21 @@ fn starts_with_default_signals() {
     for name in ["SigIgn", "SigBlk"] {
         assert_eq!(mask(&ended.stdout, name), mask(&bare, name), "{name}: {ended}");
     }
-    assert_eq!(mask(&ended.stdout, "SigIgn") & (bit(SIGINT) | bit(SIGPIPE) | bit(SIGTERM)), 0, "{ended}");
+    assert_eq!(
+        mask(&ended.stdout, "SigIgn") & (bit(SIGINT) | bit(SIGQUIT) | bit(SIGPIPE) | bit(SIGTERM)),
+        0,
+        "{ended}"
+    );
 }
 
 /// A parent that ignores SIGPIPE (Python, Go, Rust) passes that on through execve.
 #[test]
 fn gets_defaults_even_from_a_parent_that_ignores() {
     let fake = Fake::silent();
-    let run = then(&fake, ["cat", "/proc/self/status"]).shell(r#"trap '' PIPE TERM INT; exec "$@""#);
+    let run = then(&fake, ["cat", "/proc/self/status"]).shell(r#"trap '' PIPE TERM INT QUIT; exec "$@""#);
     let ended = run.end();
     let ignored = mask(&ended.success().stdout, "SigIgn");
-    assert_eq!(ignored & (bit(SIGINT) | bit(SIGPIPE) | bit(SIGTERM)), 0, "{ended}");
+    assert_eq!(ignored & (bit(SIGINT) | bit(SIGQUIT) | bit(SIGPIPE) | bit(SIGTERM)), 0, "{ended}");
 }
 
 #[test]

@@ -56,7 +56,7 @@ mod refused;
 mod report;
 /// Completions and the man page, as they are shipped.
 mod shipped;
-/// SIGTERM and SIGINT.
+/// SIGTERM, SIGINT and SIGQUIT.
 mod signals;
 /// `tcp:`.
 mod tcp;

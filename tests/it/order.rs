@@ -253,3 +253,31 @@ fn many_gates_on_one_server() {
         gate.success();
     }
 }
+
+/// A Pod with a memory limit of 16 MiB may wait for a thousand targets of any kind. Only attempts that run cost much.
+#[test]
+fn a_thousand_targets_fit_into_16_mebibytes() {
+    let closed = free_port();
+    for target in
+        [format!("tcp:{closed}"), "unix:/nowhere".into(), format!("http://{closed}/"), format!("postgres:{closed}")]
+    {
+        if (target.starts_with("http") && !cfg!(feature = "http"))
+            || (target.starts_with("postgres") && !cfg!(feature = "postgres"))
+        {
+            continue;
+        }
+        let options = ["--parallel", "-q", "-t", "1500ms"];
+        let running = Run::new(options.into_iter().chain([target.as_str(); 1000])).start();
+        let status = format!("/proc/{}/status", running.pid().as_raw_nonzero());
+        let mut most = 0;
+        while !running.has_ended() {
+            let status = std::fs::read_to_string(&status).unwrap_or_default();
+            let memory = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap_or_default();
+            let kib: u64 = memory.trim().trim_end_matches(" kB").parse().unwrap_or_default();
+            most = most.max(kib);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        running.end().failure();
+        assert!((1..12 * 1024).contains(&most), "{target}: {most} KiB");
+    }
+}

@@ -154,6 +154,27 @@ fn full_pipe_holds_nothing_up() {
     running.end().failure().took(secs(0.5)..UNHINDERED);
 }
 
+/// The last line waits a moment for a reader that is slow, and not for one that never reads.
+#[test]
+fn the_last_line_waits_for_a_slow_reader() {
+    for _ in 0..5 {
+        let (mut reader, writer) = full_pipe();
+        let slow = std::thread::spawn(move || {
+            let (mut piece, mut last) = ([0; 4096], Vec::new());
+            loop {
+                std::thread::sleep(Duration::from_millis(8));
+                match reader.read(&mut piece) {
+                    Ok(0) | Err(_) => return last,
+                    Ok(read) => last = piece[..read].to_vec(),
+                }
+            }
+        });
+        Run::new(["tcp:h"]).stderr_to(writer).end().failure().took(secs(0.0)..UNHINDERED);
+        let last = String::from_utf8(slow.join().unwrap()).unwrap();
+        assert!(last.ends_with("(expected tcp:HOST:PORT)\n"), "{last}");
+    }
+}
+
 /// What was lost is said before the next line that can be written, and in lines of its own.
 #[test]
 fn lines_that_were_lost_are_counted() {
@@ -228,4 +249,17 @@ fn each_target_has_its_own_line() {
     ended.failure();
     let changes = ended.stderr.lines().filter(|line| line.contains(&format!("  {target}  refused"))).count();
     ended.expect("a line for each", changes == 2);
+}
+
+/// A process may have very few file descriptors. waitgate says so, and is never at fault.
+#[test]
+fn few_file_descriptors_are_an_error_or_a_reason() {
+    let closed = format!("tcp:{}", free_port());
+    for few in 4..=12 {
+        let script = format!(r#"ulimit -n {few}; exec "$@""#);
+        let ended = Run::new(["--once", "--parallel", &closed, &closed]).shell(&script).end();
+        ended.failure().nowhere("internal error");
+        let said = ["too many open files", "no file descriptor left", "refused"];
+        ended.expect("a reason", said.iter().any(|words| ended.last_line().contains(words)));
+    }
 }

@@ -1,7 +1,7 @@
-//! SIGTERM and SIGINT end waitgate with status 1 within 50 ms, whatever it is doing, with a last line and a termination
+//! SIGTERM, SIGINT and SIGQUIT end waitgate with status 1 within 50 ms, whatever it is doing, with a last line and a termination
 //! message that say what was still missing.
 
-use std::{fs, time::Duration};
+use std::{fs, os::unix::process::ExitStatusExt as _, time::Duration};
 
 use rustix::process::Signal;
 use tempfile::NamedTempFile;
@@ -17,7 +17,7 @@ fn log() -> NamedTempFile {
 
 #[test]
 fn while_waiting() {
-    for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT")] {
+    for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT"), (Signal::QUIT, "SIGQUIT")] {
         let (addr, log) = (free_port(), log());
         let running = Run::new([format!("tcp:{addr}")]).arg("--termination-log").arg(log.path()).start();
         running.line("refused");
@@ -100,6 +100,40 @@ fn while_it_settles() {
         let (ended, _) = interrupted(running, pid, Signal::INT);
         ended.silent_stdout();
         assert!(ended.last_line().contains("SIGINT"), "{ended}");
+    }
+}
+
+/// A signal between the last ready answer and the start of the command ends waitgate or the command. It is never
+/// swallowed: then the command would run to its end.
+#[test]
+fn just_before_the_command_starts() {
+    let fake = Fake::silent();
+    let target = format!("tcp:{}#hold=0", fake.addr);
+    for run in 0..250_u64 {
+        let running = Run::new([&target, "--", "/bin/sleep", "0.3"]).start();
+        running.line("ready");
+        // From the line of the target to the first moments of the command.
+        std::thread::sleep(Duration::from_micros(run * 4));
+        running.signal(Signal::TERM);
+        let ended = running.end();
+        // The command died of it, or waitgate ended.
+        if ended.status.signal() != Some(15) {
+            ended.code(1);
+        }
+    }
+}
+
+/// A parent may have blocked the signals. They end waitgate all the same.
+#[test]
+fn blocked_by_the_parent() {
+    for (name, signal) in [("TERM", Signal::TERM), ("INT", Signal::INT), ("QUIT", Signal::QUIT)] {
+        let addr = free_port();
+        let block = format!("--block-signal={name}");
+        let running = Run::new([format!("tcp:{addr}")]).through(["env", &block]).start();
+        running.line("refused");
+        let pid = running.pid();
+        let (ended, _) = interrupted(running, pid, signal);
+        assert!(ended.last_line().contains(&format!("interrupted by SIG{name}")), "{ended}");
     }
 }
 

@@ -86,6 +86,7 @@ fn colour_where_it_is_wanted() {
         assert!(text.contains("waiting "), "{text:?}");
         assert_eq!(coloured(&text), wanted, "{options:?} {env:?}: {text:?}");
     }
+    assert!(!coloured(&Written::new(&[], &[("TERM", "dumb")]).text()));
     for (value, wanted) in [("1", true), ("0", false)] {
         let piped = Run::new(["-t", "500ms", NONE]).env("CLICOLOR_FORCE", value).end();
         assert_eq!(coloured(&piped.failure().stderr), wanted, "{piped}");

@@ -20,7 +20,10 @@ fn touches_no_network(run: Run) {
         run.through(["unshare", "--net"]).through(["strace", "-f", "-qq", "-e", "trace=%network", "-o", &path]).end();
     ended.failure();
     let calls = fs::read_to_string(trace.path()).expect("strace wrote its trace");
-    // A pair of connected sockets inside the process, for signals, is no network.
+    // A pair of connected sockets inside the process, for signals, is no network. signal-hook sends nothing to it, to
+    // see what it is.
+    let calls: Vec<&str> = calls.lines().filter(|call| !call.contains(r#", "", 0, MSG_DONTWAIT, NULL, 0)"#)).collect();
+    let calls = calls.join("\n");
     for call in ["socket(", "connect(", "bind(", "sendto(", "sendmsg(", "sendmmsg("] {
         assert!(!calls.contains(call), "{call} in a run that should have been refused: {calls}{ended}");
     }

@@ -1,11 +1,11 @@
-//! SIGTERM and SIGINT as PID 1, before the start, and while a nameserver is silent.
+//! SIGTERM, SIGINT and SIGQUIT as PID 1, before the start, and while a nameserver is silent.
 
 use std::{fs, time::Duration};
 
 use rustix::process::{Signal, kill_process};
 
 use crate::support::{
-    Pod, Run,
+    Fake, Pod, Run,
     dns::{Answer, Names},
     free_port,
     signals::{handles_signals, interrupted, wait_for},
@@ -35,10 +35,32 @@ fn before_the_start() {
     assert!(ended.last_line().contains("interrupted by SIGTERM"), "{ended}");
 }
 
+/// A signal that comes while waitgate writes its last line before the command. strace holds that write for 600 ms.
+#[test]
+fn while_the_last_line_is_written() {
+    let fake = Fake::silent();
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let file = fs::File::create(&log).unwrap();
+    let path = log.to_string_lossy().into_owned();
+    let held = ["-e", "trace=write", "-e", "inject=write:delay_exit=600000:when=2", "-P", &path];
+    let strace = ["strace", "-f", "-qq", "-o", "/dev/null"].into_iter().chain(held);
+    let target = format!("tcp:{}", fake.addr);
+    let run = Run::new([&target, "--", "sh", "-c", "sleep .4; echo RAN"]).through(strace).stderr_to(file);
+    let running = run.start();
+    let lines = || fs::read_to_string(&log).unwrap_or_default().lines().count();
+    wait_for(|| lines() >= 2);
+    kill_process(running.child_pid(), Signal::TERM).unwrap();
+    let ended = running.end();
+    ended.failure().silent_stdout();
+    let log = fs::read_to_string(&log).unwrap();
+    assert!(log.lines().last().unwrap_or_default().contains("interrupted by SIGTERM"), "{log}");
+}
+
 /// A process that is PID 1 ignores every signal that it has no handler for.
 #[test]
 fn as_pid_1() {
-    for signal in [Signal::TERM, Signal::INT] {
+    for signal in [Signal::TERM, Signal::INT, Signal::QUIT] {
         let addr = free_port();
         let running = Run::new([format!("tcp:{addr}")])
             .through(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"])

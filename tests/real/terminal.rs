@@ -152,3 +152,23 @@ fn a_servers_words_do_not_break_the_view() {
         assert!(history[2].starts_with("waiting"), "{}", history.join("\n"));
     }
 }
+
+/// A terminal that gets too small for the view scrolls a part of it into its history, and brings it back when it grows.
+#[test]
+fn a_terminal_that_was_too_small_for_the_view_keeps_no_remnants() {
+    let targets: Vec<String> = (0..5).map(|_| format!("tcp:{}", closed())).collect();
+    for sizes in [[(20, 24), (80, 24)].as_slice(), &[(40, 10), (20, 5), (80, 24)]] {
+        let mut args = vec!["--parallel"];
+        args.extend(targets.iter().map(String::as_str));
+        let tmux = Tmux::run(80, 24, args);
+        let whole = |screen: &[String]| targets.iter().all(|target| screen.iter().any(|row| row.contains(target)));
+        let waiting = |screen: &[String]| screen.iter().filter(|row| row.starts_with("waiting")).count();
+        tmux.wait("the view", |screen| waiting(screen) == 5 && whole(screen));
+        for (columns, rows) in sizes {
+            tmux.resize(*columns, *rows);
+            // The live view is drawn five times a second.
+            std::thread::sleep(std::time::Duration::from_millis(700));
+        }
+        tmux.wait("each target once", |screen| waiting(screen) == 5 && whole(screen));
+    }
+}

@@ -153,7 +153,7 @@ macro_rules! wrong_input {
         crate::support::wrong::wrong_input! { @tests |$wrong| $check;
             twin_of_a_file: wrong(&["tcp:h:1"], &["WAITGATE_CA_FILE", "/nowhere/ca.pem"]).env(&[("WAITGATE_CA_FILE", "/nowhere/ca.pem")]);
             ca_file_missing: wrong(&["--ca-file=/nowhere/ca.pem", "tcp:h:1"], &["/nowhere/ca.pem", "--ca-file"]);
-            ca_file_with_a_line_break: wrong(&["--ca-file=/a\nforged", "tcp:h:1"], &["/a\\nforged"]).hides(&["/a\nforged"]);
+            ca_file_with_a_line_break: wrong(&["--ca-file=/a\nforged", "tcp:h:1"], &["--ca-file", "line break"]).hides(&["forged"]);
             ca_file_is_a_folder: wrong(&["--ca-file=/", "tcp:h:1"], &["--ca-file"]);
         }
         #[cfg(feature = "dns")]

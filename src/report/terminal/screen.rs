@@ -22,17 +22,44 @@ pub(in crate::report) struct View {
     pub(in crate::report) rows: String,
     /// Whether rows are on the screen now.
     pub(in crate::report) drawn: bool,
+    /// The columns of each row that was drawn last, and the terminal's size then.
+    last: (Vec<usize>, Size),
+    /// A smaller terminal wrapped the rows into more lines than it has, so some are in its history. A terminal that
+    /// grows again brings them back above the cursor, where no code can erase them alone.
+    torn: bool,
+    /// The terminal has grown and may show torn rows: the next drawing clears the whole screen.
+    pub(in crate::report) clear: bool,
 }
 
 impl View {
     /// The codes that erase the drawn rows: first the first row, then everything from its second column to the end of
     /// the screen. If everything were erased from the screen's first column and row, tmux would keep it in its history.
     pub(in crate::report) fn erase(&self) -> &'static str {
-        if self.drawn { "\r\x1b[K\x1b[C\x1b[J\r" } else { "" }
+        match (self.drawn, self.clear) {
+            (false, _) => "",
+            (true, false) => "\r\x1b[K\x1b[C\x1b[J\r",
+            // A terminal that wraps lines again keeps in its history what this clears, lines of the log too.
+            (true, true) => "\x1b[2J\x1b[H",
+        }
+    }
+
+    /// Looks at the terminal's size, before the rows are drawn again.
+    pub(in crate::report) fn look(&mut self) {
+        self.resized(size());
+    }
+
+    fn resized(&mut self, now: Size) {
+        let (rows, last) = &self.last;
+        if !self.drawn || now == *last {
+            return;
+        }
+        let lines: usize = rows.iter().map(|row| row.div_ceil(now.0.max(1)).max(1)).sum();
+        self.torn |= lines > room(now.1);
+        self.clear |= self.torn && (now.0 > last.0 || now.1 > last.1);
     }
 
     /// The rows, each cut to the terminal's width: as many as fit on the screen and into `space` bytes.
-    pub(in crate::report) fn draw(&self, space: usize) -> String {
+    pub(in crate::report) fn draw(&mut self, space: usize) -> String {
         // Wrapping is off while the rows are drawn, so a row that is wider than we think still takes one line.
         const WRAP_OFF: &str = "\x1b[?7l";
         const WRAP_ON: &str = "\x1b[?7h";
@@ -40,6 +67,7 @@ impl View {
         const CODES: usize = 32;
         let (width, height) = size();
         let (mut text, mut drawn) = (String::new(), 0);
+        self.last = (Vec::new(), (width, height));
         for row in self.rows.lines().take(room(height)) {
             let row = fit(row, width.saturating_sub(1));
             if text.len() + row.len() + CODES > space {
@@ -47,6 +75,7 @@ impl View {
             }
             text.push_str(if drawn == 0 { WRAP_OFF } else { "\n" });
             text.push_str(&row);
+            self.last.0.push(columns(&row));
             drawn += 1;
         }
         if drawn > 0 {
@@ -104,6 +133,21 @@ pub(in crate::report) fn size() -> Size {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_view_that_was_torn_is_cleared_when_the_terminal_grows() {
+        let view = |sizes: &[Size]| {
+            let mut view = View { drawn: true, last: (vec![79; 10], (80, 24)), ..View::default() };
+            for size in sizes {
+                view.resized(*size);
+                view.last.1 = *size;
+            }
+            view.clear
+        };
+        assert!(!view(&[(80, 24)]) && !view(&[(120, 50)]) && !view(&[(60, 24), (80, 24)]));
+        assert!(!view(&[(20, 24)]), "it is smaller, so nothing comes back");
+        assert!(view(&[(20, 24), (80, 24)]) && view(&[(80, 5), (80, 24)]) && view(&[(20, 24), (20, 30)]));
+    }
 
     #[test]
     fn columns_are_what_a_terminal_shows() {

@@ -121,6 +121,8 @@ examples! {
     timeout = "10-timeout.yaml": pod([Names(&[("db", DB), ("cache", API)]), Tcp(DB, 5432), Tcp(API, 11211)]);
     instead_of_crashing = "11-instead-of-crashing.yaml":
         pod([Names(&[("db", DB), ("stock", API)]), Postgres(DB), Web(API, 8080, "/healthz", 200)]);
+    job = "12-job.yaml": pod([Names(&[("db", DB)]), Postgres(DB)]);
+    termination_message = "13-termination-message.yaml": pod([Names(&[("db", DB)]), Tcp(DB, 5432)]);
     helm_deployment = "helm-deployment.yaml":
         pod([Names(&[("shop-redis", DB), ("shop-api", API)]), Tcp(DB, 6379), Web(API, 80, "/healthz", 200)]);
     compose = "compose.yaml":
@@ -131,6 +133,24 @@ examples! {
         pod([Postgres("127.0.0.1"), Web("127.0.0.1", 8080, "/healthz", 204)]);
     app_dockerfile = "app.Dockerfile": docker([Names(&[("db", DB)]), Tcp(DB, 5432)])
         .after(|world| assert_eq!(world.started(), "nginx -g daemon off;\n"));
+}
+
+/// It does not wait, so it has a test of its own.
+const PROBE: &str = "14-probe.yaml";
+
+/// The kubelet gives it one second. It says why within that, or is ready.
+#[test]
+fn probe() {
+    let tools = tools();
+    let mut case = pod([Names(&[("db", DB)]), Tcp(DB, 5432)]);
+    let command = render::command(PROBE, &mut case);
+    let mut world = World::new(&case, tools.path());
+    let once = |world: &World| restricted(&command, None, &tools, |run| run.inside(&world.pod)).end();
+    once(&world).failure().took(Duration::ZERO..Duration::from_secs(1)).stderr_has("not ready");
+    world.take(&case.steps[0]);
+    once(&world).failure().took(Duration::ZERO..Duration::from_secs(1)).stderr_has("10.96.0.14:5432");
+    world.take(&case.steps[1]);
+    once(&world).success();
 }
 
 fn folder() -> PathBuf {
@@ -144,9 +164,10 @@ fn each_file_has_a_case() {
     let others = ["demo", "README.md", "json-schema.json"];
     let names = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let files: BTreeSet<String> = names.filter(|name| !others.contains(&name.as_str())).collect();
-    assert_eq!(files, FILES.iter().map(|file| (*file).to_owned()).collect());
+    let known = || FILES.iter().copied().chain([PROBE]);
+    assert_eq!(files, known().map(str::to_owned).collect());
     let readme = fs::read_to_string(folder().join("README.md")).unwrap();
-    for file in FILES {
+    for file in known() {
         assert!(readme.contains(&format!("]({file})")), "examples/README.md does not name {file}");
     }
 }

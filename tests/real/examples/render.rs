@@ -117,15 +117,26 @@ fn kubernetes(documents: &[Value], case: &mut Case) -> Command {
         Some("status.podIP") => POD_IP.to_owned(),
         _ => panic!("unknown field {path}"),
     };
-    let pod = documents.iter().find(|document| document["kind"] == "Pod" || document["kind"] == "Deployment");
-    let pod = pod.expect("a Pod or a Deployment");
+    let pod =
+        documents.iter().find(|document| ["Pod", "Deployment", "Job"].iter().any(|kind| document["kind"] == *kind));
+    let pod = pod.expect("a Pod, a Deployment or a Job");
     let spec = if pod["kind"] == "Pod" { &pod["spec"] } else { &pod["spec"]["template"]["spec"] };
     if let Some(config) = spec.get("dnsConfig") {
         case.resolv_conf = resolv_conf(config, case.nameserver);
         assert_eq!(spec["dnsPolicy"], "None");
     }
-    let container = only(spec["initContainers"].as_array().unwrap());
+    let Some(containers) = spec["initContainers"].as_array() else {
+        return probe(only(spec["containers"].as_array().unwrap()));
+    };
+    let container = only(containers);
     is_restricted(container);
+    if let Some(path) = container.get("terminationMessagePath") {
+        let option = format!("--termination-log={}", path.as_str().unwrap());
+        assert!(strings(&container["args"]).contains(&option.as_str()), "the kubelet reads {path}");
+    }
+    if pod["kind"] == "Job" {
+        assert_eq!(spec["restartPolicy"], "Never", "the Pod and its reason stay");
+    }
     let mut env: BTreeMap<_, _> = case.env.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
     for variable in container["env"].as_array().into_iter().flatten() {
         let source = &variable["valueFrom"];
@@ -140,6 +151,13 @@ fn kubernetes(documents: &[Value], case: &mut Case) -> Command {
     }
     let args = strings(&container["args"]).into_iter().map(|arg| expand(arg, &env));
     Command { words: ["waitgate".to_owned()].into_iter().chain(args).collect(), env }
+}
+
+/// The command of a readiness probe, for a container whose image has waitgate.
+fn probe(container: &Value) -> Command {
+    let words = strings(&container["readinessProbe"]["exec"]["command"]);
+    assert_eq!(words[0], "/usr/local/bin/waitgate");
+    Command { words: words.into_iter().map(|word| word.replace("/usr/local/bin/", "")).collect(), env: BTreeMap::new() }
 }
 
 /// What the kubelet makes of a dnsConfig.

@@ -1,0 +1,130 @@
+//! What people write by mistake instead of a target, and what to write.
+//!
+//! No message repeats the text: `hunter2@db:5432` has the shape of a target without a kind.
+
+use super::{LEFT_OUT, forms, names};
+use crate::text::nearest;
+
+/// What is wrong around a target as a whole, before it is split into parts.
+pub(super) fn around(text: &str) -> Option<&'static str> {
+    let first = text.chars().next()?;
+    Some(match first {
+        '\u{feff}' => "found a byte order mark before it: save the text without one (as UTF-8, not as UTF-8 with BOM)",
+        '"' | '\'' => {
+            "found a quotation mark at the start: here it is a part of the text, so leave it out (a shell and YAML take their own away, docker's --env-file does not)"
+        }
+        _ if first.is_whitespace() => "found a blank at the start: leave it out",
+        _ if text == "waitgate" || text.ends_with("/waitgate") && !text.contains(':') => {
+            "found the name of the program: the image starts waitgate already, so leave it out of args"
+        }
+        _ => return None,
+    })
+}
+
+/// What to say about an address without a colon.
+pub(super) fn no_colon() -> String {
+    format!("the kind and its colon are missing (expected {})", forms())
+}
+
+/// What to say about a kind that is not in the table. `rest` follows its colon.
+pub(super) fn unknown_kind(kind: &str, rest: &str) -> String {
+    let forms = forms();
+    match kind {
+        "jdbc" => {
+            return "a jdbc: URL is Java's own form: leave out jdbc: and write user and password into the URL, as in postgres://USER@HOST/DATABASE".into();
+        }
+        "udp" => return format!("no probe can tell whether a UDP port is ready (expected {forms})"),
+        _ => {}
+    }
+    // This kind exists, and this build does not have it.
+    if let Some(feature) = LEFT_OUT.iter().find(|feature| kind.starts_with(**feature)) {
+        return format!("this build has no kind {feature}:, a cargo feature left it out (expected {forms})");
+    }
+    let port = rest.split(['#', '/']).next().unwrap_or_default();
+    if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) {
+        let host = if kind == "localhost" { "localhost" } else { "HOST" };
+        return format!(
+            "the kind before the first colon is missing: write tcp:{host}:PORT to wait for the port (expected {forms})"
+        );
+    }
+    match nearest(kind, names(), 1) {
+        Some(known) => format!("the kind before the first colon is unknown: did you mean {known}:? (expected {forms})"),
+        None => format!(
+            "the kind before the first colon is unknown (for a server that listens, tcp:HOST:PORT waits for its port) (expected {forms})"
+        ),
+    }
+}
+
+/// Names that people know from other tools, and ours.
+const OTHER_NAMES: &[(&str, &str)] = &[
+    ("code", "status"),
+    ("expect-status", "status"),
+    ("status-code", "status"),
+    ("statuscode", "status"),
+    ("interval", "max-pause"),
+    ("pause", "max-pause"),
+    ("wait", "timeout"),
+    ("regex", "match"),
+    ("contains", "body"),
+    ("headers", "header"),
+    ("count", "min"),
+    ("absent", "gone"),
+];
+
+/// What belongs into the address of a database, not after a `#`.
+const IN_THE_ADDRESS: &[&str] = &["sslmode", "sslrootcert", "user", "database", "dbname", "host", "port"];
+
+/// What to say about an expectation, the one at `position`, that the kind does not take: it takes `names`. `text`
+/// follows its `#`.
+///
+/// The message never repeats it: it may be the end of a password that has a raw `#`.
+pub(super) fn unknown_expectation(position: usize, name: &str, text: &str, kind: &str, names: &[&str]) -> String {
+    let list = names.join(", ");
+    // An `@` after a raw `#`: the `#` has cut a password in two.
+    if text.contains('@') {
+        return format!(
+            "found '@' after a '#': in a password '#' is written %23; after the address comes #name=value ({kind}: takes {list})"
+        );
+    }
+    if kind.starts_with("postgres") && IN_THE_ADDRESS.contains(&name) {
+        return format!(
+            "expectation {position} belongs into the address: write {kind}://USER@HOST/DATABASE?sslmode=MODE ({kind}: takes {list})"
+        );
+    }
+    let other = OTHER_NAMES.iter().find(|(other, ours)| *other == name && names.contains(ours));
+    let other = other.map(|(_, ours)| *ours);
+    // Half of a short word is another word.
+    let most = if name.len() <= 4 { 1 } else { 2 };
+    match other.or_else(|| nearest(name, names.iter().copied(), most)) {
+        Some(known) => {
+            format!("expectation {position} is unknown: did you mean #{known}? ({kind}: takes {list})")
+        }
+        None => format!("expectation {position} is unknown: {kind}: takes {list} (a literal '#' is written %23)"),
+    }
+}
+
+/// Which of the kind's expectations, with these `names`, comes after a `#` in the value of `env:NAME`. It would not be in
+/// force there.
+///
+/// A `#` in the user or the password of a URL is not meant.
+pub(super) fn expectation_in<'a>(address: &str, mut names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let after_login = match address.split_once("//") {
+        Some((_, rest)) => {
+            let authority = rest.split(['/', '?']).next().unwrap_or_default();
+            authority.rfind('@').map_or(rest, |at| &rest[at + 1..])
+        }
+        None => address,
+    };
+    let found = after_login.split('#').skip(1).map(|piece| piece.split('=').next().unwrap_or_default());
+    let found: Vec<&str> = found.collect();
+    names.find(|name| found.contains(name))
+}
+
+/// The password in the login of a URL, as it is written: what is between `//` and the last `@` of the authority, after
+/// the first colon.
+pub(super) fn password_in(address: &str) -> Option<&str> {
+    let (_, rest) = address.split_once("//")?;
+    let authority = rest.split(['/', '?']).next()?;
+    let (login, _) = authority.rsplit_once('@')?;
+    Some(login.split_once(':')?.1)
+}
