@@ -128,7 +128,7 @@ impl Plan {
                 text::duration(timeout)
             );
         }
-        let attempt = duration("attempt-timeout", &cli.attempt_timeout, Zero::Invalid)?.unwrap_or(ATTEMPT_TIMEOUT);
+        let attempt = duration("attempt-timeout", &cli.attempt_timeout, Zero::Invalid)?;
         let connect = duration("connect-timeout", &cli.connect_timeout, Zero::Invalid)?.unwrap_or(CONNECT_TIMEOUT);
         let max_pause = duration("max-pause", &cli.max_pause, Zero::Invalid)?;
         let successes = match options.text("successes", cli.successes.as_deref())? {
@@ -158,13 +158,13 @@ impl Plan {
             }
             let (target, own) = Target::parse(text, given).with_context(position)?;
             warnings.extend(target.warnings().into_iter().map(|warning| format!("{}: {warning}", position())));
+            // A target's own wish only lengthens the default.
+            let wished = || target.attempt_timeout().unwrap_or_default().max(ATTEMPT_TIMEOUT);
+            let attempt = own.attempt_timeout.or(attempt).unwrap_or_else(wished);
             targets.push(Planned {
                 shown: target.to_string(),
                 target,
-                bounds: Bounds {
-                    attempt: own.attempt_timeout.unwrap_or(attempt),
-                    connect: own.connect_timeout.unwrap_or(connect),
-                },
+                bounds: Bounds { attempt, connect: own.connect_timeout.unwrap_or(connect) },
                 timeout: own.timeout,
                 max_pause: own.max_pause.or(max_pause),
                 successes: own.successes.unwrap_or(successes),
