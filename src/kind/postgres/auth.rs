@@ -5,7 +5,6 @@
 
 use anyhow::{Result, bail};
 
-use super::FORM;
 use crate::net::stream::Peer;
 use crate::reason::{Code, Reason};
 
@@ -54,14 +53,14 @@ impl RequireAuth {
             let part = part.trim();
             let word = part.strip_prefix('!').unwrap_or(part);
             if part.starts_with('!') != negated {
-                bail!("{source}= mixes methods with and without '!' (expected one of the two; {FORM})");
+                bail!("{source}= mixes methods with and without '!' (expected one of the two)");
             }
             let Some((word, _)) = METHODS.iter().find(|(known, _)| *known == word) else {
                 let words: Vec<&str> = METHODS.iter().map(|(word, _)| *word).collect();
-                bail!("{source}= has an unknown method (expected one or more of {}; {FORM})", words.join(", "));
+                bail!("{source}= has an unknown method (expected one or more of {})", words.join(", "));
             };
             if methods.contains(word) {
-                bail!("{source}= has a method twice (expected each method once; {FORM})");
+                bail!("{source}= has a method twice (expected each method once)");
             }
             methods.push(*word);
         }

@@ -212,7 +212,7 @@ impl<'a> Params<'a> {
         let Some(path) = self.get(name)? else { return Ok(None) };
         let source = self.source(name);
         if path.contains("-----BEGIN") || path.contains(['\n', '\r']) {
-            bail!("{source}= holds the text of a file (expected the path of the file; {FORM})");
+            bail!("{source}= holds the text of a file (expected the path of the file)");
         }
         let shown = self.given(name).map_or_else(|| format!("$({source})"), |given| given.shown.clone());
         Ok(Some(Path { path, shown }))

@@ -27,12 +27,12 @@ pub(super) fn restrictions(params: &Params<'_>, socket: bool) -> Result<Restrict
     if params.choice("sslnegotiation", &[("postgres", false), ("direct", true)], false)? {
         let source = params.source("sslnegotiation");
         bail!(
-            "{source}=direct is not in waitgate, which asks for TLS in PostgreSQL's own way (expected {source}=postgres; {FORM})"
+            "{source}=direct is not in waitgate, which asks for TLS in PostgreSQL's own way (expected {source}=postgres)"
         );
     }
     if params.choice("gssencmode", &[("disable", false), ("prefer", false), ("require", true)], false)? {
         let source = params.source("gssencmode");
-        bail!("{source}=require is not in waitgate, which has no Kerberos (expected {source}=disable; {FORM})");
+        bail!("{source}=require is not in waitgate, which has no Kerberos (expected {source}=disable)");
     }
     for name in ["sslcrl", "sslcrldir"] {
         if params.get(name)?.is_some() {
@@ -46,13 +46,11 @@ pub(super) fn restrictions(params: &Params<'_>, socket: bool) -> Result<Restrict
     let min = params.choice("ssl_min_protocol_version", &versions, 12)?;
     if params.choice("ssl_max_protocol_version", &versions, 13)? < 13 {
         let source = params.source("ssl_max_protocol_version");
-        bail!(
-            "{source}= below TLSv1.3 is not in waitgate, which uses TLS 1.2 and 1.3 (expected {source}=TLSv1.3; {FORM})"
-        );
+        bail!("{source}= below TLSv1.3 is not in waitgate, which uses TLS 1.2 and 1.3 (expected {source}=TLSv1.3)");
     }
     if params.choice("min_protocol_version", &[("3.0", false), ("3.2", true), ("latest", true)], false)? {
         let source = params.source("min_protocol_version");
-        bail!("{source}= above 3.0 is not in waitgate, which speaks protocol 3.0 (expected {source}=3.0; {FORM})");
+        bail!("{source}= above 3.0 is not in waitgate, which speaks protocol 3.0 (expected {source}=3.0)");
     }
     // libpq looks at it on a unix socket only.
     if socket && params.get("requirepeer")?.is_some() {
@@ -65,7 +63,7 @@ pub(super) fn restrictions(params: &Params<'_>, socket: bool) -> Result<Restrict
     let certificate = [("disable", Some(true)), ("allow", Some(false)), ("require", None)];
     let Some(no_certificate) = params.choice("sslcertmode", &certificate, Some(false))? else {
         let source = params.source("sslcertmode");
-        bail!("{source}=require is not in waitgate (expected {source}=allow or {source}=disable; {FORM})");
+        bail!("{source}=require is not in waitgate (expected {source}=allow or {source}=disable)");
     };
     Ok(Restrictions { require_auth, tls13_only: min == 13, no_certificate })
 }
