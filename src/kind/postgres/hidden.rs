@@ -8,15 +8,22 @@ const SHORT: usize = 4;
 
 /// The texts that no reason may show.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Hidden(Vec<Secret>);
+pub(super) struct Hidden {
+    /// Hidden also within a word.
+    parts: Vec<Secret>,
+    /// Hidden as whole words.
+    words: Vec<Secret>,
+}
 
 impl Hidden {
+    /// Hides `text` wherever it is.
     pub(super) fn add(&mut self, text: &str) {
-        if !text.trim().is_empty() {
-            self.0.push(Secret::new(text));
-            // A longer one may contain a shorter one.
-            self.0.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
-        }
+        if text.chars().count() >= SHORT { add(&mut self.parts, text) } else { self.add_word(text) }
+    }
+
+    /// Hides `text` where it is a whole word: a user's name may be a part of other words.
+    pub(super) fn add_word(&mut self, text: &str) {
+        add(&mut self.words, text);
     }
 
     /// Adds the value of each `$(NAME)` in `raw`.
@@ -31,10 +38,16 @@ impl Hidden {
 
     /// `text` with `***` in place of each secret.
     pub(super) fn mask(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, secret| {
-            let secret = secret.expose();
-            if secret.chars().count() >= SHORT { text.replace(secret, HIDDEN) } else { whole_words(&text, secret) }
-        })
+        let text = self.parts.iter().fold(text.to_owned(), |text, secret| text.replace(secret.expose(), HIDDEN));
+        self.words.iter().fold(text, |text, secret| whole_words(&text, secret.expose()))
+    }
+}
+
+fn add(list: &mut Vec<Secret>, text: &str) {
+    if !text.trim().is_empty() {
+        list.push(Secret::new(text));
+        // A longer one may contain a shorter one.
+        list.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
     }
 }
 
@@ -67,6 +80,8 @@ mod tests {
         assert_eq!(hidden.mask("role \"app:hunter2\" does not exist"), "role \"***\" does not exist");
         assert_eq!(hidden.mask("near \"o'hunter2x\""), "near \"o'***x\"");
         assert_eq!(hidden.mask("user \"app\", application app"), "user \"***\", application ***");
-        assert_eq!(format!("{hidden:?}"), "Hidden([***, ***, ***])");
+        assert!(!format!("{hidden:?}").contains("hunter2"));
+        hidden.add_word("data");
+        assert_eq!(hidden.mask("database \"data\""), "database \"***\"");
     }
 }

@@ -197,6 +197,11 @@ impl<'a> Params<'a> {
         self.given(name).map(|given| given.value.clone())
     }
 
+    /// How a message may show the parameter's value in the URI.
+    pub(super) fn shown(&self, name: &str) -> Option<&str> {
+        self.given(name).map(|given| given.shown.as_str())
+    }
+
     fn given(&self, name: &str) -> Option<&Given> {
         self.given.iter().find(|given| given.name == name && !given.value.is_empty())
     }
@@ -242,7 +247,7 @@ impl<'a> Params<'a> {
 }
 
 /// Whether the whole address came out of a variable (`env:NAME`). Then a `$(` in it is literal.
-fn from_variable(fill: Fill<'_>) -> bool {
+pub(super) fn from_variable(fill: Fill<'_>) -> bool {
     fill.plain("$()").is_ok()
 }
 

@@ -19,7 +19,7 @@ use crate::env::{self, Fill};
 use crate::kind::Parts;
 use crate::kind::path::SOCKET_PATH_MAX;
 use crate::net::address::{self, Host};
-use crate::secret::Secret;
+use crate::secret::{HIDDEN, Secret};
 use crate::text::InForm as _;
 
 #[cfg(test)]
@@ -143,15 +143,21 @@ impl ConnectionInfo {
             _ => params.get("password")?,
         };
         let servers = servers(&raw, &params, fill)?;
+        // All of `env:NAME` may be secret, except where waitgate connects.
+        let whole = params::from_variable(fill);
         let shown = {
-            // For a value from the environment, show the `$(NAME)`.
-            let show = |raw: &str, filled: Option<&str>| match filled {
-                Some(_) if env::refers(raw) => raw.to_owned(),
-                Some(filled) => filled.to_owned(),
-                None => String::new(),
+            let show = |name, raw: &str, value: &Option<String>| {
+                value.as_ref().map(|value| match params.shown(name) {
+                    Some(shown) => shown.to_owned(),
+                    // From libpq's variable.
+                    None if raw.is_empty() => value.clone(),
+                    None if whole => HIDDEN.to_owned(),
+                    None if env::refers(raw) => raw.to_owned(),
+                    None => value.clone(),
+                })
             };
-            let user = user.as_deref().map(|user| show(raw.user, Some(user)) + "@").unwrap_or_default();
-            let database = database.as_deref().map(|name| format!("/{}", show(raw.database, Some(name))));
+            let user = show("user", raw.user, &user).map(|user| user + "@").unwrap_or_default();
+            let database = show("dbname", raw.database, &database).map(|name| format!("/{name}"));
             let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
             let servers = servers.join(",");
             match (user, database) {
@@ -176,6 +182,15 @@ impl ConnectionInfo {
         let mut hidden = Hidden::default();
         if let Some(password) = &password {
             hidden.add(password);
+        }
+        if whole {
+            let in_url = |name| params.in_url(name).unwrap_or_default();
+            for part in [raw.user, raw.database] {
+                hidden.add_word(&decoded(part, "the user or the database", fill)?);
+            }
+            for name in ["user", "dbname", "options", "application_name"] {
+                hidden.add_word(&in_url(name));
+            }
         }
         // The target shows its hosts and ports, wherever they come from.
         let pairs = raw.query.split('&');

@@ -140,7 +140,10 @@ fn the_environment_fills_in_what_a_url_leaves_out() {
     let whole = &[("URL", "postgres://u:p#w%23@db/x?sslmode=disable\n")];
     let target = parse_with("env:URL#successes=2", whole, false).unwrap();
     assert_eq!(password(&target.info), Some("p#w#"));
-    assert_eq!(target.to_string(), "postgres://u@db:5432/x#successes=2");
+    assert_eq!(target.to_string(), "postgres://***@db:5432/***#successes=2");
+    assert_eq!(target.hidden.mask("database \"x\" of u, p#w#"), "database \"***\" of ***, ***");
+    let target = with("postgres://db?user=$(PW)&dbname=$(PGDATABASE)");
+    assert_eq!(target.to_string(), "postgres://$(PW)@db:5433/$(PGDATABASE)");
 }
 
 #[test]
