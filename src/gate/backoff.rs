@@ -10,6 +10,9 @@ const START: Duration = Duration::from_millis(50);
 /// The first pause after progress if every attempt costs a server work.
 const RESTART_WORK: Duration = Duration::from_millis(250);
 
+/// The first pause after a failed login. A directory may lock an account after a few of them.
+const START_CREDENTIALS: Duration = Duration::from_secs(4);
+
 /// The longest pause that any cost asks for.
 const MAX: Duration = Duration::from_secs(10);
 
@@ -47,6 +50,9 @@ impl Backoff {
         self.furthest = self.furthest.max(Some(reason.stage()));
         if progress {
             self.next = if reason.cost() == Cost::Cheap { START } else { RESTART_WORK };
+        }
+        if reason.cost() == Cost::Credentials {
+            self.next = self.next.max(START_CREDENTIALS);
         }
         let base = self.next.min(self.cap(reason.cost()));
         self.next = (self.next * 3 / 2).min(self.max_pause.unwrap_or(MAX));
@@ -86,7 +92,7 @@ mod tests {
     fn it_grows_by_half_up_to_the_cap_of_the_cost() {
         assert_eq!(bases(&mut Backoff::new(None), Code::ConnectRefused, 7), [50, 75, 112, 168, 250, 250, 250]);
         assert_eq!(bases(&mut Backoff::new(None), Code::ConnectTimeout, 10)[7..], [854, 1000, 1000]);
-        assert_eq!(bases(&mut Backoff::new(None), Code::ProtocolPassword, 16)[14..], [10_000, 10_000]);
+        assert_eq!(bases(&mut Backoff::new(None), Code::ProtocolPassword, 5), [4000, 6000, 9000, 10_000, 10_000]);
     }
 
     #[test]
@@ -96,6 +102,7 @@ mod tests {
         assert_eq!(bases(&mut Backoff::new(five), Code::ProtocolPassword, 14)[12..], [5000, 5000]);
         let small = Some(Duration::from_millis(60));
         assert_eq!(bases(&mut Backoff::new(small), Code::ResolveNoSuchName, 3), [50, 60, 60]);
+        assert_eq!(bases(&mut Backoff::new(small), Code::ProtocolPassword, 3), [60, 60, 60]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::expect::{Expectations, Spec};
 use super::path::takes_a_path;
+use crate::env;
 use crate::file::{SECRET_MAX, read_for};
 use crate::reason::{Code, Reason};
 use crate::secret::Secret;
@@ -11,15 +12,24 @@ use crate::secret::Secret;
 /// Its value is a path. A password in its place is invalid.
 pub(super) const PASSWORD: Spec = Spec::value("password", "@FILE");
 
-/// The path of the file that holds the password.
+/// The file that holds the password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PasswordFile {
+    pub(super) path: String,
+    /// The expectation as the target writes it. What came out of a variable may be the password itself.
+    pub(super) shown: String,
+}
+
+/// The file that holds the password.
 ///
 /// The target itself must have the `@`. A variable's value that begins with `@` may be a password, so it is invalid.
-pub(super) fn password_file(it: &Expectations) -> Result<Option<String>> {
+pub(super) fn password_file(it: &Expectations) -> Result<Option<PasswordFile>> {
     let Some((value, written)) = it.written(PASSWORD.name).next() else { return Ok(None) };
     match value.strip_prefix('@').filter(|_| written.starts_with('@')) {
         Some(path) if !path.is_empty() => {
             takes_a_path(path).context("#password")?;
-            Ok(Some(path.to_owned()))
+            let shown = if env::refers(written) { written } else { value };
+            Ok(Some(PasswordFile { path: path.to_owned(), shown: format!("#password={shown}") }))
         }
         _ => bail!(
             "#password: expected @FILE, the file that holds the password: write the password itself into the URL or a variable"
@@ -28,9 +38,9 @@ pub(super) fn password_file(it: &Expectations) -> Result<Option<String>> {
 }
 
 /// The password that the file holds now. A line break at its end is not part of the password.
-pub(super) fn read_password(path: &str) -> Result<Secret, Reason> {
-    let what = format!("#password=@{path}");
-    match read_text(path, &what)?.trim_end_matches(['\r', '\n']) {
+pub(super) fn read_password(file: &PasswordFile) -> Result<Secret, Reason> {
+    let what = &file.shown;
+    match read_text(&file.path, what)?.trim_end_matches(['\r', '\n']) {
         "" => Err(Reason::new(Code::LocalFile, format!("{what} is empty")).with_key("empty")),
         password => Ok(Secret::new(password)),
     }

@@ -39,6 +39,8 @@ use expect::{Expectations, Spec, Zero};
 pub(crate) trait Kind: Sized + fmt::Display {
     /// The words before the colon; the first one is the kind's own.
     const NAMES: &'static [&'static str];
+    /// Other words that applications' URLs have before the colon. No list shows them.
+    const ALSO: &'static [&'static str] = &[];
     /// The shortest form of an address, for lists.
     const FORM: &'static str;
     /// For `--help`: forms, and when they are ready.
@@ -78,6 +80,11 @@ pub(crate) trait Kind: Sized + fmt::Display {
     fn ready_when(&self) -> String {
         let ready = Self::HELP.first().map(|(_, ready)| *ready).unwrap_or_default();
         ready.split(';').next().unwrap_or_default().to_owned()
+    }
+
+    /// How long the target itself lets an attempt take. It lengthens the default bound, and no bound that the user gives.
+    fn attempt_timeout(&self) -> Option<Duration> {
+        None
     }
 }
 
@@ -134,6 +141,11 @@ macro_rules! kinds {
             pub(crate) fn ready_when(&self) -> String {
                 match self { $($(#[cfg(feature = $feature)])? Self::$name(kind) => kind.ready_when(),)* }
             }
+
+            /// How long the target itself lets an attempt take.
+            pub(crate) fn attempt_timeout(&self) -> Option<Duration> {
+                match self { $($(#[cfg(feature = $feature)])? Self::$name(kind) => kind.attempt_timeout(),)* }
+            }
         }
 
         /// The target as the log shows it: recognisable, secrets hidden.
@@ -157,6 +169,7 @@ kinds! {
 /// What the table knows of a kind.
 struct Row {
     names: &'static [&'static str],
+    also: &'static [&'static str],
     form: &'static str,
     help: &'static [(&'static str, &'static str)],
     expectations: &'static [Spec],
@@ -170,6 +183,7 @@ impl Row {
     const fn of<K: Kind>(parser: Parser) -> Self {
         Self {
             names: K::NAMES,
+            also: K::ALSO,
             form: K::FORM,
             help: K::HELP,
             expectations: K::EXPECTATIONS,
@@ -184,7 +198,7 @@ impl Row {
     fn named(kind: &str) -> Option<(&'static Self, &'static str)> {
         KINDS.iter().find_map(|row| {
             let bare = if row.drops_driver { kind.split('+').next().unwrap_or_default() } else { kind };
-            row.names.iter().find(|name| **name == bare).map(|name| (row, *name))
+            row.names.iter().chain(row.also).find(|name| **name == bare).map(|name| (row, *name))
         })
     }
 }
@@ -256,7 +270,7 @@ pub(crate) struct Given<'a> {
 pub(crate) struct Parts<'a> {
     /// What follows the kind's colon, up to the first `#`, unfilled.
     pub(crate) address: &'a str,
-    /// The kind's name, one of `NAMES`.
+    /// The kind's name, one of `NAMES` or `ALSO`.
     pub(crate) kind: &'static str,
     /// The expectations.
     pub(crate) expectations: Expectations,

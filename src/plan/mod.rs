@@ -139,7 +139,7 @@ impl Plan {
                 text::duration(timeout)
             );
         }
-        let attempt = duration("attempt-timeout", &cli.attempt_timeout, Zero::Invalid)?.unwrap_or(ATTEMPT_TIMEOUT);
+        let attempt = duration("attempt-timeout", &cli.attempt_timeout, Zero::Invalid)?;
         let connect = duration("connect-timeout", &cli.connect_timeout, Zero::Invalid)?.unwrap_or(CONNECT_TIMEOUT);
         let max_pause = duration("max-pause", &cli.max_pause, Zero::Invalid)?;
         let successes = match options.text("successes", cli.successes.as_deref())? {
@@ -168,8 +168,10 @@ impl Plan {
             }
             let notes = Notes::default();
             let (target, own) = Target::parse_noting(text, given, &notes).with_context(position)?;
+            // A target's own wish only lengthens the default.
+            let wished = || target.attempt_timeout().unwrap_or_default().max(ATTEMPT_TIMEOUT);
             let bounds = Bounds {
-                attempt: own.attempt_timeout.unwrap_or(attempt),
+                attempt: own.attempt_timeout.or(attempt).unwrap_or_else(wished),
                 connect: own.connect_timeout.unwrap_or(connect),
             };
             if target.waits() >= bounds.attempt {

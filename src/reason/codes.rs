@@ -161,7 +161,7 @@ codes! {
 
     ProtocolTimeout = Protocol Work "protocol.timeout",
         "The connection was accepted, and no complete answer came.",
-        "The port is open and its server is silent: it is starting, overloaded or stopped, or it speaks another protocol.";
+        "The port is open and its server is silent: it is starting, overloaded or stopped, or it speaks another protocol. If it is only slow, give a longer --attempt-timeout.";
     ProtocolClosed = Protocol Work "protocol.closed",
         "The connection was accepted and then closed.",
         "A proxy (docker-proxy, a sidecar, a load balancer) accepts and has no backend yet, or the server rejects this client.";
@@ -188,7 +188,10 @@ codes! {
         "Check the Secret, and the user in the server. The user may be created later.";
     ProtocolNotAuthorized = Protocol Credentials "protocol.not-authorized",
         "The server does not allow this login: the user, the host or the database is not permitted.",
-        "Check the server's access rules for this user, host and database (PostgreSQL: pg_hba.conf), and whether it wants TLS.";
+        "Check the server's access rules for this user, host and database (PostgreSQL: pg_hba.conf), whether it wants TLS, and whether the user has the privilege to connect (GRANT CONNECT).";
+    ProtocolAuthMethod = Protocol Work "protocol.auth-method",
+        "The server asks for a way to log in that the target forbids or that waitgate does not have.",
+        "The reason names the way. Change what the server asks for (PostgreSQL: the method in pg_hba.conf), or what the target allows (require_auth=). No password goes out in a readable form after a TLS handshake that failed: repair the TLS.";
     ProtocolNoDatabase = Protocol Work "protocol.no-database",
         "The server does not have the database.",
         "Check the database's name. A migration or an operator may create it later.";

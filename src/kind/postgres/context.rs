@@ -7,6 +7,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 
 use super::Postgres;
+use super::auth::Rules;
+use super::hidden::Hidden;
+#[cfg(feature = "tls")]
+use super::params::Path;
 use super::passfile::{self, Login};
 #[cfg(feature = "tls")]
 use super::sslmode::SslMode;
@@ -25,6 +29,8 @@ pub(super) struct Context<'a> {
     pub(super) target: &'a Postgres,
     pub(super) net: &'a Net,
     pub(super) attempt: &'a Attempt,
+    /// What no reason may repeat of the server's words.
+    pub(super) hidden: Hidden,
     passwords: Passwords,
     #[cfg(feature = "tls")]
     tls: OnceCell<Arc<rustls::ClientConfig>>,
@@ -47,14 +53,14 @@ enum Passwords {
 /// Why one session failed.
 pub(super) struct Failed {
     pub(super) reason: Reason,
-    /// The SQLSTATE of the server's error; empty if the failure is not the server's error.
-    pub(super) code: String,
+    /// Whether the server's access rules are the cause, so that the other encryption may succeed.
+    pub(super) by_access_rules: bool,
 }
 
-impl Failed {
-    /// A failure that is not the server's error.
-    pub(super) fn without_code(reason: Reason) -> Self {
-        Self { reason, code: String::new() }
+impl From<Reason> for Failed {
+    /// A failure that another encryption would not change.
+    fn from(reason: Reason) -> Self {
+        Self { reason, by_access_rules: false }
     }
 }
 
@@ -63,14 +69,20 @@ impl<'a> Context<'a> {
     pub(super) fn new(target: &'a Postgres, net: &'a Net, attempt: &'a Attempt) -> Result<Self, Reason> {
         // With `gone`, waitgate never logs in.
         let passwords = if target.gone { Passwords::None } else { passwords(target)? };
-        let context = Self {
+        let mut context = Self {
             target,
             net,
             attempt,
+            hidden: target.hidden.clone(),
             passwords,
             #[cfg(feature = "tls")]
             tls: OnceCell::new(),
         };
+        for server in &target.info.servers {
+            if let Some(password) = context.find_password(server) {
+                context.hidden.add(password.expose());
+            }
+        }
         #[cfg(feature = "tls")]
         if !target.gone && target.info.names_tls_files() {
             context.tls()?;
@@ -85,24 +97,32 @@ impl<'a> Context<'a> {
 
     /// The password for one server.
     pub(super) fn password(&self, server: &Server) -> Option<Secret> {
+        // libpq ignores a file that other users can read. But a Secret that is mounted for a user other than root is
+        // group-readable (fsGroup), so waitgate uses the file and logs a warning.
+        if let (Passwords::Passfile { exposed: true, .. }, Some(path)) = (&self.passwords, &self.target.info.passfile) {
+            let warning =
+                format!("other users can read the password file {path}: waitgate uses it, but libpq would ignore it");
+            self.net.notice(&printable(&warning));
+        }
+        self.find_password(server)
+    }
+
+    fn find_password(&self, server: &Server) -> Option<Secret> {
         match &self.passwords {
             Passwords::None => None,
             Passwords::Given(password) => Some(password.clone()),
-            Passwords::Passfile { lines, exposed } => {
-                // libpq ignores a file that other users can read. But a Secret that is mounted for a user other than
-                // root is group-readable (fsGroup), so waitgate uses the file and logs a warning.
-                if let (true, Some(path)) = (exposed, &self.target.info.passfile) {
-                    let warning = format!(
-                        "other users can read the password file {path}: waitgate uses it, but libpq would ignore it"
-                    );
-                    self.net.notice(&printable(&warning));
-                }
+            Passwords::Passfile { lines, .. } => {
                 let ConnectionInfo { user, database, .. } = &self.target.info;
                 let host = server.in_passfile();
                 let login = Login { host: &host, port: server.port, database: database.as_ref().unwrap_or(user), user };
                 passfile::find(lines.expose(), &login)
             }
         }
+    }
+
+    /// What limits the authentication requests of one session.
+    pub(super) fn rules(&self, handshake_failed: bool) -> Rules<'a> {
+        Rules { required: &self.target.info.require_auth, handshake_failed }
     }
 
     /// The TLS configuration for all servers of the target.
@@ -123,13 +143,14 @@ impl<'a> Context<'a> {
             _ if info.binding == Binding::Require => Verify::Key,
             _ => Verify::Nothing,
         };
+        let pem = |name: &str, file: &Path| Pem { what: format!("{name}={file}"), path: file.path.clone() };
         let verified = !matches!(verify, Verify::Nothing | Verify::Key);
         let (roots, ca) = match &info.root_cert {
             RootCert::Unset if verified => (Roots::Run, None),
-            RootCert::File(path) if verified => (Roots::Mozilla, Some(Pem::new("sslrootcert", path))),
+            RootCert::File(path) if verified => (Roots::Mozilla, Some(pem("sslrootcert", path))),
             _ => (Roots::Mozilla, None),
         };
-        let identity = info.identity.as_ref().map(|(cert, key)| (Pem::new("sslcert", cert), Pem::new("sslkey", key)));
+        let identity = info.identity.as_ref().map(|(cert, key)| (pem("sslcert", cert), pem("sslkey", key)));
         let config = files::config(&self.net.tls, verify, roots, ca.as_ref(), identity.as_ref())?;
         Ok(Arc::clone(self.tls.get_or_init(|| config)))
     }
@@ -137,15 +158,15 @@ impl<'a> Context<'a> {
 
 /// Reads the password or the password file.
 fn passwords(target: &Postgres) -> Result<Passwords, Reason> {
-    if let Some(path) = &target.password_file {
-        return read_password(path).map(Passwords::Given);
+    if let Some(file) = &target.password_file {
+        return read_password(file).map(Passwords::Given);
     }
     if let Some(password) = &target.info.password {
         return Ok(Passwords::Given(password.clone()));
     }
     let Some(path) = &target.info.passfile else { return Ok(Passwords::None) };
     let what = format!("the password file {path}");
-    let lines = read_text(path, &what)?;
-    let exposed = std::fs::metadata(path).is_ok_and(|meta| meta.mode() & 0o077 != 0);
+    let lines = read_text(&path.path, &what)?;
+    let exposed = std::fs::metadata(&path.path).is_ok_and(|meta| meta.mode() & 0o077 != 0);
     Ok(Passwords::Passfile { lines: Secret::new(lines), exposed })
 }

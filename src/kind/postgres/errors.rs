@@ -7,39 +7,55 @@ use crate::reason::{Code, Hint, Reason};
 /// What an error means for a probe that only asks whether the server accepts connections; `None` if it does.
 ///
 /// libpq's rule is: a server that sends any error except 57P03 accepts connections (fe-connect.c: internal_ping). The
-/// rule has two traps. A server without a free connection is of no use yet. And an error of a pooler says nothing about
-/// the server that the pooler connects to.
+/// rule has three traps. A server without a free connection is of no use yet. A server that is broken inside (its files:
+/// class 58, itself: class XX) lets no client in. And an error of a pooler says nothing about the server that the pooler
+/// connects to.
 ///
 /// `database_named` is set if the target names the database: then a pooler that does not know the database is not ready.
 pub(super) fn of_ping(peer: &Peer, error: &ServerError, database_named: bool) -> Option<Reason> {
-    match error.code.as_str() {
-        // The empty code is an error without an SQLSTATE: it may not come from PostgreSQL.
-        "53300" | "57P01" | "57P02" | "57P03" | "" => Some(reason(peer, error)),
-        "08P01" => match Pooler::of(&error.message) {
-            Pooler::NoDatabase if !database_named => None,
-            _ => Some(reason(peer, error)),
-        },
-        _ => None,
+    let code = error.code.as_str();
+    if Pooler::of(error) == Some(Pooler::NoDatabase) && !database_named {
+        return None;
     }
+    // The empty code is an error without an SQLSTATE: it may not come from PostgreSQL.
+    let unusable = ["08", "53", "57", "58", "XX"].iter().any(|class| code.starts_with(class)) || code.is_empty();
+    unusable.then(|| reason(peer, error))
 }
 
-/// What PgBouncer's error means. All its errors have the SQLSTATE 08P01 (pgbouncer: src/proto.c, send_pooler_error).
-#[derive(PartialEq)]
+/// What a pooler's error means. All errors of PgBouncer have the SQLSTATE 08P01, its server's too (pgbouncer:
+/// src/proto.c, send_pooler_error). Only the words tell them apart.
+#[derive(Clone, Copy, PartialEq)]
 enum Pooler {
     NoDatabase,
     Credentials,
+    Full,
+    NoServer,
     Other,
 }
 
 impl Pooler {
-    fn of(message: &str) -> Self {
-        if message.starts_with("no such database") {
-            Self::NoDatabase
-        } else if message.contains("authentication failed") || message.starts_with("no such user") {
-            Self::Credentials
-        } else {
-            Self::Other
+    /// `None` if the error is not a pooler's: PostgreSQL itself names its routine.
+    fn of(error: &ServerError) -> Option<Self> {
+        if error.code != "08P01" || !error.routine.is_empty() {
+            return None;
         }
+        let message = error.message.as_str();
+        let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
+        Some(
+            if has(&["query_wait_timeout", "server_login", "server login", "server down", "cannot connect to server"]) {
+                Self::NoServer
+            } else if message.starts_with("no such database")
+                || message.starts_with("database \"") && message.ends_with("does not exist")
+            {
+                Self::NoDatabase
+            } else if has(&["max_client_conn", "no more connections allowed"]) {
+                Self::Full
+            } else if has(&["authentication failed"]) || message.starts_with("no such user") {
+                Self::Credentials
+            } else {
+                Self::Other
+            },
+        )
     }
 }
 
@@ -47,6 +63,9 @@ impl Pooler {
 pub(super) fn reason(peer: &Peer, error: &ServerError) -> Reason {
     let code = error.code.as_str();
     let said = error.said();
+    if let Some(pooler) = Pooler::of(error) {
+        return of_pooler(peer, pooler, error);
+    }
     let but = |code: Code, what: &str| {
         Reason::new(code, format!("the server is there ({peer}), but {what}: {said} ({})", error.code))
             .with_key(&error.code)
@@ -57,45 +76,71 @@ pub(super) fn reason(peer: &Peer, error: &ServerError) -> Reason {
             Reason::new(Code::ProtocolNotAccepting, format!("{peer} does not accept connections: {said} (57P03)"))
                 .with_key(&error.message)
         }
-        "57P01" | "57P02" => Reason::new(Code::ProtocolNotAccepting, format!("{peer} is going down: {said} ({code})"))
-            .with_key(&error.message),
+        // A shutdown, the crash of another session, or an administrator who ended only this session.
+        "57P01" | "57P02" => {
+            Reason::new(Code::ProtocolNotAccepting, format!("{peer} ended the session: {said} ({code})"))
+                .with_key(&error.message)
+        }
         "53300" => {
             Reason::new(Code::ProtocolTooManyClients, format!("{peer} has no connection left for us: {said} (53300)"))
         }
-        "08P01" => match Pooler::of(&error.message) {
-            Pooler::NoDatabase => Reason::new(
-                Code::ProtocolNoDatabase,
-                format!("the pooler at {peer} does not have the database: {said}"),
-            )
-            .with_hint(Hint::Database)
-            .with_key(code),
-            Pooler::Credentials => {
-                Reason::new(Code::ProtocolPassword, format!("the pooler at {peer} refuses the login: {said}"))
-                    .with_hint(Hint::Credentials)
-                    .with_key(code)
-            }
-            Pooler::Other => Reason::new(
-                Code::ProtocolPooler,
-                format!("a pooler answers at {peer}, and has no server behind it for us: {said} (08P01)"),
-            )
-            .with_key(&error.message),
-        },
         "28P01" => but(Code::ProtocolPassword, "it refuses the password").with_hint(Hint::Credentials),
+        // LDAP, PAM, RADIUS, ident, certificates: the password or what is in its place is wrong.
+        _ if code.starts_with("28") && error.routine == "auth_failed" => {
+            but(Code::ProtocolPassword, "it refuses the credentials").with_hint(Hint::Credentials)
+        }
         "3D000" => but(Code::ProtocolNoDatabase, "the database is not").with_hint(Hint::Database),
+        "42501" => but(Code::ProtocolNotAuthorized, "the user lacks a privilege, which a GRANT gives"),
         "" => Reason::new(Code::ProtocolError, format!("{peer} answered with an error: {said}")),
-        // Class 28 is invalid authorization. 42501: this user may not connect to the database.
-        other if other == "42501" || other.starts_with("28") => {
-            let hint = if other == "28000" { Hint::AccessRules } else { Hint::Credentials };
+        // Class 28 is invalid authorization.
+        _ if code.starts_with("28") => {
+            let hint = error.by_access_rules().then_some(Hint::AccessRules);
             but(Code::ProtocolNotAuthorized, "it refuses the login").with_hint(hint)
         }
         _ => Reason::new(Code::ProtocolError, format!("{peer} answered with an error: {said} ({code})")).with_key(code),
     }
 }
 
-/// The reason for an error of a query. An error that concerns the whole server has the same reason as at the login.
+fn of_pooler(peer: &Peer, pooler: Pooler, error: &ServerError) -> Reason {
+    let said = error.said();
+    match pooler {
+        Pooler::NoDatabase => {
+            Reason::new(Code::ProtocolNoDatabase, format!("the pooler at {peer} does not have the database: {said}"))
+                .with_hint(Hint::Database)
+                .with_key(&error.code)
+        }
+        Pooler::Credentials => Reason::new(
+            Code::ProtocolPassword,
+            format!("the pooler at {peer} refuses the login, or its server refuses the pooler's own: {said}"),
+        )
+        .with_hint(Hint::Credentials)
+        .with_key(&error.code),
+        Pooler::Full => Reason::new(
+            Code::ProtocolTooManyClients,
+            format!("the pooler at {peer} has no connection left for us: {said} (08P01)"),
+        ),
+        Pooler::NoServer => Reason::new(
+            Code::ProtocolPooler,
+            format!("a pooler answers at {peer}, and has no server behind it for us: {said} (08P01)"),
+        )
+        .with_key(&error.message),
+        Pooler::Other => {
+            let why = if error.message.contains("statement pooling") {
+                ": #query= needs a transaction, which this pooling mode does not have"
+            } else {
+                ""
+            };
+            let text = format!("the pooler at {peer} rejects this client: {said} (08P01){why}");
+            Reason::new(Code::ProtocolError, text).with_key(&error.message)
+        }
+    }
+}
+
+/// The reason for an error of a query. An error that ends the session has the same reason as at the login.
 pub(super) fn of_query(peer: &Peer, error: &ServerError) -> Reason {
     match error.code.as_str() {
-        "57P01" | "57P02" | "57P03" | "53300" | "08P01" => reason(peer, error),
+        "57P01" | "57P02" | "57P03" | "53300" => reason(peer, error),
+        "08P01" if error.severity != "ERROR" => reason(peer, error),
         code => {
             let text = format!("the query at {peer} failed: {} ({code})", error.said());
             Reason::new(Code::ExpectQuery, text).with_key(code)
@@ -109,7 +154,11 @@ mod tests {
     use crate::reason::Cost;
 
     fn error(code: &str, message: &str) -> ServerError {
-        ServerError { code: code.into(), message: message.into(), detail: None }
+        ServerError { code: code.into(), message: message.into(), ..ServerError::default() }
+    }
+
+    fn by(code: &str, message: &str, routine: &str) -> ServerError {
+        ServerError { routine: routine.into(), severity: "FATAL".into(), ..error(code, message) }
     }
 
     fn peer() -> Peer {
@@ -121,8 +170,11 @@ mod tests {
         let pinged = |code: &str, message: &str, named| {
             of_ping(&peer(), &error(code, message), named).map(|reason| reason.code())
         };
-        for ready in ["28P01", "28000", "3D000", "42501", "0A000", "XX000"] {
+        for ready in ["28P01", "28000", "3D000", "42501", "0A000", "22023", "55000"] {
             assert_eq!(pinged(ready, "x", true), None, "{ready}");
+        }
+        for broken in ["58P01", "58030", "XX000", "XX001", "53100", "53200", "57P02", "57P04", "08006"] {
+            assert!(pinged(broken, "x", true).is_some(), "{broken}");
         }
         assert_eq!(pinged("57P03", "the database system is starting up", true), Some(Code::ProtocolNotAccepting));
         assert_eq!(pinged("53300", "sorry, too many clients already", true), Some(Code::ProtocolTooManyClients));
@@ -150,5 +202,87 @@ mod tests {
         let up = reason(&peer(), &error("57P03", "the database system is starting up"));
         let down = reason(&peer(), &error("57P03", "the database system is shutting down"));
         assert!(!up.is_like(&down) && up.is_like(&up.clone()));
+    }
+
+    /// The words are PgBouncer's 1.18 and PostgreSQL's 15.
+    #[test]
+    fn what_08p01_means_is_in_its_words() {
+        let rows = [
+            ("query_wait_timeout", Code::ProtocolPooler, "no server behind it"),
+            ("server login has been failing, try again later (server_login_retry)", Code::ProtocolPooler, "no server"),
+            ("no more connections allowed (max_client_conn)", Code::ProtocolTooManyClients, "the pooler at"),
+            ("database \"nodb\" does not exist", Code::ProtocolNoDatabase, "does not have the database"),
+            ("no such database: shop", Code::ProtocolNoDatabase, "does not have the database"),
+            ("password authentication failed for user \"app\"", Code::ProtocolPassword, "refuses the login"),
+            ("unsupported startup parameter: options", Code::ProtocolError, "rejects this client: unsupported"),
+            ("SSL required", Code::ProtocolError, "rejects this client: SSL required"),
+            ("bouncer config error", Code::ProtocolError, "rejects this client"),
+        ];
+        for (message, code, says) in rows {
+            let reason = reason(&peer(), &error("08P01", message));
+            assert_eq!(reason.code(), code, "{message}");
+            assert!(reason.text().contains(says) && reason.text().contains(message), "{}", reason.text());
+        }
+        let parameter = ServerError {
+            severity: "ERROR".into(),
+            ..by(
+                "08P01",
+                "bind message supplies 0 parameters, but prepared statement \"\" requires 1",
+                "exec_bind_message",
+            )
+        };
+        assert_eq!(of_query(&peer(), &parameter).code(), Code::ExpectQuery);
+        let mode = ServerError {
+            severity: "FATAL".into(),
+            ..error("08P01", "transaction blocks not allowed in statement pooling mode")
+        };
+        assert!(of_query(&peer(), &mode).text().contains("#query= needs a transaction"));
+    }
+
+    #[test]
+    fn the_routine_tells_refused_credentials_from_access_rules() {
+        let rows = [
+            (
+                "28000",
+                "LDAP authentication failed for user \"app\"",
+                "auth_failed",
+                Code::ProtocolPassword,
+                Some(Hint::Credentials),
+            ),
+            (
+                "28000",
+                "Ident-Authentifizierung fehlgeschlagen",
+                "auth_failed",
+                Code::ProtocolPassword,
+                Some(Hint::Credentials),
+            ),
+            (
+                "28000",
+                "kein pg_hba-Eintrag",
+                "ClientAuthentication",
+                Code::ProtocolNotAuthorized,
+                Some(Hint::AccessRules),
+            ),
+            ("28000", "no pg_hba.conf entry for host", "", Code::ProtocolNotAuthorized, Some(Hint::AccessRules)),
+            (
+                "28000",
+                "role \"x\" is not permitted to log in",
+                "InitializeSessionUserId",
+                Code::ProtocolNotAuthorized,
+                None,
+            ),
+            ("42501", "permission denied for database \"shop\"", "CheckMyDatabase", Code::ProtocolNotAuthorized, None),
+        ];
+        for (code, message, routine, expected, hint) in rows {
+            let error = by(code, message, routine);
+            let reason = reason(&peer(), &error);
+            assert_eq!((reason.code(), reason.hint()), (expected, hint), "{message}");
+            assert_eq!(error.by_access_rules(), hint == Some(Hint::AccessRules), "{message}");
+            if expected == Code::ProtocolPassword {
+                assert_eq!(reason.cost(), Cost::Credentials);
+            }
+        }
+        assert!(reason(&peer(), &by("42501", "x", "CheckMyDatabase")).text().contains("GRANT"));
+        assert!(reason(&peer(), &by("57P01", "x", "ProcessInterrupts")).text().contains("ended the session"));
     }
 }

@@ -16,10 +16,8 @@ pub(super) struct Frame {
 /// A message that the reader got to its end.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Passed {
-    /// AuthenticationOk: the server accepted the login.
-    LoginAccepted,
-    /// AuthenticationSASLFinal: the password is right.
-    PasswordAccepted,
+    /// An authentication request, with its code.
+    Authentication(u32),
     /// Any other message.
     Other,
 }
@@ -48,8 +46,7 @@ impl Frame {
             return Ok(None);
         }
         let passed = match (self.header.first(), self.code.as_slice()) {
-            (Some(b'R'), [0, 0, 0, 0]) => Passed::LoginAccepted,
-            (Some(b'R'), [0, 0, 0, 12]) => Passed::PasswordAccepted,
+            (Some(b'R'), &[a, b, c, d]) => Passed::Authentication(u32::from_be_bytes([a, b, c, d])),
             _ => Passed::Other,
         };
         self.header.clear();
@@ -76,7 +73,7 @@ mod tests {
                 }
                 at += n;
             }
-            assert_eq!(passed, [Passed::LoginAccepted, Passed::Other, Passed::Other]);
+            assert_eq!(passed, [Passed::Authentication(0), Passed::Other, Passed::Other]);
             assert_eq!(&bytes[at..], b"next");
         }
     }

@@ -13,11 +13,14 @@ use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_postgres::{Config, Error};
 
 use super::Postgres;
+use super::alive::{self, NoAnswer};
+use super::auth::{self, Rules};
 use super::context::{Context, Failed};
 use super::frame::{Frame, Passed};
+use super::hidden::Hidden;
 use super::messages::{self, MESSAGE_MAX, ServerError};
 use super::ping::farewell;
-use super::uri::Binding;
+use super::uri::{Binding, Session as WantedSession};
 use super::{errors, query};
 use crate::attempt::Attempt;
 use crate::kind::Ready;
@@ -30,30 +33,37 @@ pub(super) async fn login(
     context: &Context<'_>,
     mut stream: Stream,
     password: Option<&Secret>,
+    rules: Rules<'_>,
 ) -> Result<Ready, Failed> {
     let Context { target, attempt, .. } = context;
     let peer = stream.peer();
     attempt.enter(Stage::Protocol, format_args!("{peer} accepted the connection and the startup packet"));
     let config = config(target, password);
     let seen = Seen::default();
-    let session = Session { stream: &mut stream, seen: &seen, frame: Frame::default(), attempt };
+    let session = Session { stream: &mut stream, seen: &seen, frame: Frame::default(), attempt, rules, asked: false };
     // After this, waitgate does not use the client of tokio-postgres: it would name its statements, which a pooler may
     // not support, and it would send queries for types. The frame has left what follows ReadyForQuery in the stream.
     if let Err(error) = config.connect_raw(session, AlreadyConnected).await {
         // The server may not have ended the session. A TLS session that is cut off leaves a line in its log.
         farewell(stream, false).await;
-        return Err(explain(&error, &peer, &seen, password.is_some()));
+        return Err(explain(&error, &peer, &seen, password.is_some(), &context.hidden));
     }
     let asked = async {
-        query::role(target.info.session, &mut stream, attempt).await?;
+        if target.info.session == WantedSession::Any && target.query.is_none() {
+            return alive::sync(context, &mut stream, &[]).await.map_err(|why| match why {
+                NoAnswer::ServerError(error) => errors::reason(&peer, &error),
+                NoAnswer::NoMessage(why) => messages::reason(&why, &stream, alive::AFTER),
+            });
+        }
+        query::role(context, &mut stream).await?;
         match &target.query {
-            Some(sql) => query::query(sql, &mut stream, attempt).await,
+            Some(sql) => query::query(context, sql, &mut stream).await,
             None => Ok(()),
         }
     };
     let asked = asked.await;
     farewell(stream, true).await;
-    asked.map_err(Failed::without_code)?;
+    asked?;
     Ok(Ready::noted(format!("logged in at {peer}")))
 }
 
@@ -88,6 +98,8 @@ struct Seen {
     /// The first bytes that the server sent.
     first: RefCell<Vec<u8>>,
     over_limit: Cell<bool>,
+    /// Why waitgate does not answer what the server asks for.
+    refused: RefCell<Option<Reason>>,
 }
 
 /// waitgate's stream for tokio-postgres. It hands over at most one message at a time.
@@ -96,6 +108,9 @@ struct Session<'a> {
     seen: &'a Seen,
     frame: Frame,
     attempt: &'a Attempt,
+    rules: Rules<'a>,
+    /// Whether the server has asked for credentials.
+    asked: bool,
 }
 
 impl AsyncRead for Session<'_> {
@@ -115,21 +130,27 @@ impl AsyncRead for Session<'_> {
         }
         this.seen.over_limit.set(this.stream.over_limit());
         ready!(outcome)?;
-        buf.put_slice(piece.filled());
         match this.frame.took(piece.filled(), MESSAGE_MAX) {
-            Ok(Some(Passed::LoginAccepted)) => {
+            Ok(Some(Passed::Authentication(request))) => {
                 let peer = this.stream.peer();
-                this.attempt.enter(Stage::Protocol, format_args!("{peer} accepted the login"));
-            }
-            // PostgreSQL accepts the login in the same packet; a pooler may not.
-            Ok(Some(Passed::PasswordAccepted)) => {
-                let peer = this.stream.peer();
-                let awaited = format_args!("{peer} accepted the password, as a pooler does before it has a server");
-                this.attempt.enter(Stage::Protocol, awaited);
+                // Before tokio-postgres gets the last byte of the request: otherwise it would answer.
+                if let Some(reason) = this.rules.refusal(&peer, request, this.asked) {
+                    this.seen.refused.replace(Some(reason));
+                    return Poll::Ready(Err(io::ErrorKind::PermissionDenied.into()));
+                }
+                this.asked = true;
+                let did = match request {
+                    auth::OK => "accepted the login",
+                    // PostgreSQL accepts the login in the same packet; a pooler may not.
+                    auth::SASL_FINAL => "accepted the password, as a pooler does before it has a server",
+                    _ => "asked for the password (if only the login is slow, give a longer --attempt-timeout)",
+                };
+                this.attempt.enter(Stage::Protocol, format_args!("{peer} {did}"));
             }
             Ok(_) => {}
             Err(()) => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
         }
+        buf.put_slice(piece.filled());
         Poll::Ready(Ok(()))
     }
 }
@@ -178,16 +199,19 @@ impl<'a> TlsConnect<Session<'a>> for AlreadyConnected {
 ///
 /// The kinds of its errors are private. Except for the server's errors and the stream's, only their words tell them
 /// apart.
-fn explain(error: &Error, peer: &Peer, seen: &Seen, password_given: bool) -> Failed {
+fn explain(error: &Error, peer: &Peer, seen: &Seen, password_given: bool, hidden: &Hidden) -> Failed {
     if let Some(error) = error.as_db_error() {
-        let error = ServerError::new(error.code().code(), error.message(), error.detail());
-        return Failed { reason: errors::reason(peer, &error), code: error.code };
+        let error = ServerError::of(error, hidden);
+        return Failed { reason: errors::reason(peer, &error), by_access_rules: error.by_access_rules() };
     }
-    Failed::without_code(reason(error, peer, seen, password_given))
+    reason(error, peer, seen, password_given).into()
 }
 
 fn reason(error: &Error, peer: &Peer, seen: &Seen, password_given: bool) -> Reason {
     const AFTER: &str = "during the login";
+    if let Some(reason) = seen.refused.take() {
+        return reason;
+    }
     if seen.over_limit.get() {
         return messages::too_large(peer);
     }
@@ -221,6 +245,19 @@ fn reason(error: &Error, peer: &Peer, seen: &Seen, password_given: bool) -> Reas
         .with_hint(Hint::Credentials),
         "authentication error" => {
             let why = source.map(ToString::to_string).unwrap_or_default();
+            // postgres-protocol bounds the work that a server can ask for (MAX_ITERATION_COUNT).
+            if why.contains("iteration count") {
+                let text = format!(
+                    "the server is there ({peer}), but it asks for a SCRAM login with more than 100,000 iterations, which waitgate does not do (scram_iterations)"
+                );
+                return Reason::new(Code::ProtocolAuthMethod, text).with_key("iterations");
+            }
+            if why.contains("SASL mechanism") {
+                let text = format!(
+                    "the server is there ({peer}), but it asks for a SASL login other than SCRAM, such as OAuth"
+                );
+                return Reason::new(Code::ProtocolAuthMethod, text).with_key("mechanism");
+            }
             Reason::new(Code::ProtocolError, format!("the login at {peer} failed: {why}")).with_key(&why)
         }
         _ => messages::not_postgres(peer, &first),

@@ -3,7 +3,9 @@
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio_postgres::error::DbError;
 
+use super::hidden::Hidden;
 use crate::kind;
 use crate::net::sniff::Protocol;
 use crate::net::stream::{Peer, Stream};
@@ -124,33 +126,61 @@ pub(super) struct ServerError {
     pub(super) message: String,
     /// The server's detail, shortened.
     pub(super) detail: Option<String>,
+    /// ERROR, FATAL or PANIC, in English if the server says that too (PostgreSQL 9.6 and later do).
+    pub(super) severity: String,
+    /// The routine of PostgreSQL that reported the error. It is never translated. A pooler's own errors have none.
+    pub(super) routine: String,
 }
 
 impl ServerError {
-    /// An error whose fields are already parsed.
-    pub(super) fn new(code: &str, message: &str, detail: Option<&str>) -> Self {
-        let detail = detail.map(|detail| words(detail.as_bytes()));
-        Self { code: sqlstate(code.as_bytes()), message: words(message.as_bytes()), detail }
-    }
-
-    /// Parses the body of an ErrorResponse; `None` if it is invalid.
-    pub(super) fn parse(body: &[u8]) -> Option<Self> {
+    /// Parses the body of an ErrorResponse; `None` if it is invalid. `hidden` is replaced in the server's words.
+    pub(super) fn parse(body: &[u8], hidden: &Hidden) -> Option<Self> {
         let mut error = Self::default();
+        let mut shown_severity = String::new();
         let mut rest = body;
         loop {
             let (&field, tail) = rest.split_first()?;
             if field == 0 {
+                if error.severity.is_empty() {
+                    error.severity = shown_severity;
+                }
                 return (!error.message.is_empty()).then_some(error);
             }
             let end = tail.iter().position(|byte| *byte == 0)?;
+            let text = &tail[..end];
             match field {
-                b'C' => error.code = sqlstate(&tail[..end]),
-                b'M' => error.message = words(&tail[..end]),
-                b'D' => error.detail = Some(words(&tail[..end])),
+                b'C' => error.code = sqlstate(text),
+                b'M' => error.message = words(text, hidden),
+                b'D' => error.detail = Some(words(text, hidden)),
+                b'S' => shown_severity = words(text, hidden),
+                b'V' => error.severity = words(text, hidden),
+                b'R' => error.routine = words(text, hidden),
                 _ => {}
             }
             rest = &tail[end + 1..];
         }
+    }
+
+    /// An error that tokio-postgres has parsed.
+    pub(super) fn of(error: &DbError, hidden: &Hidden) -> Self {
+        let severity = error.parsed_severity().map_or_else(|| error.severity().to_owned(), |known| known.to_string());
+        Self {
+            code: sqlstate(error.code().code().as_bytes()),
+            message: words(error.message().as_bytes(), hidden),
+            detail: error.detail().map(|detail| words(detail.as_bytes(), hidden)),
+            severity,
+            routine: words(error.routine().unwrap_or_default().as_bytes(), hidden),
+        }
+    }
+
+    /// Whether pg_hba.conf rejects the login: the server has seen no password, and another encryption may help.
+    ///
+    /// Every wrong password, and every role that may not log in, has the same SQLSTATE (auth.c: ClientAuthentication,
+    /// auth_failed; miscinit.c: InitializeSessionUserId). A server that sends no routine says it in words.
+    pub(super) fn by_access_rules(&self) -> bool {
+        self.code == "28000"
+            && (self.routine == "ClientAuthentication"
+                || self.routine.is_empty() && self.message.contains("pg_hba.conf"))
     }
 
     /// The message, and after it the detail.
@@ -167,9 +197,10 @@ fn sqlstate(bytes: &[u8]) -> String {
     if good { bytes.iter().copied().map(char::from).collect() } else { String::new() }
 }
 
-/// Decodes a server's text. Before the login it is in the server's own encoding, so invalid UTF-8 is replaced.
-pub(super) fn words(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
+/// Decodes a server's text, without what must stay hidden. Before the login it is in the server's own encoding, so
+/// invalid UTF-8 is replaced.
+pub(super) fn words(bytes: &[u8], hidden: &Hidden) -> String {
+    let text = hidden.mask(&String::from_utf8_lossy(bytes));
     let mut shortened: String = text.chars().take(WORDS_MAX).collect();
     if shortened.len() < text.len() {
         shortened.push('…');
@@ -264,14 +295,23 @@ mod tests {
 
     #[test]
     fn errors_with_odd_fields_are_parsed() {
-        let error = ServerError::parse(b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0").unwrap();
+        let error =
+            ServerError::parse(b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0", &Hidden::default())
+                .unwrap();
         assert_eq!((error.code.as_str(), error.message.as_str()), ("57P03", "the database system is starting up"));
-        assert_eq!(ServerError::parse(b"MFehler: \xfc\0\0").unwrap().message, "Fehler: \u{fffd}");
-        assert_eq!(ServerError::parse(b"C123456\0Mx\0\0").unwrap().code, "");
+        assert_eq!(ServerError::parse(b"MFehler: \xfc\0\0", &Hidden::default()).unwrap().message, "Fehler: \u{fffd}");
+        let fields = b"SFATALE\0VFATAL\0C28000\0Mx\0RClientAuthentication\0\0";
+        let error = ServerError::parse(fields, &Hidden::default()).unwrap();
+        assert_eq!((error.severity.as_str(), error.by_access_rules()), ("FATAL", true));
+        let mut hidden = Hidden::default();
+        hidden.add("hunter2");
+        let cut = [b"M".as_slice(), &[b'a'; WORDS_MAX - 3], b"hunter2\0\0"].concat();
+        assert!(!ServerError::parse(&cut, &hidden).unwrap().message.contains("hun"), "masked before it is shortened");
+        assert_eq!(ServerError::parse(b"C123456\0Mx\0\0", &Hidden::default()).unwrap().code, "");
         let long = [b"M".as_slice(), &[b'a'; 1000], b"\0\0"].concat();
-        assert_eq!(ServerError::parse(&long).unwrap().message.chars().count(), WORDS_MAX + 1);
+        assert_eq!(ServerError::parse(&long, &Hidden::default()).unwrap().message.chars().count(), WORDS_MAX + 1);
         for bad in [&b""[..], b"\0", b"M", b"Mx", b"Mx\0", b"C57P03\0\0"] {
-            assert_eq!(ServerError::parse(bad), None, "{bad:?}");
+            assert_eq!(ServerError::parse(bad, &Hidden::default()), None, "{bad:?}");
         }
     }
 }

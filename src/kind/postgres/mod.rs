@@ -1,10 +1,13 @@
 //! `postgres:`: the server accepts connections, or, if the target has credentials, the login succeeds.
 
+mod alive;
+mod auth;
 #[cfg(feature = "tls")]
 mod binding;
 mod context;
 mod errors;
 mod frame;
+mod hidden;
 mod login;
 mod messages;
 mod negotiate;
@@ -13,16 +16,18 @@ mod passfile;
 mod ping;
 mod probe;
 mod query;
+mod restrict;
 mod sslmode;
 #[cfg(test)]
 mod tests;
 mod uri;
 
 use std::fmt;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use super::credentials::{PASSWORD, password_file};
+use super::credentials::{PASSWORD, PasswordFile, password_file};
 use super::expect::Spec;
 use super::{Kind, Parts, Ready, gone};
 use crate::attempt::Attempt;
@@ -30,6 +35,7 @@ use crate::net::Net;
 use crate::net::sniff::Protocol;
 use crate::reason::Reason;
 use context::Context;
+use hidden::Hidden;
 use sslmode::SslMode;
 use uri::{ConnectionInfo, Session};
 
@@ -45,15 +51,34 @@ pub(crate) struct Postgres {
     info: ConnectionInfo,
     /// Whether waitgate logs in. Otherwise it only asks whether the server accepts connections.
     login: bool,
-    password_file: Option<String>,
+    password_file: Option<PasswordFile>,
     query: Option<String>,
     gone: bool,
+    /// What a server's words may repeat, and no reason shows.
+    hidden: Hidden,
     /// The expectations as the log shows them.
     shown: String,
 }
 
 impl Kind for Postgres {
     const NAMES: &'static [&'static str] = &["postgres", "postgresql"];
+    /// Of Django's dj-database-url, Doctrine, Ecto, golang-migrate and SQLAlchemy's dialects.
+    const ALSO: &'static [&'static str] = &[
+        "postgis",
+        "pgsql",
+        "pdo-pgsql",
+        "pg",
+        "pgx",
+        "pgx4",
+        "pgx5",
+        "ecto",
+        "cockroachdb",
+        "cockroach",
+        "crdb",
+        "timescale",
+        "timescaledb",
+        "timescalegis",
+    ];
     const FORM: &'static str = "postgres://HOST/DATABASE";
     const HELP: &'static [(&'static str, &'static str)] = &[
         ("postgres:HOST:PORT", "the server accepts connections"),
@@ -94,11 +119,21 @@ impl Kind for Postgres {
             || expectations.has("login")
             || query.is_some()
             || info.session != Session::Any;
-        Ok(Self { info, login, password_file, query, gone, shown: expectations.shown() })
+        let mut hidden = std::mem::take(&mut info.hidden);
+        for (_, written) in expectations.written("query") {
+            hidden.add_references(written, parts.given.env);
+        }
+        Ok(Self { info, login, password_file, query, gone, hidden, shown: expectations.shown() })
     }
 
     fn warnings(&self) -> Vec<String> {
         self.info.ignored.clone()
+    }
+
+    /// libpq gives each host `connect_timeout` for the whole login. The application that uses this URL would wait as long.
+    fn attempt_timeout(&self) -> Option<Duration> {
+        let hosts = u32::try_from(self.info.servers.len()).unwrap_or(1);
+        self.info.connect_timeout.map(|bound| bound.saturating_mul(hosts))
     }
 
     fn uses_tls(&self) -> bool {

@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time;
 
 use super::context::Context;
+use super::hidden::Hidden;
 use super::messages::{self, Messages, NoMessage, ServerError};
 use super::sslmode::SslMode;
 use super::uri::Server;
@@ -87,7 +88,7 @@ pub(super) async fn open(
             Code::TlsUnsupported,
             format!("{peer} does not do TLS, and sslmode={} asks for it", context.target.info.ssl_mode),
         ))),
-        b'E' => Err(server_error(stream, &answer).await),
+        b'E' => Err(server_error(stream, &answer, &context.hidden).await),
         _ => {
             // Read a little more, to recognise the protocol. If nothing more comes, the protocol stays unknown.
             let mut more = [0; 64];
@@ -97,16 +98,18 @@ pub(super) async fn open(
     }
 }
 
-async fn server_error(mut stream: Stream, head: &[u8]) -> OpenFailed {
+async fn server_error(mut stream: Stream, head: &[u8], hidden: &Hidden) -> OpenFailed {
     let mut messages = Messages::new(&mut stream, head);
     match messages.next().await {
-        Ok(message) => match ServerError::parse(&message.body) {
+        Ok(message) => match ServerError::parse(&message.body, hidden) {
             Some(error) => OpenFailed::ServerError(error),
             None => OpenFailed::Other(messages::not_postgres(&stream.peer(), stream.first())),
         },
         Err(why) => {
             let unread = messages.unread().to_vec();
-            OpenFailed::Other(fork_failure(&stream, &unread).unwrap_or_else(|| messages::reason(&why, &stream, "")))
+            OpenFailed::Other(
+                fork_failure(&stream, &unread, hidden).unwrap_or_else(|| messages::reason(&why, &stream, "")),
+            )
         }
     }
 }
@@ -115,10 +118,10 @@ async fn server_error(mut stream: Stream, head: &[u8]) -> OpenFailed {
 ///
 /// It reports that in the old form of the protocol: 'E', then text up to a NUL
 /// (postmaster.c: `report_fork_failure_to_client`).
-pub(super) fn fork_failure(stream: &Stream, unread: &[u8]) -> Option<Reason> {
+pub(super) fn fork_failure(stream: &Stream, unread: &[u8], hidden: &Hidden) -> Option<Reason> {
     let text = unread.strip_prefix(b"E")?;
     let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
-    let said = messages::words(text);
+    let said = messages::words(text, hidden);
     let is_text = said.len() > 8 && said.trim_end().chars().all(|c| !c.is_control());
     is_text.then(|| {
         Reason::new(Code::ProtocolError, format!("{} answered with an error: {}", stream.peer(), said.trim_end()))
@@ -150,6 +153,13 @@ async fn encrypt(context: &Context<'_>, server: &Server, stream: Stream) -> Resu
     };
     let config = context.tls().map_err(OpenFailed::Other)?;
     let session = tls::handshake(config, name, stream, context.attempt).await.map_err(OpenFailed::Handshake)?;
+    // TLS 1.2 and 1.3 are what waitgate has. Only the higher of the two can be demanded.
+    let version = session.session().and_then(|session| session.protocol_version());
+    if context.target.info.tls13_only && version != Some(rustls::ProtocolVersion::TLSv1_3) {
+        let text =
+            format!("{} agreed only to TLS 1.2, and ssl_min_protocol_version=TLSv1.3 forbids it", session.peer());
+        return Err(OpenFailed::Handshake(Reason::new(Code::TlsFailed, text).with_key("version")));
+    }
     Ok(OpenSession { stream: session.limited(messages::SESSION_MAX), encrypted: true })
 }
 

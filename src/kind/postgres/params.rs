@@ -1,9 +1,12 @@
 //! The parameters of a connection URI, and the environment variables that libpq reads in their place. Pure.
 
+use std::fmt;
+
 use anyhow::{Context as _, Result, bail};
 
 use super::FORM;
-use crate::env::{Env, Fill, percent_decode};
+use crate::env::{self, Env, Fill, percent_decode};
+use crate::secret::HIDDEN;
 use crate::text::InForm as _;
 
 /// The parameters that waitgate uses, each with the variable that libpq reads if the URI leaves it out
@@ -26,6 +29,25 @@ const KNOWN: &[(&str, Option<&str>)] = &[
     ("target_session_attrs", Some("PGTARGETSESSIONATTRS")),
     ("options", Some("PGOPTIONS")),
     ("channel_binding", Some("PGCHANNELBINDING")),
+    ("require_auth", Some("PGREQUIREAUTH")),
+    ("sslnegotiation", Some("PGSSLNEGOTIATION")),
+    ("gssencmode", Some("PGGSSENCMODE")),
+    ("sslcrl", Some("PGSSLCRL")),
+    ("sslcrldir", Some("PGSSLCRLDIR")),
+    ("ssl_min_protocol_version", Some("PGSSLMINPROTOCOLVERSION")),
+    ("ssl_max_protocol_version", Some("PGSSLMAXPROTOCOLVERSION")),
+    ("min_protocol_version", Some("PGMINPROTOCOLVERSION")),
+    ("requirepeer", Some("PGREQUIREPEER")),
+    ("requiressl", Some("PGREQUIRESSL")),
+    ("sslcertmode", Some("PGSSLCERTMODE")),
+    ("service", None),
+    // Prisma's: https://www.prisma.io/docs/orm/overview/databases/postgresql
+    ("sslaccept", None),
+    ("sslidentity", None),
+    ("schema", None),
+    // Those of pgx and of the JDBC driver.
+    ("search_path", None),
+    ("currentSchema", None),
 ];
 
 /// Parameters of libpq and of drivers that change nothing for a probe.
@@ -33,7 +55,6 @@ const HARMLESS: &[&str] = &[
     "client_encoding",
     "connection_limit",
     "fallback_application_name",
-    "gssencmode",
     "gssdelegation",
     "keepalives",
     "keepalives_count",
@@ -46,22 +67,94 @@ const HARMLESS: &[&str] = &[
     "pool_timeout",
     "prepareThreshold",
     "reWriteBatchedInserts",
-    "schema",
-    "search_path",
     "socket_timeout",
     "sslcompression",
-    "sslnegotiation",
     "sslsni",
     "statement_cache_size",
     "tcp_user_timeout",
+    "max_protocol_version",
+    "sslkeylogfile",
 ];
+
+/// Parameters of libpq and of drivers that waitgate does not use, and that a warning may name.
+const IGNORED: &[&str] = &[
+    "ApplicationName",
+    "TimeZone",
+    "binary_parameters",
+    "charset",
+    "connectTimeout",
+    "connectionTimeout",
+    "connection_timeout",
+    "datestyle",
+    "default_query_exec_mode",
+    "idle_in_transaction_session_timeout",
+    "idle_timeout",
+    "krb_server_name",
+    "lock_timeout",
+    "loginTimeout",
+    "max_lifetime",
+    "maxsize",
+    "minsize",
+    "oauth_client_id",
+    "oauth_client_secret",
+    "oauth_issuer",
+    "oauth_scope",
+    "pool",
+    "pool_max_conn_idle_time",
+    "pool_max_conn_lifetime",
+    "pool_max_conns",
+    "pool_min_conns",
+    "pool_mode",
+    "pool_size",
+    "prepared_statement_cache_queries",
+    "prepared_statements",
+    "replication",
+    "require_ssl",
+    "scram_client_key",
+    "scram_server_key",
+    "serverVersion",
+    "server_version",
+    "servicefile",
+    "socketTimeout",
+    "sslfactory",
+    "sslhostnameverification",
+    "sslpassword",
+    "statement_timeout",
+    "stringtype",
+    "supa",
+    "targetServerType",
+    "timezone",
+    "uselibpqcompat",
+];
+
+/// A file that a parameter names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Path {
+    pub(super) path: String,
+    /// How the target writes it. What came out of a variable is never shown.
+    shown: String,
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
 
 /// The parameters in a URI's query and in the environment.
 pub(super) struct Params<'a> {
-    given: Vec<(&'static str, String)>,
+    given: Vec<Given>,
     env: &'a Env,
-    /// A warning for each unknown parameter. It repeats nothing of the parameter.
+    /// A warning for each parameter that waitgate does not use. It names a known one, and repeats nothing of any other.
     pub(super) ignored: Vec<String>,
+}
+
+/// One parameter of the URI.
+struct Given {
+    name: &'static str,
+    value: String,
+    /// How a message may show the value.
+    shown: String,
 }
 
 impl<'a> Params<'a> {
@@ -70,28 +163,64 @@ impl<'a> Params<'a> {
         let mut params = Self { given: Vec::new(), env, ignored: Vec::new() };
         for (at, pair) in raw.split('&').filter(|pair| !pair.is_empty()).enumerate() {
             let position = at + 1;
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, raw_value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = percent_decode(name).with_context(|| format!("parameter {position}")).in_form(FORM)?;
             if let Some((known, _)) = KNOWN.iter().find(|(known, _)| *known == name) {
-                let value = fill.decoded(value).with_context(|| format!("parameter {known}=")).in_form(FORM)?;
-                params.given.retain(|(earlier, _)| earlier != known);
-                params.given.push((known, without_nul(value, known)?));
+                let value = fill.decoded(raw_value).with_context(|| format!("parameter {known}=")).in_form(FORM)?;
+                params.given.retain(|earlier| earlier.name != *known);
+                let shown = match () {
+                    () if from_variable(fill) => HIDDEN.to_owned(),
+                    () if env::refers(raw_value) => raw_value.to_owned(),
+                    () => value.clone(),
+                };
+                params.given.push(Given { name: known, value: without_nul(value, known)?, shown });
             } else if pair.contains('@') {
                 bail!("found '@' after a '?': in a password '?' is written %3F ({FORM})");
             } else if !pair.contains('=') {
                 bail!("parameter {position} after the '?' has no '='; in a password '?' is written %3F ({FORM})");
+            } else if let Some(known) = IGNORED.iter().find(|known| **known == name) {
+                params.ignored.push(format!("waitgate does not use the parameter {known}= and ignores it"));
             } else if !HARMLESS.contains(&name.as_str()) {
                 params
                     .ignored
                     .push(format!("waitgate does not know parameter {position} after the '?' and ignores it"));
             }
         }
+        if env.text("PGSERVICE")?.is_some() {
+            params.ignored.push("PGSERVICE is set, and waitgate reads no service file".to_owned());
+        }
         Ok(params)
     }
 
     /// The parameter's value in the URI. An empty value counts as unset, as in libpq.
     pub(super) fn in_url(&self, name: &str) -> Option<String> {
-        self.given.iter().find(|(given, value)| *given == name && !value.is_empty()).map(|(_, value)| value.clone())
+        self.given(name).map(|given| given.value.clone())
+    }
+
+    /// How a message may show the parameter's value in the URI.
+    pub(super) fn shown(&self, name: &str) -> Option<&str> {
+        self.given(name).map(|given| given.shown.as_str())
+    }
+
+    fn given(&self, name: &str) -> Option<&Given> {
+        self.given.iter().find(|given| given.name == name && !given.value.is_empty())
+    }
+
+    /// Where the parameter's value comes from: its own name, or that of libpq's variable.
+    pub(super) fn source(&self, name: &'static str) -> &'static str {
+        let variable = KNOWN.iter().find(|(known, _)| *known == name).and_then(|(_, variable)| *variable);
+        variable.filter(|_| self.in_url(name).is_none()).unwrap_or(name)
+    }
+
+    /// The file that the parameter names. The text of a file in its place is invalid.
+    pub(super) fn path(&self, name: &'static str) -> Result<Option<Path>> {
+        let Some(path) = self.get(name)? else { return Ok(None) };
+        let source = self.source(name);
+        if path.contains("-----BEGIN") || path.contains(['\n', '\r']) {
+            bail!("{source}= holds the text of a file (expected the path of the file)");
+        }
+        let shown = self.given(name).map_or_else(|| format!("$({source})"), |given| given.shown.clone());
+        Ok(Some(Path { path, shown }))
     }
 
     /// The parameter's value in the URI, or else in libpq's environment variable.
@@ -106,19 +235,20 @@ impl<'a> Params<'a> {
     }
 
     /// The value that belongs to the parameter's word; `unset` if there is no word. Any other word is invalid.
-    pub(super) fn choice<T: Copy>(&self, name: &str, words: &[(&str, T)], unset: T) -> Result<T> {
+    pub(super) fn choice<T: Copy>(&self, name: &'static str, words: &[(&str, T)], unset: T) -> Result<T> {
         let Some(text) = self.get(name)? else { return Ok(unset) };
         if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
             return Ok(*value);
         }
         let list: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        let variable = KNOWN.iter().find(|(known, _)| *known == name).and_then(|(_, variable)| *variable);
-        let source = match variable {
-            Some(variable) if self.in_url(name).is_none() => variable,
-            _ => name,
-        };
+        let source = self.source(name);
         bail!("{source}= has an unknown value: use one of {} ({FORM})", list.join(", "))
     }
+}
+
+/// Whether the whole address came out of a variable (`env:NAME`). Then a `$(` in it is literal.
+pub(super) fn from_variable(fill: Fill<'_>) -> bool {
+    fill.plain("$()").is_ok()
 }
 
 /// A text without NUL. The protocol ends every text with a NUL, so a text cannot hold one.

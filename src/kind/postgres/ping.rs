@@ -7,12 +7,11 @@ use postgres_protocol::message::frontend;
 use tokio::io::AsyncWriteExt;
 use tokio::time;
 
-use super::Postgres;
+use super::alive::{self, NoAnswer};
 use super::context::{Context, Failed};
 use super::errors;
 use super::messages::{self, Messages, NoMessage, ServerError};
 use super::negotiate;
-use crate::attempt::Attempt;
 use crate::kind::Ready;
 use crate::net::stream::Stream;
 use crate::reason::{Code, Reason, Stage};
@@ -32,25 +31,24 @@ pub(super) async fn ping(context: &Context<'_>, mut stream: Stream) -> Result<Re
     parameters.extend(info.options.as_deref().map(|options| ("options", options)));
     parameters.push(("application_name", info.application_name.as_deref().unwrap_or(super::APPLICATION_NAME)));
     if frontend::startup_message(parameters, &mut packet).is_err() {
-        return Err(Failed::without_code(Reason::new(Code::LocalSocket, "the startup packet cannot be made")));
+        return Err(Reason::new(Code::LocalSocket, "the startup packet cannot be made").into());
     }
     const AFTER: &str = "when it was sent the startup packet";
     if let Err(error) = stream.write_all(&packet).await {
-        return Err(Failed::without_code(messages::reason(&error.into(), &stream, AFTER)));
+        return Err(messages::reason(&error.into(), &stream, AFTER).into());
     }
-    let outcome = answer(target, &mut stream, attempt).await;
-    match outcome {
+    match answer(context, &mut stream).await {
         Ok(accepts) => {
             farewell(stream, accepts == Accepts::LoggedIn).await;
             Ok(Ready::noted(format!("accepting connections at {peer}")))
         }
         Err(NotReady::ServerError(error)) => match errors::of_ping(&peer, &error, info.database.is_some()) {
             None => Ok(Ready::noted(format!("accepting connections at {peer}"))),
-            Some(reason) => Err(Failed { reason, code: error.code }),
+            Some(reason) => Err(Failed { reason, by_access_rules: error.by_access_rules() }),
         },
         Err(NotReady::NoMessage(why, unread)) => {
-            let reason = negotiate::fork_failure(&stream, &unread);
-            Err(Failed::without_code(reason.unwrap_or_else(|| messages::reason(&why, &stream, AFTER))))
+            let reason = negotiate::fork_failure(&stream, &unread, &context.hidden);
+            Err(reason.unwrap_or_else(|| messages::reason(&why, &stream, AFTER)).into())
         }
     }
 }
@@ -72,7 +70,17 @@ enum NotReady {
     NoMessage(NoMessage, Vec<u8>),
 }
 
-async fn answer(target: &Postgres, stream: &mut Stream, attempt: &Attempt) -> Result<Accepts, NotReady> {
+impl From<NoAnswer> for NotReady {
+    fn from(why: NoAnswer) -> Self {
+        match why {
+            NoAnswer::ServerError(error) => Self::ServerError(error),
+            NoAnswer::NoMessage(why) => Self::NoMessage(why, Vec::new()),
+        }
+    }
+}
+
+async fn answer(context: &Context<'_>, stream: &mut Stream) -> Result<Accepts, NotReady> {
+    let Context { target, attempt, .. } = context;
     let peer = stream.peer();
     let mut messages = Messages::new(stream, &[]);
     let mut logged_in = false;
@@ -93,9 +101,13 @@ async fn answer(target: &Postgres, stream: &mut Stream, attempt: &Attempt) -> Re
             }
             // Any other authentication request, known or unknown: the server accepts connections.
             (b'R', [_, _, _, _, ..]) => return Ok(Accepts::AsksForCredentials),
-            (b'Z', _) if logged_in => return Ok(Accepts::LoggedIn),
+            (b'Z', _) if logged_in => {
+                let head = messages.unread().to_vec();
+                alive::sync(context, stream, &head).await?;
+                return Ok(Accepts::LoggedIn);
+            }
             (b'E', body) => {
-                return Err(match ServerError::parse(body) {
+                return Err(match ServerError::parse(body, &context.hidden) {
                     Some(error) => NotReady::ServerError(error),
                     None => NotReady::NoMessage(NoMessage::OtherProtocol, Vec::new()),
                 });

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::net::UnixStream;
 use tokio::time::{self, Instant};
@@ -19,8 +20,11 @@ use crate::net::stream::Stream;
 use crate::reason::{Code, Reason, Stage};
 use crate::text::printable;
 
+/// The second way (without TLS, or with it) ends this long before the attempt, so that the first way's reason is kept.
+const CUT_OFF_MARGIN: Duration = Duration::from_millis(50);
+
 impl Context<'_> {
-    /// Contexts the servers in order.
+    /// Tries the servers in order.
     pub(super) async fn run(&self) -> Result<Ready, Reason> {
         let info = &self.target.info;
         let servers = &info.servers;
@@ -44,7 +48,7 @@ impl Context<'_> {
         Err(furthest(failed))
     }
 
-    /// Contexts each address of one server until one is ready.
+    /// Tries each address of one server until one is ready.
     async fn probe_server(&self, server: &Server, until: Instant) -> Result<Ready, Reason> {
         let host = match &server.host {
             HostOrFolder::Host(host) => host,
@@ -67,10 +71,10 @@ impl Context<'_> {
                 }
             };
             let outcome = if addresses.len() == 1 {
-                self.probe_address(server, address, stream).await
+                self.probe_address(server, address, stream, until).await
             } else {
-                let bounded =
-                    time::timeout_at(share(until, addresses.len()), self.probe_address(server, address, stream));
+                let until = share(until, addresses.len());
+                let bounded = time::timeout_at(until, self.probe_address(server, address, stream, until));
                 bounded.await.unwrap_or_else(|_| Err(self.attempt.cut_off()))
             };
             match outcome {
@@ -94,7 +98,7 @@ impl Context<'_> {
     /// Contexts a unix socket. libpq never uses TLS on one, whatever the sslmode.
     async fn probe_socket(&self, server: &Server, folder: &str) -> Result<Ready, Reason> {
         let stream = self.connect_socket(folder, server.port).await?;
-        self.probe_stream(Encryption::None, server, stream).await.map_err(|(reason, _)| reason)
+        self.probe_stream(Encryption::None, server, stream, false).await.map_err(|failed| failed.reason)
     }
 
     async fn connect_socket(&self, folder: &str, port: u16) -> Result<Stream, Reason> {
@@ -130,42 +134,60 @@ impl Context<'_> {
         Ok(Ready::noted(notes.join("; ")))
     }
 
-    /// Contexts one address. If sslmode allows both TLS and plain text, a failure of the first may lead to the second.
-    async fn probe_address(&self, server: &Server, address: SocketAddr, stream: Stream) -> Result<Ready, Reason> {
+    /// Tries one address. If sslmode allows both TLS and plain text, a failure of the first may lead to the second.
+    async fn probe_address(
+        &self,
+        server: &Server,
+        address: SocketAddr,
+        stream: Stream,
+        until: Instant,
+    ) -> Result<Ready, Reason> {
         let (encryption, other) = negotiate::encryptions(self.target.info.ssl_mode);
-        let (first, try_other) = match self.probe_stream(encryption, server, stream).await {
+        let failed = match self.probe_stream(encryption, server, stream, false).await {
             Ok(ready) => return Ok(ready),
             Err(failed) => failed,
         };
-        let Some(other) = other.filter(|_| try_other) else { return Err(first) };
-        let stream = connect::to(self.net, address, self.attempt).await?;
-        match self.probe_stream(other, server, stream).await {
-            Ok(ready) => Ok(ready),
-            Err((second, _)) => {
-                let with = if encryption == Encryption::None { "without TLS" } else { "with TLS" };
-                Err(second.with_text(format!("{}; before that, {with}: {}", second.text(), first.text())))
-            }
-        }
+        let first = failed.reason;
+        let handshake_failed = failed.then == Then::PlainText;
+        let Some(other) = other.filter(|_| failed.then != Then::Stop) else { return Err(first) };
+        let again = async {
+            let stream = connect::to(self.net, address, self.attempt).await?;
+            self.probe_stream(other, server, stream, handshake_failed).await.map_err(|failed| failed.reason)
+        };
+        // A little earlier than the bound of the attempt, which would leave nothing of the first reason.
+        let left = until.saturating_duration_since(Instant::now());
+        let second = time::timeout(left.saturating_sub(CUT_OFF_MARGIN.min(left / 8)), again).await;
+        let second = match second.unwrap_or_else(|_| Err(self.attempt.cut_off())) {
+            Ok(ready) => return Ok(ready),
+            Err(second) => second,
+        };
+        // What TLS met comes first: psql has this order too. The reason is that of the attempt which got further.
+        let (tls, plain) = if encryption == Encryption::None { (&second, &first) } else { (&first, &second) };
+        let text = format!("{}; without TLS: {}", tls.text(), plain.text());
+        let main = if plain.stage() > tls.stage() { plain } else { tls };
+        Err(main.with_text(text))
     }
 
-    /// Contexts over one connection. With a failure comes whether the other encryption of the sslmode may succeed.
+    /// Tries one connection. `handshake_failed` says that it is in plain text because the TLS handshake failed.
     async fn probe_stream(
         &self,
         encryption: Encryption,
         server: &Server,
         stream: Stream,
-    ) -> Result<Ready, (Reason, bool)> {
+        handshake_failed: bool,
+    ) -> Result<Ready, StreamFailed> {
         let peer = stream.peer();
+        let stop = |reason| StreamFailed { reason, then: Then::Stop };
         let session = match negotiate::open(self, encryption, server, stream).await {
             Ok(session) => session,
-            Err(OpenFailed::Handshake(reason)) => return Err((reason, true)),
-            Err(OpenFailed::Other(reason)) => return Err((reason, false)),
-            Err(OpenFailed::ServerError(error)) => return Err((errors::reason(&peer, &error), false)),
+            Err(OpenFailed::Handshake(reason)) => return Err(StreamFailed { reason, then: Then::PlainText }),
+            Err(OpenFailed::Other(reason)) => return Err(stop(reason)),
+            Err(OpenFailed::ServerError(error)) => return Err(stop(errors::reason(&peer, &error))),
         };
         let encrypted = session.encrypted;
         let outcome = if self.target.login {
             let password = self.password(server);
-            let outcome = login::login(self, session.stream, password.as_ref()).await;
+            let outcome = login::login(self, session.stream, password.as_ref(), self.rules(handshake_failed)).await;
             let no_line_fits = password.is_none() && self.has_passfile();
             outcome.map_err(|mut failed| {
                 if no_line_fits && failed.reason.code() == Code::ProtocolPassword {
@@ -178,19 +200,36 @@ impl Context<'_> {
             ping::ping(self, session.stream).await
         };
         outcome.map_err(|failed| {
-            // pg_hba.conf may allow a login only with TLS or only without (hostssl, hostnossl); otherwise it is 28000.
-            let not_allowed = failed.code == "28000";
-            let try_other = not_allowed && encrypted == (encryption == Encryption::IfOffered);
+            // pg_hba.conf may allow a login only with TLS or only without (hostssl, hostnossl).
+            let other = failed.by_access_rules && encrypted == (encryption == Encryption::IfOffered);
+            let then = if other { Then::OtherEncryption } else { Then::Stop };
             // The server mentions encryption only in this case ("SSL off" before PostgreSQL 14).
             let unencrypted = ["no encryption", "SSL off"].iter().any(|words| failed.reason.text().contains(words));
-            if not_allowed && unencrypted && self.target.info.ssl_mode == SslMode::Disable {
+            if failed.by_access_rules && unencrypted && self.target.info.ssl_mode == SslMode::Disable {
                 let said = failed.reason.text();
                 let text = format!("{said}; it may take TLS only, which sslmode=disable forbids");
-                return (failed.reason.with_text(text), try_other);
+                return StreamFailed { reason: failed.reason.with_text(text), then };
             }
-            (failed.reason, try_other)
+            StreamFailed { reason: failed.reason, then }
         })
     }
+}
+
+/// Why one connection failed, and what may help.
+struct StreamFailed {
+    reason: Reason,
+    then: Then,
+}
+
+/// What may help after a failure, if the sslmode allows it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Then {
+    /// Nothing.
+    Stop,
+    /// The other encryption.
+    OtherEncryption,
+    /// Plain text, because the TLS handshake failed.
+    PlainText,
 }
 
 /// Divides the time until `end` into `left` equal shares. Returns when the first share ends.

@@ -4,6 +4,7 @@
 //! (`…;COMMIT;…` cannot leave the transaction) and sends only the first row. A pooler that shares its sessions between
 //! transactions keeps them unchanged.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -12,10 +13,10 @@ use postgres_protocol::message::frontend;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
 
+use super::context::Context;
 use super::errors;
 use super::messages::{self, Messages, NoMessage, ServerError};
 use super::uri::Session;
-use crate::attempt::Attempt;
 use crate::net::stream::Stream;
 use crate::reason::{Code, Reason, Stage};
 
@@ -26,7 +27,8 @@ const AFTER: &str = "when it was sent a query";
 
 /// Checks the server's role, with one of the two statements that libpq uses
 /// (fe-connect.c: CONNECTION_CHECK_WRITABLE and CONNECTION_CHECK_STANDBY).
-pub(super) async fn role(wanted: Session, stream: &mut Stream, attempt: &Attempt) -> Result<(), Reason> {
+pub(super) async fn role(context: &Context<'_>, stream: &mut Stream) -> Result<(), Reason> {
+    let wanted = context.target.info.session;
     let (sql, yes) = match wanted {
         Session::Any => return Ok(()),
         Session::ReadWrite => ("SHOW transaction_read_only", "off"),
@@ -35,8 +37,8 @@ pub(super) async fn role(wanted: Session, stream: &mut Stream, attempt: &Attempt
         Session::Standby => ("SELECT pg_catalog.pg_is_in_recovery()", "t"),
     };
     let peer = stream.peer();
-    attempt.enter(Stage::Expect, format_args!("the question for the role of {peer}"));
-    let value = first_value(sql, stream).await?.map_err(|error| errors::of_query(&peer, &error))?;
+    context.attempt.enter(Stage::Expect, format_args!("the question for the role of {peer}"));
+    let value = first_value(context, sql, stream).await?.map_err(|error| errors::of_query(&peer, &error))?;
     let value = value.and_then(|value| value.text);
     if value.as_deref() == Some(yes.as_bytes()) {
         return Ok(());
@@ -51,17 +53,22 @@ pub(super) async fn role(wanted: Session, stream: &mut Stream, attempt: &Attempt
 }
 
 /// Runs the target's query in a read-only transaction, and checks the first column of its first row.
-pub(super) async fn query(sql: &str, stream: &mut Stream, attempt: &Attempt) -> Result<(), Reason> {
+pub(super) async fn query(context: &Context<'_>, sql: &str, stream: &mut Stream) -> Result<(), Reason> {
     let peer = stream.peer();
+    let attempt = context.attempt;
     attempt.enter(Stage::Expect, format_args!("the query at {peer}"));
     let left = attempt.until().saturating_duration_since(Instant::now()).saturating_sub(TIMEOUT_MARGIN);
     // SET LOCAL ends with the transaction: another client of a pooler must not get the session with the timeout set.
     // A startup option is not possible, because some poolers refuse it.
-    let begin = format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {}", left.as_millis().max(1));
-    simple(&begin, stream).await?;
-    let value = first_value(sql, stream).await?;
+    let mut begin = format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {}", left.as_millis().max(1));
+    if let Some(path) = &context.target.info.search_path {
+        let literal = path.replace('\\', "\\\\").replace('\'', "''");
+        let _ = write!(begin, "; SELECT pg_catalog.set_config('search_path', E'{literal}', true)");
+    }
+    simple(context, &begin, stream).await?;
+    let value = first_value(context, sql, stream).await?;
     // A pooler drops a server session that is still in a transaction, also in a failed one.
-    simple("ROLLBACK", stream).await?;
+    simple(context, "ROLLBACK", stream).await?;
     let value = value.map_err(|error| errors::of_query(&peer, &error))?;
     let why = match &value {
         None => Some("has no row"),
@@ -109,7 +116,7 @@ impl Value {
 type Answer<T> = Result<T, ServerError>;
 
 /// Runs one statement and returns the first column of its first row, or `None` if there is no row.
-async fn first_value(sql: &str, stream: &mut Stream) -> Result<Answer<Option<Value>>, Reason> {
+async fn first_value(context: &Context<'_>, sql: &str, stream: &mut Stream) -> Result<Answer<Option<Value>>, Reason> {
     let mut packet = BytesMut::new();
     let made = frontend::parse("", sql, [], &mut packet)
         .and_then(|()| {
@@ -125,7 +132,7 @@ async fn first_value(sql: &str, stream: &mut Stream) -> Result<Answer<Option<Val
     frontend::sync(&mut packet);
     let mut kind = 0;
     let mut first: Option<Value> = None;
-    let answer = converse(&packet, stream, |tag, body| {
+    let answer = converse(context, &packet, stream, |tag, body| {
         match tag {
             b'T' => kind = first_type(body)?,
             b'D' if first.is_none() => first = Some(first_column(kind, body)?),
@@ -140,19 +147,20 @@ async fn first_value(sql: &str, stream: &mut Stream) -> Result<Answer<Option<Val
 }
 
 /// Runs statements that return nothing.
-async fn simple(sql: &str, stream: &mut Stream) -> Result<(), Reason> {
+async fn simple(context: &Context<'_>, sql: &str, stream: &mut Stream) -> Result<(), Reason> {
     let mut packet = BytesMut::new();
     if frontend::query(sql, &mut packet).is_err() {
         return Err(Reason::new(Code::ExpectQuery, "the query is too long to be sent"));
     }
     let peer = stream.peer();
-    converse(&packet, stream, |_, _| Some(())).await?.map_err(|error| errors::of_query(&peer, &error))
+    converse(context, &packet, stream, |_, _| Some(())).await?.map_err(|error| errors::of_query(&peer, &error))
 }
 
 /// Sends `packet` and reads up to ReadyForQuery.
 ///
 /// `handle` gets each message that belongs to the answer, and returns `None` for one that is not part of a row.
 async fn converse(
+    context: &Context<'_>,
     packet: &[u8],
     stream: &mut Stream,
     mut handle: impl FnMut(u8, &[u8]) -> Option<()>,
@@ -170,7 +178,7 @@ async fn converse(
         };
         match message.tag {
             b'Z' => return Ok(failed.map_or(Ok(()), Err)),
-            b'E' => match ServerError::parse(&message.body) {
+            b'E' => match ServerError::parse(&message.body, &context.hidden) {
                 // Keep the first error: the next one is often only its consequence.
                 Some(error) => failed = failed.or(Some(error)),
                 None => break NoMessage::OtherProtocol,

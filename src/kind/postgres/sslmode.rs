@@ -5,10 +5,11 @@ use std::fmt;
 use anyhow::{Result, bail};
 
 use super::FORM;
-use super::params::Params;
+use super::params::{Params, Path};
 
 /// libpq's `sslmode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Each mode demands more than the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum SslMode {
     /// No TLS.
     Disable,
@@ -32,7 +33,7 @@ pub(super) enum RootCert {
     /// `system`: the Mozilla roots, because a static binary has no system roots.
     System,
     /// Only the certificates in this file. waitgate reads it again for each attempt.
-    File(String),
+    File(Path),
 }
 
 impl fmt::Display for SslMode {
@@ -51,42 +52,74 @@ impl fmt::Display for SslMode {
 /// `sslcert` and `sslkey`: a target gives both or neither.
 ///
 /// libpq looks for the missing one in the user's home folder, which a container does not have.
-pub(super) fn identity(params: &Params<'_>) -> Result<Option<(String, String)>> {
-    match (params.get("sslcert")?, params.get("sslkey")?) {
+pub(super) fn identity(params: &Params<'_>) -> Result<Option<(Path, Path)>> {
+    if params.in_url("sslidentity").is_some() {
+        bail!("sslidentity= names a PKCS#12 file: write sslcert= and sslkey=, which name PEM files ({FORM})");
+    }
+    match (params.path("sslcert")?, params.path("sslkey")?) {
         (Some(_), _) if cfg!(not(feature = "tls")) => {
             bail!("this build has no TLS, so it cannot use sslcert= ({FORM})")
         }
         (Some(cert), Some(key)) => Ok(Some((cert, key))),
         (None, None) => Ok(None),
+        // In Prisma's URLs sslcert= is the CA of the server.
+        (Some(_), None) if prisma(params)?.is_some() => Ok(None),
         (Some(_), None) => bail!("sslcert= needs sslkey=, the file with its private key ({FORM})"),
         (None, Some(_)) => bail!("sslkey= needs sslcert=, the file with its certificate ({FORM})"),
     }
 }
 
-/// `sslmode` and `sslrootcert`. Each depends on the other; the default also depends on --ca-file.
+/// Prisma's `sslaccept`: whether the server's certificate is verified.
+fn prisma(params: &Params<'_>) -> Result<Option<bool>> {
+    params.choice("sslaccept", &[("strict", Some(true)), ("accept_invalid_certs", Some(false))], None)
+}
+
+/// The words for a mode. `no-verify` is node-postgres's word for libpq's `require`.
+const MODES: [(&str, Option<SslMode>); 7] = [
+    ("disable", Some(SslMode::Disable)),
+    ("allow", Some(SslMode::Allow)),
+    ("prefer", Some(SslMode::Prefer)),
+    ("require", Some(SslMode::Require)),
+    ("verify-ca", Some(SslMode::VerifyCa)),
+    ("verify-full", Some(SslMode::VerifyFull)),
+    ("no-verify", Some(SslMode::Require)),
+];
+
+/// The words of `ssl=`: those of JDBC, node-postgres and Ecto, and a mode as asyncpg has it.
+const SSL: [(&str, Option<SslMode>); 11] = [
+    ("true", Some(SslMode::Require)),
+    ("1", Some(SslMode::Require)),
+    ("false", Some(SslMode::Disable)),
+    ("0", Some(SslMode::Disable)),
+    MODES[0],
+    MODES[1],
+    MODES[2],
+    MODES[3],
+    MODES[4],
+    MODES[5],
+    MODES[6],
+];
+
+/// `sslmode`, `ssl` and `sslrootcert`. Each depends on the others; the default also depends on --ca-file.
 pub(super) fn choose(params: &Params<'_>, ca_file: bool) -> Result<(SslMode, RootCert)> {
-    let root_cert = match params.get("sslrootcert")? {
-        None => RootCert::Unset,
-        Some(text) if text == "system" => RootCert::System,
-        Some(path) => RootCert::File(path),
+    let prisma = prisma(params)?;
+    let root_cert = match params.path("sslrootcert")? {
+        Some(file) if file.path == "system" => RootCert::System,
+        Some(file) => RootCert::File(file),
+        // Where Prisma accepts any certificate, the CA is of no use.
+        None => match (prisma, params.in_url("sslkey")) {
+            (Some(true), None) => params.path("sslcert")?.map_or(RootCert::Unset, RootCert::File),
+            _ => RootCert::Unset,
+        },
     };
-    let given = params.choice(
-        "sslmode",
-        &[
-            ("disable", Some(SslMode::Disable)),
-            ("allow", Some(SslMode::Allow)),
-            ("prefer", Some(SslMode::Prefer)),
-            ("require", Some(SslMode::Require)),
-            ("verify-ca", Some(SslMode::VerifyCa)),
-            ("verify-full", Some(SslMode::VerifyFull)),
-        ],
-        None,
-    )?;
-    // `ssl=true` is JDBC's form. libpq accepts it in URIs too (fe-connect.c: conninfo_uri_parse_params).
-    let given = match params.in_url("ssl").as_deref() {
-        Some("true") if given.is_none() => Some(SslMode::Require),
-        _ => given,
-    };
+    let mut given = params.choice("sslmode", &MODES, None)?;
+    // libpq reads `ssl=true` too (fe-connect.c: conninfo_uri_parse_params). What demands more wins.
+    given = given.max(params.choice("ssl", &SSL, None)?);
+    // The form before libpq had `sslmode`.
+    given = given.max(params.choice("requiressl", &[("0", None), ("1", Some(SslMode::Require))], None)?);
+    if prisma == Some(true) && given != Some(SslMode::Disable) {
+        given = Some(SslMode::VerifyFull);
+    }
     let ca = ca_file || root_cert != RootCert::Unset;
     let mode = match given {
         None if ca => SslMode::VerifyFull,

@@ -10,13 +10,16 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use super::FORM;
-use super::params::{self, Params};
+use super::auth::RequireAuth;
+use super::hidden::Hidden;
+use super::params::{self, Params, Path};
+use super::restrict;
 use super::sslmode::{self, RootCert, SslMode};
 use crate::env::{self, Fill};
 use crate::kind::Parts;
 use crate::kind::path::SOCKET_PATH_MAX;
 use crate::net::address::{self, Host};
-use crate::secret::Secret;
+use crate::secret::{HIDDEN, Secret};
 use crate::text::InForm as _;
 
 #[cfg(test)]
@@ -83,19 +86,28 @@ pub(super) struct ConnectionInfo {
     pub(super) user: String,
     pub(super) password: Option<Secret>,
     /// `passfile=` or PGPASSFILE. It counts only if there is no password.
-    pub(super) passfile: Option<String>,
+    pub(super) passfile: Option<Path>,
     pub(super) database: Option<String>,
     pub(super) ssl_mode: SslMode,
     #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "without TLS there is no certificate"))]
     pub(super) root_cert: RootCert,
     /// The files of `sslcert` and `sslkey`. waitgate reads them again for each attempt.
-    pub(super) identity: Option<(String, String)>,
+    pub(super) identity: Option<(Path, Path)>,
     pub(super) application_name: Option<String>,
     pub(super) options: Option<String>,
     pub(super) connect_timeout: Option<Duration>,
     pub(super) binding: Binding,
     pub(super) session: Session,
-    /// A warning for each parameter that waitgate does not know.
+    /// Which authentication requests may be answered.
+    pub(super) require_auth: RequireAuth,
+    /// Whether TLS 1.2 is forbidden.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "without TLS there is no version of it"))]
+    pub(super) tls13_only: bool,
+    /// The `search_path` for the target's query.
+    pub(super) search_path: Option<String>,
+    /// What a server's words may repeat, and no reason shows: the password, and what came out of variables.
+    pub(super) hidden: Hidden,
+    /// A warning for each parameter that waitgate does not use.
     pub(super) ignored: Vec<String>,
     /// The address as the log shows it.
     pub(super) shown: String,
@@ -131,15 +143,21 @@ impl ConnectionInfo {
             _ => params.get("password")?,
         };
         let servers = servers(&raw, &params, fill)?;
+        // All of `env:NAME` may be secret, except where waitgate connects.
+        let whole = params::from_variable(fill);
         let shown = {
-            // For a value from the environment, show the `$(NAME)`.
-            let show = |raw: &str, filled: Option<&str>| match filled {
-                Some(_) if env::refers(raw) => raw.to_owned(),
-                Some(filled) => filled.to_owned(),
-                None => String::new(),
+            let show = |name, raw: &str, value: &Option<String>| {
+                value.as_ref().map(|value| match params.shown(name) {
+                    Some(shown) => shown.to_owned(),
+                    // From libpq's variable.
+                    None if raw.is_empty() => value.clone(),
+                    None if whole => HIDDEN.to_owned(),
+                    None if env::refers(raw) => raw.to_owned(),
+                    None => value.clone(),
+                })
             };
-            let user = user.as_deref().map(|user| show(raw.user, Some(user)) + "@").unwrap_or_default();
-            let database = database.as_deref().map(|name| format!("/{}", show(raw.database, Some(name))));
+            let user = show("user", raw.user, &user).map(|user| user + "@").unwrap_or_default();
+            let database = show("dbname", raw.database, &database).map(|name| format!("/{name}"));
             let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
             let servers = servers.join(",");
             match (user, database) {
@@ -149,6 +167,10 @@ impl ConnectionInfo {
             }
         };
         let (ssl_mode, root_cert) = sslmode::choose(&params, parts.given.ca_file)?;
+        let socket = servers.iter().any(|server| matches!(server.host, HostOrFolder::Folder(_)));
+        let restrict::Restrictions { require_auth, tls13_only, no_certificate } =
+            restrict::restrictions(&params, socket)?;
+        let identity = sslmode::identity(&params)?.filter(|_| !no_certificate);
         let binding = params.choice(
             "channel_binding",
             &[("disable", Binding::Disable), ("prefer", Binding::Prefer), ("require", Binding::Require)],
@@ -157,15 +179,34 @@ impl ConnectionInfo {
         if binding == Binding::Require && ssl_mode == SslMode::Disable {
             bail!("channel_binding=require needs TLS, which sslmode=disable forbids ({FORM})");
         }
+        let mut hidden = Hidden::default();
+        if let Some(password) = &password {
+            hidden.add(password);
+        }
+        if whole {
+            let in_url = |name| params.in_url(name).unwrap_or_default();
+            for part in [raw.user, raw.database] {
+                hidden.add_word(&decoded(part, "the user or the database", fill)?);
+            }
+            for name in ["user", "dbname", "options", "application_name"] {
+                hidden.add_word(&in_url(name));
+            }
+        }
+        // The target shows its hosts and ports, wherever they come from.
+        let pairs = raw.query.split('&');
+        let pairs = pairs.filter(|pair| !["host=", "hostaddr=", "port="].iter().any(|name| pair.starts_with(name)));
+        for part in [raw.user, raw.password, raw.database].into_iter().chain(pairs) {
+            hidden.add_references(part, parts.given.env);
+        }
         Ok(Self {
             servers,
             user: user.unwrap_or_else(|| DEFAULT_USER.to_owned()),
             password: password.map(Secret::new),
-            passfile: params.get("passfile")?,
+            passfile: params.path("passfile")?,
             database,
             ssl_mode,
             root_cert,
-            identity: sslmode::identity(&params)?,
+            identity,
             application_name: params.get("application_name")?,
             options: params.get("options")?,
             connect_timeout: connect_timeout(&params)?,
@@ -182,6 +223,10 @@ impl ConnectionInfo {
                 ],
                 Session::Any,
             )?,
+            require_auth,
+            tls13_only,
+            search_path: search_path(&params),
+            hidden,
             ignored: params.ignored,
             shown,
         })
@@ -354,6 +399,12 @@ fn ports(params: &Params<'_>) -> Result<Vec<Option<u16>>> {
         if text.is_empty() { Ok(None) } else { address::port(text).map(Some).context("port= or PGPORT").in_form(FORM) }
     };
     list.split(',').map(one).collect()
+}
+
+/// The search path that the application's URL asks for: one schema in Prisma's URLs, a list in pgx's and JDBC's.
+fn search_path(params: &Params<'_>) -> Option<String> {
+    let schema = params.in_url("schema").map(|schema| format!("\"{}\"", schema.replace('"', "\"\"")));
+    schema.or_else(|| params.in_url("search_path")).or_else(|| params.in_url("currentSchema"))
 }
 
 /// libpq counts in seconds. Zero or less means no timeout.

@@ -49,3 +49,22 @@ fn refused_names_the_address() {
     let addr = free_port();
     unready(&format!("postgres:{addr}")).stderr_has("refused").stderr_has(&addr.to_string());
 }
+
+/// `connect_timeout=` lengthens an attempt, and the run's own deadline still holds. What the user says about the attempt
+/// counts more.
+#[test]
+fn connect_timeout_bounds_an_attempt_and_not_the_run() {
+    let fake = Fake::silent();
+    let target = format!("postgres://app:hunter2@{}/shop?connect_timeout=20", fake.addr);
+    let ended = Run::new(["--timeout=1s", &target]).end();
+    ended.failure().took(Duration::from_secs(1)..Duration::from_secs(3)).nowhere("hunter2");
+    let ended = Run::new(["--once", &format!("{target}#attempt-timeout=300ms")]).end();
+    ended.failure().took(Duration::from_millis(300)..Duration::from_millis(2500));
+    for (more, says) in [("", "attempt 20s"), ("#attempt-timeout=2s", "attempt 2s")] {
+        let plan = Run::new(["--dry-run", &format!("{target}{more}")]).end();
+        plan.success().expect(says, plan.stdout.contains(says));
+    }
+    let short = format!("postgres://{}/shop?connect_timeout=1", fake.addr);
+    let plan = Run::new(["--dry-run", &short]).end();
+    plan.success().expect("the default", plan.stdout.contains("attempt 3s"));
+}

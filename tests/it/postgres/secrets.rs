@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{Run, free_port};
+use crate::support::{Fake, Run, free_port};
 
 /// What is looked for: any of these pieces. Each spelling below has at least one of them in its secret.
 const PIECES: [&str; 3] = ["hunter2", "correct-horse", "zw0lf"];
@@ -87,4 +87,51 @@ fn the_right_ones_are_tried() {
         run.end().stderr.contains("refused by")
     });
     assert_eq!(tried.count(), 14);
+}
+
+/// A server repeats in its error what a client sent, or what a query holds.
+#[test]
+fn a_servers_words_do_not_give_a_secret_back() {
+    for (code, words) in
+        [("28P01", "no: hunter2"), ("42703", "column \"zw0lf\" does not exist"), ("XX000", "hunter2 zw0lf")]
+    {
+        let fields = format!("SFATAL\0VFATAL\0C{code}\0M{words}\0\0");
+        let length = u32::try_from(fields.len() + 4).unwrap().to_be_bytes();
+        let fake = Fake::answering([&b"E"[..], &length, fields.as_bytes()].concat());
+        for target in ["postgres://app:$(PW)@ADDR/shop", "postgres://app:hunter2@ADDR/shop#query=SELECT $(TOK)"] {
+            let target = target.replace("ADDR", &fake.addr.to_string()).replacen("/shop", "/shop?sslmode=disable", 1);
+            for output in ["--log-format=text", "--log-format=json"] {
+                let run = Run::new(["--once", "-v", output, &format!("{target}#login")]);
+                let ended = run.env("PW", "hunter2").env("TOK", "zw0lf").end();
+                ended.failure().nowhere("hunter2");
+                let asked = target.contains("$(TOK)");
+                ended.expect("a token that the target holds is hidden", !asked || !ended.stderr.contains("zw0lf"));
+                ended.expect("stars", ended.stderr.contains("***") || (!asked && code == "42703"));
+            }
+        }
+    }
+}
+
+/// A variable where a file's name is meant is a likely slip: its value is shown nowhere.
+#[cfg(feature = "tls")]
+#[test]
+fn a_path_out_of_a_variable_is_not_shown() {
+    let closed = free_port();
+    for more in ["#password=@$(X)", "?passfile=$(X)", "?sslmode=require&sslcert=$(X)&sslkey=$(X)", "?sslrootcert=$(X)"]
+    {
+        for value in ["hunter2", "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n"] {
+            let target = format!("postgres://app@{closed}/shop{more}");
+            for output in ["--once", "--dry-run"] {
+                Run::new([output, "-v", &target]).env("X", value).end().nowhere("hunter2");
+            }
+        }
+        let reason = Run::new(["--once", &format!("postgres://app@{closed}/shop{more}")]).env("X", "hunter2").end();
+        reason.failure().stderr_has("$(X)");
+    }
+    for variable in ["PGPASSFILE", "PGSSLROOTCERT"] {
+        let run = Run::new(["--once", &format!("postgres://app@{closed}/shop")]).env(variable, "hunter2");
+        run.end().failure().stderr_has(variable).nowhere("hunter2");
+    }
+    let url = format!("postgres://app@{closed}/shop?passfile=hunter2");
+    Run::new(["--once", "env:URL"]).env("URL", &url).end().failure().nowhere("hunter2");
 }

@@ -62,7 +62,7 @@ pub(crate) fn credentials(it: &Witness) {
     it.instead(None, run(&Web::always(404).url("/")));
     it.instead("Forbidden", run(&Web::always(403).url("/")));
     it.instead(None, run(&login(&Fake::postgres_error("57P03", "no"))));
-    it.instead("AccessRules", run(&login(&Fake::postgres_error("28000", "no"))));
+    it.instead("AccessRules", run(&login(&Fake::postgres_error("28000", "no pg_hba.conf entry"))));
 }
 
 pub(crate) fn forbidden(it: &Witness) {
@@ -71,7 +71,7 @@ pub(crate) fn forbidden(it: &Witness) {
 }
 
 pub(crate) fn access_rules(it: &Witness) {
-    it.given(run(&login(&Fake::postgres_error("28000", "no"))));
+    it.given(run(&login(&Fake::postgres_error("28000", "no pg_hba.conf entry"))));
     it.instead("Credentials", run(&login(&Fake::postgres_error("28P01", "no"))));
 }
 

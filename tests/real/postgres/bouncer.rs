@@ -27,6 +27,7 @@ struct Bouncer {
 impl Bouncer {
     /// A pooler with one database, `shop`, at `server`.
     fn before(server: SocketAddr, auth: &str, more: &str) -> Self {
+        let mode = if more.contains("pool_mode") { "" } else { "pool_mode = transaction\n" };
         let folder = tempfile::tempdir().unwrap();
         // For its log; the umask would take it away from a folder that is made so.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
@@ -36,8 +37,8 @@ impl Bouncer {
             path("ini"),
             format!(
                 "[databases]\nshop = host={} port={} dbname=postgres\n[pgbouncer]\nlisten_addr = {}\nlisten_port = {}\n\
-                 auth_type = {auth}\nauth_file = {}\nunix_socket_dir =\npool_mode = transaction\nlogfile = {}\n\
-                 server_login_retry = 1\n{more}\n",
+                 auth_type = {auth}\nauth_file = {}\nunix_socket_dir =\nlogfile = {}\n\
+                 server_login_retry = 1\n{mode}{more}\n",
                 server.ip(),
                 server.port(),
                 addr.ip(),
@@ -95,7 +96,7 @@ fn with_its_server() {
 fn without_its_server() {
     let bouncer = Bouncer::before(free_port(), "scram-sha-256", "");
     let login = bouncer.url("postgres:secret", "shop");
-    once(&login).failure().stderr_has("accepted the password, as a pooler does");
+    once(&login).failure().stderr_has("as a pooler does");
     // Where its own patience is shorter than the attempt's it says so itself.
     let short = Bouncer::before(free_port(), "scram-sha-256", "query_wait_timeout = 1");
     once(&short.url("postgres:secret", "shop")).failure().stderr_has("08P01").stderr_has("no server behind it");
@@ -114,6 +115,48 @@ fn trusting_without_its_server() {
     assert_eq!(isready(bouncer.addr, &["--dbname=postgres"]), 0);
     once(&format!("postgres:{}", bouncer.addr)).success();
     once(&bouncer.url("postgres", "postgres")).failure().stderr_has("no such database");
+}
+
+/// A pooler that had a session once accepts logins out of what it remembers, also when its server is gone.
+#[test]
+fn warm_before_a_stopped_server() {
+    let mut pg = Pg::started();
+    let poolers: Vec<Bouncer> = ["session", "transaction", "statement"]
+        .iter()
+        .flat_map(|mode| ["scram-sha-256", "trust"].map(|auth| (auth, format!("pool_mode = {mode}"))))
+        .map(|(auth, mode)| Bouncer::before(pg.addr, auth, &mode))
+        .collect();
+    let logins: Vec<String> = poolers.iter().map(|pooler| pooler.url("postgres:secret", "shop")).collect();
+    // The poolers at even places ask for a password, so only the others answer a ping with a session.
+    let pings: Vec<String> = poolers.iter().skip(1).step_by(2).map(|pooler| pooler.url("postgres", "shop")).collect();
+    let targets: Vec<&String> = logins.iter().chain(&pings).collect();
+    for target in &targets {
+        once(target).success();
+    }
+    pg.stop();
+    for _ in 0..2 {
+        for target in &targets {
+            let ended = Run::new(["--once", "--attempt-timeout=700ms", target]).end();
+            ended.failure().expect("a pooler's reason", ended.stderr.contains("pooler")).nowhere("secret");
+        }
+    }
+    pg.start();
+    pg.accepting();
+    for target in &targets {
+        Run::new(["--timeout=30s", target]).end().success();
+    }
+}
+
+/// What PgBouncer says with the one SQLSTATE that it has.
+#[test]
+fn its_many_errors() {
+    let pg = Pg::started();
+    let bouncer = Bouncer::before(pg.addr, "scram-sha-256", "pool_mode = statement");
+    let login = bouncer.url("postgres:secret", "shop");
+    once(&format!("{login}#query=SELECT 1")).failure().stderr_has("#query= needs a transaction");
+    once(&format!("{login}?options=-cgeqo%3Doff")).failure().stderr_has("rejects this client").stderr_has("options");
+    let full = Bouncer::before(pg.addr, "scram-sha-256", "max_client_conn = 0");
+    once(&full.url("postgres:secret", "shop")).failure().stderr_has("has no connection left for us");
 }
 
 /// The server comes back under a waiting gate.

@@ -41,7 +41,67 @@ fn each_method() {
     }
     Run::new(["--once", &format!("{}#login", pg.url("trusted", "postgres"))]).end().success();
     Run::new(["--once", &pg.url("trusted:unused", "postgres")]).end().success();
-    Run::new(["--once", &pg.url("gss:pw", "postgres")]).end().failure().stderr_has("unsupported authentication");
+    Run::new(["--once", &pg.url("gss:pw", "postgres")]).end().failure().stderr_has("GSSAPI");
+}
+
+/// `require_auth`, beside psql's libpq if it knows the parameter (16 and later).
+#[test]
+fn require_auth() {
+    let pg = methods();
+    let run = |user: &str, list: &str| {
+        let url = pg.url(&format!("{user}:pw"), &format!("postgres?require_auth={list}"));
+        Run::new(["--once", &url]).end()
+    };
+    run("scram", "scram-sha-256").success();
+    run("md5", "md5,scram-sha-256").success();
+    run("trusted", "none").success();
+    run("scram", "!password,!md5").success();
+    for (user, list) in
+        [("clear", "scram-sha-256"), ("md5", "scram-sha-256"), ("trusted", "!none"), ("clear", "!password")]
+    {
+        run(user, list).failure().stderr_has("require_auth= forbids");
+    }
+    let by_env = Run::new(["--once", &pg.url("clear:pw", "postgres")]).env("PGREQUIREAUTH", "scram-sha-256");
+    by_env.end().failure().stderr_has("require_auth= forbids");
+    // Only the login is refused: a ping sends no password.
+    Run::new(["--once", &pg.url("clear", "postgres?require_auth=scram-sha-256")]).end().success();
+}
+
+/// LDAP, PAM and ident have the SQLSTATE of access rules (28000), and are refused credentials all the same.
+#[test]
+fn refused_credentials_that_are_no_password() {
+    let mut pg = Pg::new();
+    pg.hba("local all all trust\nhost all nolog 127.0.0.0/8 trust\nhost all all 127.0.0.0/8 ident\n");
+    pg.start();
+    pg.accepting();
+    pg.sql("CREATE ROLE app LOGIN; CREATE ROLE nolog");
+    pg.sql("CREATE DATABASE closed");
+    pg.sql("REVOKE CONNECT ON DATABASE closed FROM PUBLIC");
+    let ident = Run::new(["--once", &pg.url("app:pw", "postgres")]).end();
+    ident.failure().stderr_has("refuses the credentials").stderr_has("check the user name and the password");
+    let nolog = Run::new(["--once", &pg.url("nolog:pw", "postgres")]).end();
+    nolog.failure().stderr_has("not permitted to log in");
+    nolog.expect("no word of pg_hba.conf", !nolog.stderr.contains("pg_hba"));
+    assert_eq!(nolog.stderr.matches("not permitted").count(), 1, "{nolog}");
+    pg.hba("local all all trust\nhost all all 127.0.0.0/8 trust\n");
+    pg.signal(rustix::process::Signal::HUP);
+    pg.logged("reloading configuration files");
+    let grant = Run::new(["--timeout=3s", &pg.url("app:pw", "closed")]).end();
+    grant.failure().stderr_has("42501").stderr_has("GRANT");
+}
+
+/// A login that takes six seconds: the URL's own connect_timeout makes room for it, as in the application.
+#[test]
+fn connect_timeout_lengthens_an_attempt() {
+    let mut pg = Pg::new();
+    pg.conf("post_auth_delay = 4\n");
+    pg.start();
+    pg.accepting();
+    let url = pg.url("postgres:secret", "postgres");
+    Run::new(["--once", &url]).end().failure().stderr_has("--attempt-timeout");
+    Run::new(["--once", &format!("{url}?connect_timeout=15")]).end().success();
+    let bounded = Run::new(["--once", "--attempt-timeout=1s", &format!("{url}?connect_timeout=15")]).end();
+    bounded.failure().took(Duration::from_secs(1)..Duration::from_secs(3));
 }
 
 #[test]
@@ -69,7 +129,7 @@ fn password_file_of_libpq() {
         .env("PGPASSFILE", "/nowhere")
         .end()
         .failure()
-        .stderr_has("/nowhere");
+        .stderr_has("$(PGPASSFILE)");
 }
 
 /// A password that is changed while the gate waits is taken up.

@@ -229,3 +229,18 @@ fn leaves_no_noise_in_the_servers_log() {
         assert!(!pg.log().contains(noise), "{}", pg.log());
     }
 }
+
+/// The Sync after a login is no statement: a server that logs every statement has no line for it.
+#[test]
+fn a_login_leaves_no_statement_in_the_log() {
+    let mut pg = Pg::new();
+    pg.hba("local all all trust\nhost all trusted 127.0.0.0/8 trust\nhost all all 127.0.0.0/8 scram-sha-256\n");
+    pg.conf("log_statement = all\nlog_duration = on\nlog_min_duration_statement = 0\n");
+    pg.start();
+    pg.accepting();
+    pg.sql("CREATE ROLE trusted LOGIN");
+    let before = pg.log();
+    Run::new(["--once", &pg.url("postgres:secret", "postgres")]).end().success();
+    Run::new(["--once", &pg.url("trusted", "postgres")]).end().success();
+    assert_eq!(pg.log(), before);
+}

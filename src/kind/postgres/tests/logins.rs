@@ -17,7 +17,7 @@ async fn a_failed_login_says_why() {
             "the database is not",
         ),
         (|stream| error(stream, "08P01", "no such database: shop"), Code::ProtocolNoDatabase, "pooler"),
-        (|stream| send(stream, b'R', &[0, 0, 0, 7]), Code::ProtocolError, "unsupported authentication method"),
+        (|stream| send(stream, b'R', &[0, 0, 0, 7]), Code::ProtocolAuthMethod, "GSSAPI"),
         (|stream| send(stream, b'Z', b"I"), Code::ProtocolOther, "not in PostgreSQL's protocol"),
         (|stream| stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap(), Code::ProtocolOther, "HTTP"),
         (|stream| stream.write_all(b"E\x7f\xff\xff\xff").unwrap(), Code::ProtocolOther, "not in PostgreSQL's protocol"),
@@ -58,10 +58,91 @@ async fn a_login_ends_with_terminate() {
         assert_eq!(&password, b"p\0\0\0\x0chunter2\0");
         send(stream, b'R', &[0; 4]);
         send(stream, b'Z', b"I");
+        answer_sync(stream);
         assert_eq!(rest(stream), b"X\0\0\0\x04");
     })
     .await;
     assert!(outcome.unwrap().note.unwrap().starts_with("logged in at"));
+}
+
+/// A pooler answers from what it remembers. Its server does not answer the Sync.
+#[tokio::test]
+async fn a_login_that_only_a_pooler_accepts_is_not_ready() {
+    for url in ["postgres://app:hunter2@127.0.0.1:PORT/shop?sslmode=disable", PLAIN] {
+        let (port, handle) = server(vec![|stream| {
+            startup(stream);
+            send(stream, b'R', &[0; 4]);
+            send(stream, b'Z', b"I");
+            rest(stream);
+        }]);
+        let (outcome, _) = probe(&parse(&url.replace("PORT", &port.to_string())), Duration::from_millis(300)).await;
+        handle.join().unwrap();
+        let reason = outcome.unwrap_err();
+        assert_eq!(reason.code(), Code::ProtocolTimeout);
+        assert!(reason.text().contains("as a pooler does while it has no server"), "{}", reason.text());
+    }
+}
+
+/// What is sent to a server that asks for this, or lets the client in without a question.
+async fn answered(more: &str, request: u32) -> (Reason, Vec<u8>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        startup(&mut stream);
+        let mechanisms: &[u8] = if request == 10 { b"SCRAM-SHA-256\0\0" } else { b"salt" };
+        let more = if request == 5 || request == 10 { mechanisms } else { b"" };
+        send(&mut stream, b'R', &[&request.to_be_bytes()[..], more].concat());
+        rest(&mut stream)
+    });
+    let target = parse(&format!("postgres://app:hunter2@127.0.0.1:{port}/shop?sslmode=disable{more}"));
+    let (outcome, _) = probe(&target, Duration::from_secs(2)).await;
+    (outcome.unwrap_err(), server.join().unwrap())
+}
+
+#[tokio::test]
+async fn require_auth_is_never_answered_against() {
+    for (list, request, sends) in [
+        ("scram-sha-256", 3, false),
+        ("scram-sha-256", 5, false),
+        ("scram-sha-256", 0, false),
+        ("scram-sha-256", 10, true),
+        ("md5,scram-sha-256", 3, false),
+        ("md5,scram-sha-256", 5, true),
+        ("!password", 3, false),
+        ("!password", 5, true),
+        ("!none", 0, false),
+        ("none", 3, false),
+        ("gss", 10, false),
+    ] {
+        let (reason, sent) = answered(&format!("&require_auth={list}"), request).await;
+        assert_eq!(!sent.is_empty(), sends, "{list} {request}: {sent:?}");
+        assert_eq!(reason.code() == Code::ProtocolAuthMethod, !sends, "{list} {request}: {}", reason.text());
+        assert_eq!(reason.text().contains("require_auth= forbids"), !sends, "{}", reason.text());
+    }
+    let (_, sent) = answered("", 3).await;
+    assert_eq!(sent, b"p\0\0\0\x0chunter2\0", "without the parameter it is answered");
+}
+
+/// A server's words may hold what it got.
+#[tokio::test]
+async fn secrets_in_a_servers_words_are_hidden() {
+    for code in ["28P01", "28000", "57P03", "53300", "08P01", "XX000", "42501", ""] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            startup(&mut stream);
+            let error = format!("SFATAL\0C{code}\0Mno: hunter2 o'hunter2\0Dit was \"hunter2\"\0\0");
+            send(&mut stream, b'E', error.as_bytes());
+        });
+        let target = parse(&format!("postgres://app:hunter2@127.0.0.1:{port}/shop?sslmode=disable"));
+        let (outcome, _) = probe(&target, Duration::from_secs(2)).await;
+        server.join().unwrap();
+        let text = outcome.unwrap_err().text().to_owned();
+        assert!(text.contains("no: *** o'***: it was \"***\"") && !text.contains("hunter2"), "{text}");
+    }
 }
 
 #[tokio::test]
@@ -85,7 +166,12 @@ async fn a_password_file_is_read_again_for_each_attempt() {
 async fn a_wrong_password_is_tried_once_in_an_attempt() {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    for (code, expected) in [("28P01", 1), ("28000", 2), ("53300", 2)] {
+    for (code, routine, expected) in [
+        ("28P01", "auth_failed", 1),
+        ("28000", "auth_failed", 1),
+        ("28000", "ClientAuthentication", 2),
+        ("53300", "InitPostgres", 2),
+    ] {
         let first = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = first.local_addr().unwrap().port();
         let second = TcpListener::bind(("127.0.0.2", port)).unwrap();
@@ -97,7 +183,7 @@ async fn a_wrong_password_is_tried_once_in_an_attempt() {
                     let mut stream = stream.unwrap();
                     startup(&mut stream);
                     logins.fetch_add(1, Ordering::SeqCst);
-                    error(&mut stream, code, "no");
+                    send(&mut stream, b'E', format!("SFATAL\0VFATAL\0C{code}\0Mno\0R{routine}\0\0").as_bytes());
                 }
             });
         }
@@ -107,7 +193,7 @@ async fn a_wrong_password_is_tried_once_in_an_attempt() {
         let target = parse(&format!("postgres://app:pw@db.test:{port}?sslmode=disable"));
         let (outcome, _) = probe_with(&hosts, &target, Duration::from_secs(2)).await;
         assert!(outcome.unwrap_err().text().contains(code));
-        assert_eq!(logins.load(Ordering::SeqCst), expected, "{code}");
+        assert_eq!(logins.load(Ordering::SeqCst), expected, "{code} {routine}");
     }
 }
 

@@ -13,6 +13,8 @@ use crate::net::names::resolv_conf::SystemFiles;
 use crate::reason::Code;
 use tokio::time;
 
+#[cfg(feature = "tls")]
+mod encryption;
 mod logins;
 
 /// What a scripted server does with one connection.
@@ -67,6 +69,14 @@ fn rest(stream: &mut TcpStream) -> Vec<u8> {
     all
 }
 
+/// Reads one Sync and answers it.
+fn answer_sync(stream: &mut TcpStream) {
+    let mut sync = [0; 5];
+    stream.read_exact(&mut sync).unwrap();
+    assert_eq!(&sync, b"S\0\0\0\x04");
+    send(stream, b'Z', b"I");
+}
+
 async fn probe(target: &Postgres, bound: Duration) -> (Result<Ready, Reason>, Duration) {
     probe_with(Path::new("/nonexistent"), target, bound).await
 }
@@ -118,6 +128,7 @@ async fn a_server_that_needs_no_password_is_ready_and_gets_terminate() {
         send(stream, b'S', b"server_version\x0015.1\0");
         send(stream, b'K', &[0; 8]);
         send(stream, b'Z', b"I");
+        answer_sync(stream);
         assert_eq!(rest(stream), b"X\0\0\0\x04");
     })
     .await;
@@ -136,7 +147,19 @@ async fn an_unknown_authentication_request_counts_as_ready() {
 
 #[tokio::test]
 async fn some_errors_count_as_ready_and_others_do_not() {
-    let rows: [(Script, Option<Code>); 8] = [
+    let rows: [(Script, Option<Code>); 11] = [
+        (|stream| error(stream, "58P01", "could not open file"), Some(Code::ProtocolError)),
+        (|stream| error(stream, "XX000", "failed to create a backend connection"), Some(Code::ProtocolError)),
+        (
+            // A pooler that trusts, and whose server is gone.
+            |stream| {
+                send(stream, b'R', &[0; 4]);
+                send(stream, b'Z', b"I");
+                let _ = stream.read_exact(&mut [0; 5]);
+                error(stream, "08P01", "query_wait_timeout");
+            },
+            Some(Code::ProtocolPooler),
+        ),
         (|stream| error(stream, "57P03", "the database system is starting up"), Some(Code::ProtocolNotAccepting)),
         (|stream| error(stream, "53300", "sorry, too many clients already"), Some(Code::ProtocolTooManyClients)),
         (|stream| error(stream, "08P01", "query_wait_timeout"), Some(Code::ProtocolPooler)),

@@ -140,7 +140,10 @@ fn the_environment_fills_in_what_a_url_leaves_out() {
     let whole = &[("URL", "postgres://u:p#w%23@db/x?sslmode=disable\n")];
     let target = parse_with("env:URL#successes=2", whole, false).unwrap();
     assert_eq!(password(&target.info), Some("p#w#"));
-    assert_eq!(target.to_string(), "postgres://u@db:5432/x#successes=2");
+    assert_eq!(target.to_string(), "postgres://***@db:5432/***#successes=2");
+    assert_eq!(target.hidden.mask("database \"x\" of u, p#w#"), "database \"***\" of ***, ***");
+    let target = with("postgres://db?user=$(PW)&dbname=$(PGDATABASE)");
+    assert_eq!(target.to_string(), "postgres://$(PW)@db:5433/$(PGDATABASE)");
 }
 
 #[test]
@@ -160,7 +163,10 @@ fn the_default_sslmode_depends_on_the_ca() {
     assert_eq!(mode("postgres://db?sslrootcert=/ca.pem&sslmode=require", false), SslMode::VerifyCa);
     assert_eq!(mode("postgres://db?sslrootcert=system", false), SslMode::VerifyFull);
     let info = parse_with("postgres://db", &[("PGSSLROOTCERT", "/ca.pem")], false).unwrap().info;
-    assert_eq!((info.ssl_mode, info.root_cert), (SslMode::VerifyFull, RootCert::File("/ca.pem".into())));
+    assert!(
+        info.ssl_mode == SslMode::VerifyFull
+            && matches!(info.root_cert, RootCert::File(file) if file.path == "/ca.pem")
+    );
     assert!(invalid("postgres://db?sslrootcert=system&sslmode=require").contains("verify-full only"));
     assert!(parse("postgres://db").uses_tls() && !parse("postgres://db?sslmode=disable").uses_tls());
 }
@@ -172,6 +178,153 @@ fn sslmodes_that_need_tls_are_invalid_without_it() {
         assert!(invalid(&format!("postgres://db?sslmode={mode}")).contains("no TLS"));
     }
     assert_eq!(parse("postgres://db").info.ssl_mode, SslMode::Disable);
+}
+
+#[test]
+#[cfg(feature = "tls")]
+fn spellings_of_drivers_mean_what_they_mean_there() {
+    let mode = |more: &str| parse(&format!("postgres://db/shop?{more}")).info.ssl_mode;
+    let rows = [
+        ("ssl=require", SslMode::Require),
+        ("ssl=verify-full", SslMode::VerifyFull),
+        ("ssl=verify-ca", SslMode::VerifyCa),
+        ("ssl=prefer", SslMode::Prefer),
+        ("ssl=1", SslMode::Require),
+        ("ssl=true", SslMode::Require),
+        ("ssl=no-verify", SslMode::Require),
+        ("ssl=0", SslMode::Disable),
+        ("ssl=false", SslMode::Disable),
+        ("sslmode=no-verify", SslMode::Require),
+        ("sslmode=disable&ssl=verify-full", SslMode::VerifyFull),
+        ("ssl=false&sslmode=require", SslMode::Require),
+        ("requiressl=1", SslMode::Require),
+        ("sslaccept=strict", SslMode::VerifyFull),
+        ("sslmode=require&sslaccept=accept_invalid_certs", SslMode::Require),
+    ];
+    for (more, expected) in rows {
+        assert_eq!(mode(more), expected, "{more}");
+    }
+    // Prisma's sslcert= is the server's CA.
+    let info = parse("postgres://db/shop?sslmode=require&sslaccept=strict&sslcert=/ca.pem").info;
+    assert!(info.identity.is_none() && matches!(info.root_cert, RootCert::File(file) if file.path == "/ca.pem"));
+    let info = parse("postgres://db/shop?sslmode=require&sslaccept=accept_invalid_certs&sslcert=/ca.pem").info;
+    assert_eq!((info.ssl_mode, info.root_cert, info.identity), (SslMode::Require, RootCert::Unset, None));
+    assert!(parse("postgres://db?ssl_min_protocol_version=TLSv1.3").info.tls13_only);
+    assert!(!parse("postgres://db?ssl_min_protocol_version=TLSv1.1").info.tls13_only);
+}
+
+/// libpq's parameters that restrict, in the URL and as a variable, with a part of the message.
+#[test]
+fn what_restricts_is_honoured_or_refused() {
+    let refused: &[(&str, &str, &str, &str)] = &[
+        ("sslnegotiation", "PGSSLNEGOTIATION", "direct", "own way"),
+        ("gssencmode", "PGGSSENCMODE", "require", "no Kerberos"),
+        ("sslcrl", "PGSSLCRL", "/hunter2", "revocation lists"),
+        ("sslcrldir", "PGSSLCRLDIR", "/hunter2", "revocation lists"),
+        ("ssl_max_protocol_version", "PGSSLMAXPROTOCOLVERSION", "TLSv1.2", "TLS 1.2 and 1.3"),
+        ("min_protocol_version", "PGMINPROTOCOLVERSION", "3.2", "protocol 3.0"),
+        ("sslcertmode", "PGSSLCERTMODE", "require", "sslcertmode=allow"),
+        ("require_auth", "PGREQUIREAUTH", "hunter2", "unknown method"),
+        ("require_auth", "PGREQUIREAUTH", "!md5,password", "mixes"),
+        ("sslnegotiation", "PGSSLNEGOTIATION", "hunter2", "unknown value"),
+        ("ssl_min_protocol_version", "PGSSLMINPROTOCOLVERSION", "hunter2", "unknown value"),
+        ("requiressl", "PGREQUIRESSL", "hunter2", "unknown value"),
+    ];
+    for (name, variable, value, says) in refused {
+        let message = invalid(&format!("postgres://db?{name}={value}"));
+        assert!(message.contains(&format!("{name}=")) && message.contains(says), "{message}");
+        assert!(!message.contains("hunter2") && message.contains("(expected "), "{message}");
+        let message = format!("{:#}", parse_with("postgres://db", &[(variable, value)], false).unwrap_err());
+        let says = says.replace("sslcertmode=", "PGSSLCERTMODE=");
+        assert!(message.contains(&format!("{variable}=")) && message.contains(&says), "{message}");
+        assert!(!message.contains("hunter2"), "{message}");
+    }
+    for (text, says) in [
+        ("postgres:///d?host=/run/pg&requirepeer=postgres", "unix socket"),
+        ("postgres://db?service=hunter2", "service file"),
+        ("postgres://db?ssl=hunter2", "unknown value"),
+        ("postgres://db?ssl=", "host"),
+        ("postgres://db?sslidentity=/x.p12", "PKCS#12"),
+        ("postgres://db?sslaccept=hunter2", "strict, accept_invalid_certs"),
+    ] {
+        if text.ends_with("ssl=") {
+            // An empty value counts as unset.
+            parse(text);
+            continue;
+        }
+        let message = invalid(text);
+        assert!(message.contains(says) && !message.contains("hunter2"), "{text}: {message}");
+    }
+    for fine in [
+        "sslnegotiation=postgres",
+        "gssencmode=prefer",
+        "gssencmode=disable",
+        "ssl_min_protocol_version=TLSv1.2",
+        "ssl_max_protocol_version=TLSv1.3",
+        "requirepeer=postgres",
+        "sslcertmode=allow",
+        "require_auth=scram-sha-256",
+        "channel_binding=prefer",
+        "min_protocol_version=3.0",
+    ] {
+        assert_eq!(parse(&format!("postgres://db?{fine}")).info.ignored, [""; 0], "{fine}");
+    }
+    let target = parse("postgres://db?require_auth=!password");
+    assert_eq!(target.info.require_auth, RequireAuth::Except(vec!["password"]));
+    let warned = parse_with("postgres://db", &[("PGSERVICE", "hunter2")], false).unwrap().info.ignored;
+    assert!(warned.len() == 1 && warned[0].contains("PGSERVICE") && !warned[0].contains("hunter2"), "{warned:?}");
+}
+
+#[test]
+fn warnings_name_known_parameters_only() {
+    let ignored = parse("postgres://db?pool_max_conns=5&hunter2=x&statement_timeout=5&pgbouncer=true").info.ignored;
+    assert_eq!(ignored.len(), 3, "{ignored:?}");
+    assert!(ignored[0].contains("pool_max_conns=") && ignored[1].contains("parameter 2 "), "{ignored:?}");
+    assert!(ignored[2].contains("statement_timeout=") && !ignored.concat().contains("hunter2"), "{ignored:?}");
+}
+
+#[test]
+fn schemes_of_applications_are_taken() {
+    for scheme in ["postgis", "pgsql", "ecto", "cockroachdb", "timescale", "pgx5", "cockroachdb+asyncpg", "PGSQL"] {
+        let target = parse(&format!("{scheme}://app:pw@db/shop"));
+        assert_eq!(target.to_string(), "postgres://app@db:5432/shop", "{scheme}");
+    }
+}
+
+#[test]
+fn a_schema_is_the_search_path_of_the_query() {
+    let path = |more: &str| parse(&format!("postgres://db/shop?{more}#query=SELECT 1")).info.search_path;
+    assert_eq!(path("schema=a%22b").as_deref(), Some("\"a\"\"b\""));
+    assert_eq!(path("search_path=a,b").as_deref(), Some("a,b"));
+    assert_eq!(path("currentSchema=a").as_deref(), Some("a"));
+    assert_eq!(path("pgbouncer=true"), None);
+}
+
+#[test]
+fn connect_timeout_is_a_wish_for_the_attempt() {
+    assert_eq!(parse("postgres://db?connect_timeout=30").attempt_timeout(), Some(Duration::from_secs(30)));
+    assert_eq!(parse("postgres://a,b?connect_timeout=5").attempt_timeout(), Some(Duration::from_secs(10)));
+    assert_eq!(parse("postgres://db?connect_timeout=0").attempt_timeout(), None);
+}
+
+/// The text of a file, or a password, is a likely slip where a path is meant.
+#[test]
+fn paths_out_of_variables_are_not_shown() {
+    let key = "-----BEGIN PRIVATE KEY-----\nhunter2\n";
+    for text in ["postgres://db?sslcert=/c&sslkey=$(X)", "postgres://db?passfile=$(X)", "postgres://db#password=@$(X)"]
+    {
+        let message = format!("{:#}", parse_with(text, &[("X", key)], false).unwrap_err());
+        assert!(message.contains("the text of a file") && !message.contains("hunter2"), "{message}");
+        let target = parse_with(text, &[("X", "/hunter2")], false).unwrap();
+        let shown = format!("{:?}{:?}{:?}", target.info.passfile, target.info.identity, target.password_file);
+        assert!(shown.contains("$(X)"), "{shown}");
+    }
+    let shown =
+        |text: &str, vars: &[(&str, &str)]| parse_with(text, vars, false).unwrap().info.passfile.unwrap().to_string();
+    assert_eq!(shown("postgres://db?passfile=/run/pw", &[]), "/run/pw");
+    assert_eq!(shown("postgres://db?passfile=/run/$(X)", &[("X", "hunter2")]), "/run/$(X)");
+    assert_eq!(shown("postgres://db", &[("PGPASSFILE", "/hunter2")]), "$(PGPASSFILE)");
+    assert_eq!(shown("env:URL", &[("URL", "postgres://db?passfile=/hunter2")]), "***");
 }
 
 #[test]

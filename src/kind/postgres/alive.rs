@@ -1,0 +1,46 @@
+//! Whether a server answers after the login. A pooler accepts a login without its server: PgBouncer answers from what it
+//! remembers of earlier sessions. So waitgate sends one Sync, which only the server itself answers. A Sync leaves no
+//! line in the server's log.
+
+use bytes::BytesMut;
+use postgres_protocol::message::frontend;
+use tokio::io::AsyncWriteExt as _;
+
+use super::context::Context;
+use super::messages::{Messages, NoMessage, ServerError};
+use crate::net::stream::Stream;
+use crate::reason::Stage;
+
+/// What waitgate sent last, for a reason.
+pub(super) const AFTER: &str = "after it accepted the login";
+
+/// Why the server did not answer the Sync.
+pub(super) enum NoAnswer {
+    ServerError(ServerError),
+    NoMessage(NoMessage),
+}
+
+/// Sends Sync and reads up to ReadyForQuery. `head` has the bytes that are already read.
+pub(super) async fn sync(context: &Context<'_>, stream: &mut Stream, head: &[u8]) -> Result<(), NoAnswer> {
+    let peer = stream.peer();
+    let awaited = format_args!("{peer} accepted the login and a Sync, as a pooler does while it has no server");
+    context.attempt.enter(Stage::Protocol, awaited);
+    let mut packet = BytesMut::new();
+    frontend::sync(&mut packet);
+    stream.write_all(&packet).await.map_err(|error| NoAnswer::NoMessage(error.into()))?;
+    let mut messages = Messages::new(stream, head);
+    loop {
+        let message = messages.next().await.map_err(NoAnswer::NoMessage)?;
+        match message.tag {
+            b'Z' => return Ok(()),
+            // No statement is running, so an error concerns the session, and often no ReadyForQuery follows.
+            b'E' => {
+                let error = ServerError::parse(&message.body, &context.hidden);
+                return Err(error.map_or(NoAnswer::NoMessage(NoMessage::OtherProtocol), NoAnswer::ServerError));
+            }
+            // NoticeResponse, ParameterStatus and NotificationResponse come at any time.
+            b'N' | b'S' | b'A' => {}
+            _ => return Err(NoAnswer::NoMessage(NoMessage::OtherProtocol)),
+        }
+    }
+}
