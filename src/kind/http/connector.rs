@@ -20,6 +20,9 @@ pub(super) struct Progress {
     pub(super) tls: AtomicBool,
     /// The connection is made, so the request can go out.
     pub(super) connected: AtomicBool,
+    /// Whether the server has asked for a client certificate.
+    #[cfg(feature = "tls")]
+    pub(super) asked: std::sync::OnceLock<crate::net::tls::asked::Asked>,
 }
 
 /// Wraps reqwest's connector, to note in `Progress` when a connection is made.

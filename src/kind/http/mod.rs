@@ -9,6 +9,7 @@ mod exchange;
 mod proxy;
 mod request;
 mod tls;
+mod tunnel;
 mod url;
 
 #[cfg(test)]
@@ -123,8 +124,9 @@ impl Http {
         let mut host = self.host.clone();
         let mut followed = 0;
         loop {
-            let answer = request.send(net, &host, &addresses, attempt).await?;
-            let (url, status) = match self.check.judge(answer, &request, attempt).await? {
+            let placed = |reason| request.placed(reason, self.request.url().scheme());
+            let answer = request.send(net, &host, &addresses, attempt).await.map_err(placed)?;
+            let (url, status) = match self.check.judge(answer, &request, attempt).await.map_err(placed)? {
                 Step::Ready(note) if followed == 0 => return Ok(Ready::noted(note)),
                 Step::Ready(note) => return Ok(Ready::noted(format!("{note} after {}", redirects(followed)))),
                 Step::Follow(url, status) => (url, status),
@@ -144,7 +146,8 @@ impl Http {
                     let text = format!("{host} redirects to a host whose name cannot be looked up");
                     Reason::new(Code::ExpectRedirect, text).with_key("host")
                 })?;
-                addresses = connect::resolve(net, &host, request.port(), attempt).await?;
+                let found = connect::resolve(net, &host, request.port(), attempt).await;
+                addresses = found.map_err(|reason| request.placed(reason, self.request.url().scheme()))?;
             }
             for address in &mut addresses {
                 address.set_port(request.port());

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use bytes::Bytes;
 use reqwest::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use reqwest::{Method, Url};
 
@@ -103,8 +103,9 @@ impl Request {
         {
             headers.insert(CONTENT_TYPE, content_type(data));
         }
-        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(concat!("waitgate/", env!("CARGO_PKG_VERSION"))));
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        for (name, value) in &exchange::own_headers() {
+            headers.entry(name).or_insert_with(|| value.clone());
+        }
         // hyper leaves the header out if there is no data, and some servers then answer 411.
         let empty = data.as_ref().is_none_or(Bytes::is_empty);
         if empty && [Method::POST, Method::PUT, Method::PATCH].contains(&self.method) {
@@ -118,6 +119,7 @@ impl Request {
             data,
             tls: self.tls.read(net)?,
             proxy: self.proxy.clone(),
+            after: None,
         })
     }
 }

@@ -72,6 +72,7 @@ mod with_tls {
     use super::TlsOptions;
     use crate::net::Net;
     use crate::net::tls::Verify;
+    use crate::net::tls::asked::{self, Asked};
     use crate::net::tls::files::{self, Pem};
     use crate::net::tls::roots::Roots;
     use crate::reason::Reason;
@@ -104,9 +105,12 @@ mod with_tls {
             self.name.as_deref()
         }
 
-        /// Drops the name, because the next request goes to another host.
-        pub(crate) fn forget_name(&mut self) {
+        /// Drops the name and the client certificate, because the next request goes to another origin.
+        pub(crate) fn leave_origin(&mut self) {
             self.name = None;
+            if let Some(own) = &mut self.own {
+                Arc::make_mut(own).client_auth_cert_resolver = Arc::new(Asked::default());
+            }
         }
 
         /// The configuration of a client for `url`. Plain HTTP gets one without roots, because they take memory.
@@ -118,6 +122,8 @@ mod with_tls {
             };
             config.alpn_protocols = vec![b"http/1.1".to_vec()];
             config.resumption = Resumption::store(Arc::new(HandshakeWatch(Arc::clone(progress))));
+            let (config, asked) = asked::watched(config);
+            let _ = progress.asked.set(asked);
             config
         }
     }
@@ -181,5 +187,5 @@ impl Config {
     }
 
     #[expect(clippy::unused_self, reason = "as with TLS")]
-    pub(super) fn forget_name(&mut self) {}
+    pub(super) fn leave_origin(&mut self) {}
 }
