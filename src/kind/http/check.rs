@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use anyhow::{Result, bail};
-use reqwest::header::{HeaderMap, HeaderValue, LOCATION, SERVER};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION, SERVER};
 use reqwest::{StatusCode, Url};
 
 use super::body;
@@ -21,6 +21,8 @@ pub(super) struct Check {
     statuses: Option<Statuses>,
     /// Whether waitgate also follows redirects to other hosts.
     follow: bool,
+    /// The headers that the answer must have, and a value for some.
+    headers: Vec<(HeaderName, Option<String>)>,
     content: Content,
 }
 
@@ -46,7 +48,9 @@ impl Check {
                 "#method: the answer to HEAD has no body to look at: leave out either #method=HEAD or #body, #match and #json"
             );
         }
-        Ok(Self { statuses, follow, content })
+        let headers = expectations.all("answer-header").map(answer_header).collect::<Result<_>>();
+        let headers = headers.map_err(|error| error.context("#answer-header"))?;
+        Ok(Self { statuses, follow, headers, content })
     }
 
     pub(super) async fn judge(&self, answer: Answer, request: &Outgoing, attempt: &Attempt) -> Result<Step, Reason> {
@@ -66,10 +70,27 @@ impl Check {
             let said = if self.statuses.is_some() { format!("{said}, which #status does not list") } else { said };
             return Err(unexpected(answer, said, attempt).await);
         }
+        self.check_headers(answer.response.headers(), &said)?;
         if !self.content.is_empty() {
             body::check(&self.content, answer, &said, attempt).await?;
         }
         Ok(Step::Ready(said))
+    }
+
+    fn check_headers(&self, headers: &HeaderMap, said: &str) -> Result<(), Reason> {
+        for (name, expected) in &self.headers {
+            let mut values = headers.get_all(name).iter().map(|value| value.as_bytes().trim_ascii()).peekable();
+            let lacks = if values.peek().is_none() {
+                format!("has no header {name}")
+            } else if expected.as_ref().is_none_or(|expected| values.any(|value| value == expected.as_bytes())) {
+                continue;
+            } else {
+                // The server's value may be a secret, such as a cookie.
+                format!("has another value in its header {name}")
+            };
+            return Err(Reason::new(Code::ExpectHeader, format!("{said} {lacks}")).with_key(lacks));
+        }
+        Ok(())
     }
 
     /// The rule of Kubernetes: follow a redirect to the same host; a redirect to another host is an answer
@@ -96,10 +117,11 @@ impl Check {
         if next.host_str() != url.host_str() && !self.follow {
             let host: String = next.host_str().unwrap_or_default().chars().take(253).collect();
             let said = format!("{said}, which redirects to another host, {host}");
-            let lacks = match (&self.statuses, self.content.is_empty()) {
-                (None, true) => return Ok(Step::Ready(said)),
-                (Some(_), _) => "#status does not list it",
-                (None, false) => "there is no body to look at",
+            let lacks = match (&self.statuses, self.content.is_empty(), self.headers.is_empty()) {
+                (None, true, true) => return Ok(Step::Ready(said)),
+                (Some(_), _, _) => "#status does not list it",
+                (None, false, _) => "there is no body to look at",
+                (None, true, false) => "#answer-header is about the last answer",
             };
             let text = format!("{said}: {lacks} (#follow follows to other hosts)");
             return Err(Reason::new(Code::ExpectRedirect, text).with_key(lacks));
@@ -164,6 +186,19 @@ async fn unexpected(answer: Answer, said: String, attempt: &Attempt) -> Reason {
 fn is_envoy(headers: &HeaderMap) -> bool {
     let named = headers.get(SERVER).is_some_and(|server| matches!(server.as_bytes(), b"envoy" | b"istio-envoy"));
     named && !headers.contains_key("x-envoy-upstream-service-time")
+}
+
+/// `NAME` or `NAME:VALUE`.
+fn answer_header(text: &str) -> Result<(HeaderName, Option<String>)> {
+    const FORM: &str = "expected NAME or NAME:VALUE, such as Server:MinIO";
+    let (name, value) = match text.split_once(':') {
+        Some((name, value)) => (name, Some(value.trim_ascii().to_owned())),
+        None => (text, None),
+    };
+    let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
+        bail!("a header's name has letters, digits and '-' ({FORM})");
+    };
+    Ok((name, value))
 }
 
 /// "503 Service Unavailable": the standard words, never the server's.

@@ -17,6 +17,7 @@ use reqwest::{Client, Method, Response, StatusCode, Url, redirect, retry};
 use tokio::time;
 
 use super::connector::{Progress, Watch};
+use super::engine;
 use super::errors::Failed;
 use super::proxy::Proxy;
 use super::tls;
@@ -27,6 +28,7 @@ use crate::net::address::Host;
 use crate::net::connect;
 use crate::net::race::race;
 use crate::reason::{Code, Hint, Reason, Stage};
+use crate::secret::{HIDDEN, Secret};
 
 /// An answer with more headers than this is an error. (hyper bounds their bytes.)
 const HEADERS_MAX: usize = 100;
@@ -104,6 +106,30 @@ impl Outgoing {
         self.after = Some(format!("after a redirect to {host}:{}", self.port()));
     }
 
+    /// A text with `***` in place of each secret of this request that a server has put there, such as into a Location.
+    pub(super) fn hide(&self, text: &str) -> String {
+        /// A shorter one stands in ordinary words by accident: `***` would then tell more than it hides.
+        const SECRET_MIN: usize = 6;
+        let headers = self.headers.iter().filter(|(name, value)| value.is_sensitive() && *name != HOST);
+        let values = headers.filter_map(|(_, value)| value.to_str().ok());
+        // A token comes after the word "Bearer".
+        let tokens = values.flat_map(|value| [Some(value), value.split_once(' ').map(|(_, token)| token)]).flatten();
+        let password = self.login.iter().filter_map(|login| login.password.as_ref());
+        let secrets = tokens.chain(password.map(Secret::expose)).filter(|secret| secret.len() >= SECRET_MIN);
+        let mut secrets: Vec<&str> = secrets.collect();
+        // The longest first: one secret may be a part of another one.
+        secrets.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
+        // A host's name comes back in lower case.
+        let hidden = secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, HIDDEN));
+        secrets.iter().fold(hidden, |text, secret| text.replace(&secret.to_ascii_lowercase(), HIDDEN))
+    }
+
+    /// The same for a reason.
+    pub(super) fn without_secrets(&self, reason: Reason) -> Reason {
+        let hidden = self.hide(reason.text());
+        if hidden == reason.text() { reason } else { reason.with_text(hidden) }
+    }
+
     /// Says in a reason that it concerns another place than the target's URL. `first` is the kind of that URL.
     pub(super) fn placed(&self, reason: Reason, first: &str) -> Reason {
         let Some(after) = &self.after else { return reason };
@@ -135,7 +161,7 @@ impl Outgoing {
         attempt.accept();
         let after = self.after.as_ref().map(|after| format!("{after}: ")).unwrap_or_default();
         attempt.enter(Stage::Protocol, format_args!("{after}{address} accepted the connection and the request"));
-        sending.as_mut().await;
+        engine::run(sending.as_mut()).await;
         match sending.as_mut().take_output() {
             Some(Ok(response)) => Ok(Answer { response, address }),
             Some(Err(error)) => {
@@ -173,7 +199,7 @@ impl Outgoing {
         let bound = attempt.connect_timeout();
         let mut timeout = pin!(time::sleep(bound));
         let in_time = poll_fn(|cx| {
-            let done = sending.as_mut().poll(cx).is_ready();
+            let done = engine::poll(sending.as_mut(), cx).is_ready();
             if progress.tls.load(Ordering::Relaxed) {
                 handshaking.set(Some(address));
                 attempt.accept();
@@ -251,7 +277,7 @@ impl Outgoing {
         *request.body_mut() = self.data.clone().map(Into::into);
         let mut request = reqwest::RequestBuilder::from_parts(client, request);
         if let Some(Login { user, password }) = &self.login {
-            request = request.basic_auth(user.expose(), password.as_ref().map(crate::secret::Secret::expose));
+            request = request.basic_auth(user.expose(), password.as_ref().map(Secret::expose));
         }
         Box::pin(request.send())
     }

@@ -4,8 +4,10 @@ mod body;
 mod check;
 mod complaint;
 mod connector;
+mod engine;
 mod errors;
 mod exchange;
+mod files;
 mod proxy;
 mod request;
 mod tls;
@@ -56,7 +58,9 @@ impl Kind for Http {
         Spec::value("status", "200,204,300-399"),
         Spec::value("method", "METHOD"),
         Spec::value("header", "NAME:VALUE or NAME:@FILE").repeatable().secret(),
+        Spec::value("bearer", "@FILE").secret(),
         Spec::value("data", "TEXT or @FILE").secret(),
+        Spec::value("answer-header", "NAME or NAME:VALUE").repeatable(),
         content::BODY,
         content::MATCH,
         content::JSON,
@@ -124,11 +128,13 @@ impl Http {
         let mut host = self.host.clone();
         let mut followed = 0;
         loop {
-            let placed = |reason| request.placed(reason, self.request.url().scheme());
+            let placed = |reason| request.placed(request.without_secrets(reason), self.request.url().scheme());
             let answer = request.send(net, &host, &addresses, attempt).await.map_err(placed)?;
             let (url, status) = match self.check.judge(answer, &request, attempt).await.map_err(placed)? {
-                Step::Ready(note) if followed == 0 => return Ok(Ready::noted(note)),
-                Step::Ready(note) => return Ok(Ready::noted(format!("{note} after {}", redirects(followed)))),
+                Step::Ready(note) if followed == 0 => return Ok(Ready::noted(request.hide(&note))),
+                Step::Ready(note) => {
+                    return Ok(Ready::noted(format!("{} after {}", request.hide(&note), redirects(followed))));
+                }
                 Step::Follow(url, status) => (url, status),
             };
             if followed == REDIRECTS_MAX {

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 
+use super::files::NamedFile;
 use crate::kind::expect::Expectations;
 use crate::net::address::Host;
 
@@ -12,9 +13,9 @@ pub(super) use with_tls::Config;
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "without TLS they are only checked"))]
 pub(super) struct TlsOptions {
-    ca: Option<String>,
+    ca: Option<NamedFile>,
     /// The files of the certificate and of its key.
-    identity: Option<(String, String)>,
+    identity: Option<(NamedFile, NamedFile)>,
     /// `servername=`, without a final dot.
     name: Option<String>,
     insecure: bool,
@@ -28,9 +29,9 @@ impl TlsOptions {
         {
             bail!("#{given}: http: does not speak TLS (expected https://HOST[:PORT]/PATH)");
         }
-        let path = |name: &str| match expectations.get(name) {
-            Some("") => bail!("#{name}: found nothing (expected the path of a PEM file)"),
-            path => Ok(path.map(str::to_owned)),
+        let path = |name: &str| {
+            let file = expectations.written(name).next().map(|(path, written)| NamedFile::new(path, written));
+            file.transpose().map_err(|error| error.context(format!("#{name}")))
         };
         let ca = path("ca")?;
         let identity = match (path("cert")?, path("key")?) {
@@ -69,6 +70,7 @@ mod with_tls {
     use rustls::{ClientConfig, NamedGroup, RootCertStore};
 
     use super::super::connector::Progress;
+    use super::super::files::NamedFile;
     use super::TlsOptions;
     use crate::net::Net;
     use crate::net::tls::Verify;
@@ -83,9 +85,9 @@ mod with_tls {
             let mut own = None;
             if self.ca.is_some() || self.identity.is_some() || self.insecure {
                 let verify = if self.insecure { Verify::Nothing } else { Verify::Full };
-                let ca = self.ca.as_ref().map(|path| Pem::new("#ca", path));
-                let identity =
-                    self.identity.as_ref().map(|(cert, key)| (Pem::new("#cert", cert), Pem::new("#key", key)));
+                let pem = |name: &str, file: &NamedFile| Pem::written(name, &file.path, &file.written);
+                let ca = self.ca.as_ref().map(|file| pem("#ca", file));
+                let identity = self.identity.as_ref().map(|(cert, key)| (pem("#cert", cert), pem("#key", key)));
                 own = Some(files::config(&net.tls, verify, Roots::Run, ca.as_ref(), identity.as_ref())?);
             }
             Ok(Config { own, name: self.name.clone() })

@@ -103,6 +103,13 @@ impl Tls {
         Ok(anchors)
     }
 
+    /// How many files have been read, and by how many attempts they are used.
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> (usize, usize) {
+        let read = self.read.borrow();
+        (read.len(), read.iter().map(|(_, anchors)| anchors.strong_count()).sum())
+    }
+
     fn trusted(&self, verify: Verify, roots: Roots) -> Arc<Anchors> {
         let mozilla = || Arc::new(Anchors::new(true, Vec::new(), now()));
         match (verify, roots) {

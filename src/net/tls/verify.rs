@@ -184,3 +184,48 @@ fn unproven(error: Error, cert: &CertificateDer<'_>) -> Error {
     };
     CertificateError::Other(OtherError(Arc::new(fault))).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::tls::reasons::reason;
+    use rustls::pki_types::pem::PemObject as _;
+
+    /// ring makes no short keys, so a scripted server cannot show this one. openssl made it.
+    #[test]
+    fn a_short_rsa_key_is_named_as_that() {
+        let cert = CertificateDer::from_pem_slice(WEAK.as_bytes()).unwrap();
+        let facts = Facts::of(&cert).unwrap();
+        assert_eq!((facts.rsa_bits, facts.signs), (Some(1024), true));
+        let text = |cert: &[u8]| {
+            let error = unproven(CertificateError::BadSignature.into(), &CertificateDer::from(cert));
+            reason(&error, "weak", "1.2.3.4:1").text().to_owned()
+        };
+        let says = "1.2.3.4:1 has a certificate with an RSA key of 1024 bits, which is too short: waitgate accepts 2048 bits or more";
+        assert_eq!(text(&cert), says);
+        assert_eq!(text(b"0"), "1.2.3.4:1 showed a certificate whose key it does not hold");
+        let given = vec![super::super::anchors::Given { der: cert.clone(), from: "#ca=x".into() }];
+        let anchors = Arc::new(Anchors::new(false, given, 0));
+        let verifier = Verifier::new(Verify::Full, anchors, Arc::new(rustls::crypto::ring::default_provider()));
+        let bad = CertificateError::BadSignature.into();
+        let fault = verifier.weak_issuer(&bad, &cert, &[]).unwrap();
+        assert!(fault.text.contains("whose CA has an RSA key of 1024 bits"));
+        assert!(verifier.weak_issuer(&CertificateError::UnknownIssuer.into(), &cert, &[]).is_none());
+    }
+
+    const WEAK: &str = "\
+    -----BEGIN CERTIFICATE-----\n\
+    MIICDTCCAXagAwIBAgIUU0BvVFxZ77n19FqkdIQwyuxFVcgwDQYJKoZIhvcNAQEL\n\
+    BQAwDzENMAsGA1UEAwwEd2VhazAgFw0yNjExMjYyMzE1MDhaGA8yMTI2MTEwMjIz\n\
+    MTUwOFowDzENMAsGA1UEAwwEd2VhazCBnzANBgkqhkiG9w0BAQEFAAOBjQAwgYkC\n\
+    gYEAyY6bQy8dGRsQNK3lzb0d9FaeZBtfCzcKndton7l7e7lWehXvcjC7Oxo1tMUk\n\
+    vEawh23kZKWr5U2BBe3TIOk9n/9eRCTLaf1eIkCVOPzCpqtCXcRed826izW/dSwU\n\
+    nEu751LwhpVEugBhY7voKck/uVyOgMEaMlakevDqL3ZOll0CAwEAAaNkMGIwHQYD\n\
+    VR0OBBYEFH2HIoS9BsUchsIkNLFeMFbbDBjDMB8GA1UdIwQYMBaAFH2HIoS9BsUc\n\
+    hsIkNLFeMFbbDBjDMA8GA1UdEwEB/wQFMAMBAf8wDwYDVR0RBAgwBoIEd2VhazAN\n\
+    BgkqhkiG9w0BAQsFAAOBgQAG4nyrtr6tJEa3Ft7ShvYZyThI9yR4HXjMRo5Vlgf9\n\
+    RymQ9Bl2GKx+O74lgyyIFDAtjHlSdyHCnOjhs6RvttwRh09/Kt+AHjRYHTCY2Ji2\n\
+    RuZrX0TRw9lUgAcIyKo3uCp3SeIFfeEOZEbBcDDl014MD3VxLBS3uRstt2gW37/M\n\
+    HQ==\n\
+    -----END CERTIFICATE-----\n";
+}
