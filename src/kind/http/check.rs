@@ -9,6 +9,7 @@ use reqwest::{StatusCode, Url};
 use super::body;
 use super::complaint::{self, Complaint};
 use super::exchange::{self, Answer, Outgoing};
+use super::status;
 use crate::attempt::Attempt;
 use crate::kind::content::Content;
 use crate::kind::expect::Expectations;
@@ -57,7 +58,7 @@ impl Check {
         let status = answer.response.status();
         // If a proxy does not reach the server, the proxy itself answers. Nothing shows whose answer it is.
         let proxied = if request.is_proxied() { ", a proxy" } else { "" };
-        let said = format!("{} from {}{proxied}", named(status.as_u16()), answer.address);
+        let said = format!("{} from {}{proxied}", status::named(status.as_u16()), answer.address);
         let follows = self.statuses.as_ref().is_none_or(|expected| !expected.list_redirects());
         if follows && let Some(location) = location(&answer) {
             return self.redirect(location, status, request, &said);
@@ -199,14 +200,6 @@ fn answer_header(text: &str) -> Result<(HeaderName, Option<String>)> {
         bail!("a header's name has letters, digits and '-' ({FORM})");
     };
     Ok((name, value))
-}
-
-/// "503 Service Unavailable": the standard words, never the server's.
-pub(super) fn named(status: u16) -> String {
-    match StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()) {
-        Some(words) => format!("{status} {words}"),
-        None => status.to_string(),
-    }
 }
 
 /// Where a redirect leads. Without a Location it is an answer like any other, as for the kubelet (net/http:

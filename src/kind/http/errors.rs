@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 
 use reqwest::Url;
 
-use super::check;
 use super::connector::Progress;
+use super::status;
 use super::tunnel;
 use crate::attempt::Attempt;
 use crate::kind;
@@ -32,14 +32,12 @@ pub(super) struct Failed<'a> {
 impl Failed<'_> {
     /// The server as a person knows it.
     fn peer(&self) -> String {
-        match self.tunnel {
-            false => self.address.to_string(),
-            true => {
-                let host = self.url.host_str().unwrap_or_default();
-                let port = self.url.port_or_known_default().unwrap_or_default();
-                format!("{host}:{port}, through the proxy {},", self.address)
-            }
+        if !self.tunnel {
+            return self.address.to_string();
         }
+        let host = self.url.host_str().unwrap_or_default();
+        let port = self.url.port_or_known_default().unwrap_or_default();
+        format!("{host}:{port}, through the proxy {},", self.address)
     }
 
     /// The reason when connecting failed.
@@ -51,7 +49,7 @@ impl Failed<'_> {
             None if self.tunnel => {
                 let wants_login = chain(self.error).any(|error| error.to_string().contains("authorization required"));
                 let said = if wants_login { Some(407) } else { tunnel::status(address, self.url, attempt).await };
-                let said = said.map(|status| format!(": it answers {}", check::named(status))).unwrap_or_default();
+                let said = said.map(|status| format!(": it answers {}", status::named(status))).unwrap_or_default();
                 let reason =
                     Reason::new(Code::ProtocolError, format!("the proxy {address} does not open a tunnel{said}"));
                 let cost = if wants_login { Cost::Credentials } else { reason.cost() };
@@ -140,17 +138,15 @@ impl Failed<'_> {
     #[cfg(feature = "tls")]
     fn tls_failure(&self, error: &io::Error) -> Reason {
         use rustls::{AlertDescription, Error};
-        match find_tls(error) {
-            // waitgate offers only HTTP/1.1.
-            Some(Error::AlertReceived(AlertDescription::NoApplicationProtocol) | Error::NoApplicationProtocol) => {
-                let text = format!("{} does not offer HTTP/1.1 (it may speak HTTP/2 only, as gRPC does)", self.peer());
-                Reason::new(Code::ProtocolOther, text).with_key("HTTP/2").with_hint(kind::instead(None))
-            }
-            _ => {
-                let request = self.progress.asked.get().map(Asked::request).unwrap_or_default();
-                tls::failure(error, self.url.host_str().unwrap_or_default(), self.peer(), request)
-            }
+        // waitgate offers only HTTP/1.1.
+        if let Some(Error::AlertReceived(AlertDescription::NoApplicationProtocol) | Error::NoApplicationProtocol) =
+            find_tls(error)
+        {
+            let text = format!("{} does not offer HTTP/1.1 (it may speak HTTP/2 only, as gRPC does)", self.peer());
+            return Reason::new(Code::ProtocolOther, text).with_key("HTTP/2").with_hint(kind::instead(None));
         }
+        let request = self.progress.asked.get().map(Asked::request).unwrap_or_default();
+        tls::failure(error, self.url.host_str().unwrap_or_default(), self.peer(), request)
     }
 }
 

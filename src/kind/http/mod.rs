@@ -10,6 +10,7 @@ mod exchange;
 mod files;
 mod proxy;
 mod request;
+mod status;
 mod tls;
 mod tunnel;
 mod url;

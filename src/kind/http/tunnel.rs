@@ -7,7 +7,6 @@ use reqwest::Url;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{self, Instant};
 
-use super::exchange;
 use crate::attempt::Attempt;
 use crate::net::connect;
 
@@ -21,7 +20,7 @@ const MARGIN: Duration = Duration::from_millis(20);
 pub(super) async fn status(proxy: SocketAddr, url: &Url, attempt: &Attempt) -> Option<u16> {
     let asking = async {
         let mut stream = connect::one(proxy, attempt).await.ok()?;
-        let to = format!("{}:{}", url.host_str()?, exchange::port(url));
+        let to = format!("{}:{}", url.host_str()?, url.port_or_known_default()?);
         let request = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n\r\n");
         stream.write_all(request.as_bytes()).await.ok()?;
         let mut first = [0; 12];

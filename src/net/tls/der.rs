@@ -122,12 +122,11 @@ impl<'a> Reader<'a> {
 
     /// A time, in seconds from 1970 on; 0 for an earlier one.
     fn time(&mut self) -> Option<u64> {
-        let (digits, century) = match *self.0.first()? {
-            UTC_TIME => (self.take(UTC_TIME)?, None),
-            _ => {
-                let (century, rest) = self.take(GENERALIZED_TIME)?.split_at_checked(2)?;
-                (rest, Some(number(century)?))
-            }
+        let (digits, century) = if self.0.first() == Some(&UTC_TIME) {
+            (self.take(UTC_TIME)?, None)
+        } else {
+            let (century, rest) = self.take(GENERALIZED_TIME)?.split_at_checked(2)?;
+            (rest, Some(number(century)?))
         };
         let digits = digits.strip_suffix(b"Z").filter(|digits| digits.len() == 12)?;
         let mut pairs = digits.chunks(2).map(number);
@@ -181,15 +180,15 @@ mod tests {
     fn only_a_ca_signs() {
         let ca = IsCa::Ca(BasicConstraints::Unconstrained);
         for (is_ca, usages, signs) in [
-            (ca.clone(), vec![], true),
-            (ca.clone(), vec![KeyUsagePurpose::KeyCertSign], true),
+            (ca, vec![], true),
+            (ca, vec![KeyUsagePurpose::KeyCertSign], true),
             (ca, vec![KeyUsagePurpose::DigitalSignature], false),
             (IsCa::NoCa, vec![], false),
             (IsCa::ExplicitNoCa, vec![], false),
             (IsCa::ExplicitNoCa, vec![KeyUsagePurpose::KeyCertSign], false),
         ] {
             let der = certificate(|params| {
-                params.is_ca = is_ca.clone();
+                params.is_ca = is_ca;
                 params.key_usages = usages.clone();
             });
             assert_eq!(Facts::of(&der).unwrap().signs, signs, "{is_ca:?} {usages:?}");

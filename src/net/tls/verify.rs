@@ -81,7 +81,10 @@ impl Verifier {
         let issuers: Vec<&[u8]> = chain.filter_map(|cert| Some(Facts::of(cert)?.issuer)).collect();
         let above =
             self.anchors.given().map(AsRef::as_ref).chain(intermediates.iter().take(CHAIN_MAX).map(AsRef::as_ref));
-        let bits = above.filter_map(Facts::of).filter(|facts| issuers.contains(&facts.subject)).find_map(weak)?;
+        let bits = above
+            .filter_map(Facts::of)
+            .filter(|facts| issuers.contains(&facts.subject))
+            .find_map(|facts| weak(&facts))?;
         Some(Fault {
             code: Code::TlsFailed,
             text: format!(
@@ -96,7 +99,7 @@ impl Verifier {
 const CHAIN_MAX: usize = 8;
 
 /// The bits of the RSA key, if they are too few for ring.
-fn weak(facts: Facts<'_>) -> Option<usize> {
+fn weak(facts: &Facts<'_>) -> Option<usize> {
     facts.rsa_bits.filter(|bits| *bits < 2048)
 }
 
@@ -168,7 +171,7 @@ fn unproven(error: Error, cert: &CertificateDer<'_>) -> Error {
     if !matches!(error, Error::InvalidCertificate(CertificateError::BadSignature)) {
         return error;
     }
-    let fault = match Facts::of(cert).and_then(weak) {
+    let fault = match Facts::of(cert).and_then(|facts| weak(&facts)) {
         Some(bits) => Fault {
             code: Code::TlsFailed,
             text: format!(

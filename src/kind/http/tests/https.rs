@@ -62,7 +62,10 @@ impl Ca {
             Clients::Asked => builder.with_client_cert_verifier(verifier.allow_unauthenticated().build().unwrap()),
             Clients::Required => builder.with_client_cert_verifier(verifier.build().unwrap()),
         };
-        builder.with_single_cert(chain, key).unwrap()
+        // rustls would refuse some of the certificates that a test needs.
+        let key = rustls::crypto::ring::sign::any_supported_type(&key).unwrap();
+        let shown = rustls::sign::CertifiedKey::new(chain, key);
+        builder.with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(shown)))
     }
 }
 
@@ -70,6 +73,7 @@ impl Ca {
 pub(super) type Issued = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 /// What a server wants of its clients' certificates.
+#[derive(Clone, Copy)]
 pub(super) enum Clients {
     Unasked,
     Asked,
