@@ -44,6 +44,8 @@ pub(super) struct Outgoing {
     pub(super) proxy: Option<Proxy>,
     /// "after a redirect to HOST:PORT", if waitgate has followed one.
     pub(super) after: Option<String>,
+    /// Whether the place after the redirect does not get the login or a header of the target.
+    pub(super) stripped: bool,
 }
 
 /// The answer. Its head has come; its body is not read yet.
@@ -94,6 +96,7 @@ impl Outgoing {
             }
         }
         if self.leaves_for(&url) {
+            self.stripped |= self.login.is_some() || self.headers.values().any(HeaderValue::is_sensitive);
             self.login = None;
             self.data = None;
             self.headers = own_headers();
@@ -140,6 +143,12 @@ impl Outgoing {
                 placed.with_text(format!("{}: give its CA with --ca-file", placed.text())).with_hint(None)
             }
             Some(Hint::UseKind(_)) => placed.with_hint(None),
+            Some(Hint::Credentials | Hint::Forbidden) if self.stripped => placed
+                .with_text(format!(
+                    "{}: another origin does not get the target's login and headers: give its own URL",
+                    placed.text()
+                ))
+                .with_hint(None),
             _ => placed,
         }
     }
@@ -161,7 +170,7 @@ impl Outgoing {
         attempt.accept();
         let after = self.after.as_ref().map(|after| format!("{after}: ")).unwrap_or_default();
         attempt.enter(Stage::Protocol, format_args!("{after}{address} accepted the connection and the request"));
-        engine::run(sending.as_mut()).await;
+        sending.as_mut().await;
         match sending.as_mut().take_output() {
             Some(Ok(response)) => Ok(Answer { response, address }),
             Some(Err(error)) => {
@@ -198,8 +207,12 @@ impl Outgoing {
         }
         let bound = attempt.connect_timeout();
         let mut timeout = pin!(time::sleep(bound));
+        let mut changed = pin!(progress.changed.notified());
         let in_time = poll_fn(|cx| {
-            let done = engine::poll(sending.as_mut(), cx).is_ready();
+            while changed.as_mut().poll(cx).is_ready() {
+                changed.set(progress.changed.notified());
+            }
+            let done = sending.as_mut().poll(cx).is_ready();
             if progress.tls.load(Ordering::Relaxed) {
                 handshaking.set(Some(address));
                 attempt.accept();
@@ -225,7 +238,7 @@ impl Outgoing {
             return Err(connect::timed_out(address, bound));
         }
         if progress.connected.load(Ordering::Relaxed) {
-            return Ok(InFlight { sending, address, progress });
+            return Ok(InFlight { sending, address, progress: Arc::clone(&progress) });
         }
         let Some(Err(error)) = sending.as_mut().take_output() else {
             return Err(Reason::new(Code::LocalSocket, format!("cannot connect to {address}")));
@@ -279,7 +292,7 @@ impl Outgoing {
         if let Some(Login { user, password }) = &self.login {
             request = request.basic_auth(user.expose(), password.as_ref().map(Secret::expose));
         }
-        Box::pin(request.send())
+        engine::start(Box::pin(request.send()))
     }
 
     /// The URL for reqwest, which takes the name for the TLS handshake from it.
@@ -341,7 +354,7 @@ pub(super) fn own_headers() -> HeaderMap {
     ])
 }
 
-type Sending = Pin<Box<dyn Future<Output = reqwest::Result<Response>> + Send>>;
+type Sending = engine::Running<reqwest::Result<Response>>;
 
 /// A request whose connection is made.
 struct InFlight {

@@ -137,6 +137,7 @@ impl Request {
             tls: self.tls.read(net)?,
             proxy: self.proxy.clone(),
             after: None,
+            stripped: false,
         })
     }
 }

@@ -164,6 +164,7 @@ mod with_tls {
 
         fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
             self.0.tls.store(true, Ordering::Relaxed);
+            self.0.changed.notify_one();
             None
         }
     }
