@@ -76,6 +76,11 @@ impl<'a> Fill<'a> {
         }
     }
 
+    /// Whether the text itself came from the environment.
+    pub(crate) fn is_none(self) -> bool {
+        self.env.is_none()
+    }
+
     /// Fills in `$(NAME)` in `raw` and leaves the rest unchanged.
     pub(crate) fn plain(self, raw: &str) -> Result<String> {
         self.with(raw, |literal| Ok(literal.to_owned()), str::to_owned)

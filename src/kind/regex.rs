@@ -6,7 +6,8 @@ use std::thread;
 
 use anyhow::{Result, bail};
 use regex_lite::{Regex, RegexBuilder};
-use tokio::sync::oneshot;
+use rustix::process::setpriority_process;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::reason::{Code, Hint, Reason};
 
@@ -16,11 +17,19 @@ const PATTERN_MAX: usize = 256 * 1024;
 /// The stack of the thread that matches, in bytes. It is small: the engine does not recurse.
 const STACK_SIZE: usize = 128 * 1024;
 
+/// At most this many threads match at the same time in the whole run, so that neither memory nor time grows with the
+/// number of targets.
+static THREADS: Semaphore = Semaphore::const_new(2);
+
+/// The lowest priority: the deadline and the signals come first.
+const NICE: i32 = 19;
+
 /// A regular expression.
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
-    regex: Arc<Regex>,
-    /// Set while a thread matches.
+    /// Only the text is kept, because a compiled pattern may take a quarter of a megabyte.
+    text: String,
+    /// Set while an attempt waits for a thread, and while a thread matches.
     busy: Arc<AtomicBool>,
 }
 
@@ -29,38 +38,73 @@ impl Pattern {
         if text.is_empty() {
             bail!("found nothing (expected a regular expression)");
         }
-        match RegexBuilder::new(text).size_limit(PATTERN_MAX).build() {
-            Ok(regex) => Ok(Self { regex: Arc::new(regex), busy: Arc::default() }),
+        match compile(text) {
+            Ok(_) => Ok(Self { text: text.to_owned(), busy: Arc::default() }),
             Err(error) => bail!("{error} (expected a regular expression)"),
         }
     }
 
-    /// Whether the pattern matches anywhere in `text`. Bytes that are not UTF-8 match only `.` and the like.
+    /// Whether the pattern matches anywhere in `text`. Bytes that are not UTF-8 match only `.` and the like. `$` matches
+    /// at the end and before a line break there, as in grep.
     ///
     /// Matching takes time in proportion to the size of the text times that of the pattern: `(a?){50}b` takes 0.2
     /// seconds over 64 KiB, and nothing can interrupt it. So it runs in a thread, at most one for each pattern. The
     /// attempt that waits for the thread can be dropped, and the thread ends with the process: the deadline holds.
     /// The reason calls the pattern `what`.
     pub(super) async fn matches(&self, text: Vec<u8>, what: &str) -> Result<bool, Reason> {
-        if self.busy.swap(true, Ordering::AcqRel) {
+        let Some(busy) = Busy::new(&self.busy) else {
             let text =
                 format!("{what} takes longer than an attempt: give a simpler pattern, or a longer #attempt-timeout");
             return Err(Reason::new(Code::ExpectTimeout, text).with_key("pattern"));
-        }
+        };
+        let Ok(thread) = THREADS.acquire().await else {
+            return Err(Reason::new(Code::LocalSocket, format!("there is no thread for {what}")));
+        };
         let (tell, told) = oneshot::channel();
-        let Self { regex, busy } = self.clone();
+        let pattern = self.text.clone();
         let work = move || {
-            let found = regex.is_match(&String::from_utf8_lossy(&text));
-            drop(text);
-            busy.store(false, Ordering::Release);
+            // On Linux this concerns only the calling thread (setpriority(2), "C library/kernel differences").
+            let _ = setpriority_process(None, NICE);
+            // `parse` has compiled the same text.
+            let found = compile(&pattern).is_ok_and(|regex| is_match(&regex, &pattern, &text));
+            drop((text, busy, thread));
             let _ = tell.send(found);
         };
         if thread::Builder::new().stack_size(STACK_SIZE).spawn(work).is_err() {
-            self.busy.store(false, Ordering::Release);
             return Err(Reason::new(Code::LocalSocket, format!("the system allows no thread for {what}"))
                 .with_hint(Hint::Limits));
         }
         Ok(told.await.unwrap_or(false))
+    }
+}
+
+fn compile(text: &str) -> Result<Regex, regex_lite::Error> {
+    RegexBuilder::new(text).size_limit(PATTERN_MAX).build()
+}
+
+fn is_match(regex: &Regex, pattern: &str, text: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(text);
+    if regex.is_match(&text) {
+        return true;
+    }
+    // The engine's `$` matches only at the very end. Most bodies and files of one line end with a line break.
+    let line = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+    pattern.contains('$') && line.is_some_and(|line| regex.is_match(line))
+}
+
+/// The mark that a pattern is in use. Dropping it ends that.
+struct Busy(Arc<AtomicBool>);
+
+impl Busy {
+    /// `None` if the pattern is in use already.
+    fn new(mark: &Arc<AtomicBool>) -> Option<Self> {
+        (!mark.swap(true, Ordering::AcqRel)).then(|| Self(Arc::clone(mark)))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 
@@ -82,6 +126,23 @@ mod tests {
         assert!(pattern.matches(b"{\"state\": \"up\"}".to_vec(), "match=").await.unwrap());
         assert!(!pattern.matches(b"{\"state\": \"down\"}".to_vec(), "match=").await.unwrap());
         assert!(Pattern::parse("^.ok$").unwrap().matches(b"\xffok".to_vec(), "match=").await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_dollar_matches_before_a_line_break_at_the_end() {
+        for (pattern, text, matches) in [
+            ("^(yellow|green)$", "yellow\n", true),
+            ("^1$", "1\r\n", true),
+            ("^1$", "1", true),
+            ("^1\\n$", "1\n", true),
+            ("^1$", "1\n\n", false),
+            ("^1$", "1\n2\n", false),
+            ("(?m)^1$", "1\n2\n", true),
+            ("^$", "\n", true),
+        ] {
+            let found = Pattern::parse(pattern).unwrap().matches(text.into(), "match=").await.unwrap();
+            assert_eq!(found, matches, "{pattern} in {text:?}");
+        }
     }
 
     #[tokio::test]

@@ -31,11 +31,27 @@ enum Ask {
     /// An SSLRequest (PostgreSQL's documentation, section 55.7). PostgreSQL closes the connection after an HTTP
     /// request.
     PostgreSql,
+    /// A ClientHello. OpenSSL closes the connection without an alert after an HTTP request.
+    Tls,
 }
+
+/// A ClientHello of TLS 1.2 (RFC 5246 section 7.4.1.2). A server that speaks only TLS 1.3 answers with an alert, which
+/// tells as much.
+const CLIENT_HELLO: &[u8] = &[
+    0x16, 3, 1, 0, 75, 1, 0, 0, 71, 3, 3, // A record, a ClientHello, version 1.2.
+    b'w', b'a', b'i', b't', b'g', b'a', b't', b'e', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, // The random number keeps no secret: no handshake follows.
+    0, // No session.
+    0, 8, 0xc0, 0x2b, 0xc0, 0x2f, 0xc0, 0x2c, 0xc0, 0x30, // ECDHE with AES in GCM.
+    1, 0, // No compression.
+    0, 22, 0, 10, 0, 6, 0, 4, 0, 23, 0, 24, // Extensions: the groups P-256 and P-384,
+    0, 13, 0, 8, 0, 6, 4, 3, 8, 4, 4, 1, // and three signatures with SHA-256.
+];
 
 impl Ask {
     fn bytes(self) -> &'static [u8] {
         match self {
+            Self::Tls => CLIENT_HELLO,
             Self::Http => b"GET / HTTP/1.0\r\n\r\n",
             Self::PostgreSql => &[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f],
         }
@@ -116,10 +132,10 @@ impl fmt::Display for Protocol {
 /// Finds out which protocol the server at `address` speaks. It is an error only if the connection is refused.
 ///
 /// Redis answers a request without a Host header; if there is one, it closes without an answer. PostgreSQL closes after
-/// any HTTP request, so waitgate sends it an SSLRequest next.
+/// any HTTP request, so waitgate sends it an SSLRequest next. OpenSSL closes after both, so a ClientHello comes last.
 pub(crate) async fn look(address: SocketAddr, attempt: &Attempt) -> Result<Option<Protocol>, Reason> {
     let looking = async {
-        for ask in [Ask::Http, Ask::PostgreSql] {
+        for ask in [Ask::Http, Ask::PostgreSql, Ask::Tls] {
             let mut stream = match connect::one(address, attempt).await {
                 Ok(stream) => stream,
                 // The first connection may have been a connection of the socket to itself.
@@ -147,6 +163,14 @@ pub(crate) async fn look(address: SocketAddr, attempt: &Attempt) -> Result<Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_client_hello_has_the_lengths_that_it_says() {
+        let length = |at: usize| usize::from(CLIENT_HELLO[at]) << 8 | usize::from(CLIENT_HELLO[at + 1]);
+        assert_eq!(length(3), CLIENT_HELLO.len() - 5);
+        assert_eq!(length(7), CLIENT_HELLO.len() - 9);
+        assert_eq!(length(56), CLIENT_HELLO.len() - 58);
+    }
 
     #[test]
     fn first_bytes_tell_the_protocol() {

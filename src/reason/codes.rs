@@ -208,6 +208,9 @@ codes! {
     ExpectRedirect = Expect Work "expect.redirect",
         "A redirect cannot be followed.",
         "The redirects form a loop, or lead to a place that must not be followed: give the final URL, or list the status.";
+    ExpectHeader = Expect Work "expect.header",
+        "The answer lacks a header, or has another value in it.",
+        "The server is there and its answer does not have the header that the target expects: another server, or a proxy, may answer.";
     ExpectBody = Expect Work "expect.body",
         "The content is not the expected one: a text, a match or a JSON value.",
         "The answer or the file has other content than the target expects: look at what the server says.";

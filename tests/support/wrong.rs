@@ -171,7 +171,7 @@ macro_rules! wrong_input {
             http_two_at: wrong(&["http://u:hunter2@x@api/"], &["%40"]).hides(&["hunter2"]);
             http_blank: wrong(&["http://api/a b"], &["blank"]);
             http_shell_variable_in_host: wrong(&["http://$API/"], &["$("]).env(&[("API", "api")]);
-            http_status_out_of_range: wrong(&["http://api/#status=99"], &["status", "599"]);
+            http_status_out_of_range: wrong(&["http://api/#status=99"], &["status", "999"]);
             http_status_backwards: wrong(&["http://api/#status=300-200"], &["status"]);
             http_status_word: wrong(&["http://api/#status=ok"], &["status", "200"]);
             http_method_with_blank: wrong(&["http://api/#method=GET /"], &["method"]);

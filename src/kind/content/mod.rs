@@ -41,7 +41,8 @@ impl Content {
             text => text.map(|text| Needle::new(text.as_bytes())),
         };
         let pattern = expectations.get(MATCH.name).map(Pattern::parse).transpose().map_err(named("#match"))?;
-        let values = expectations.all(JSON.name).map(Value::parse).collect::<Result<_>>().map_err(named("#json"))?;
+        let values = expectations.written(JSON.name).map(|(text, written)| Value::parse(text, written));
+        let values = values.collect::<Result<_>>().map_err(named("#json"))?;
         Ok(Self { text, pattern, values })
     }
 

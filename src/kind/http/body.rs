@@ -1,6 +1,6 @@
 //! The body of an answer: read in its chunks, for the expectations of its content.
 
-use reqwest::header::CONTENT_ENCODING;
+use reqwest::header::{CONTENT_ENCODING, HeaderValue};
 
 use super::errors;
 use super::exchange::Answer;
@@ -14,8 +14,13 @@ pub(super) async fn check(content: &Content, answer: Answer, said: &str, attempt
     let what = format!("the body of {said}");
     let unexpected = |has: &str, key: &str| Reason::new(Code::ExpectBody, format!("{what} {has}")).with_key(key);
     attempt.enter(Stage::Expect, &what);
-    if response.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-        return Err(unexpected("is compressed, although waitgate did not ask for that", "compressed"));
+    // The names of codings ignore case (RFC 9110 section 8.4.1).
+    let is_plain = |coding: &HeaderValue| {
+        let coding = coding.as_bytes().trim_ascii();
+        coding.is_empty() || coding.eq_ignore_ascii_case(b"identity")
+    };
+    if !response.headers().get_all(CONTENT_ENCODING).iter().all(is_plain) {
+        return Err(unexpected("is compressed (Content-Encoding), and waitgate does not decompress it", "compressed"));
     }
     let mut reading = content.reading();
     while reading.needs_more() {

@@ -3,12 +3,13 @@
 use std::ops::RangeInclusive;
 
 use anyhow::{Result, bail};
-use reqwest::header::{HeaderMap, LOCATION, SERVER};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION, SERVER};
 use reqwest::{StatusCode, Url};
 
 use super::body;
 use super::complaint::{self, Complaint};
-use super::exchange::{Answer, Outgoing};
+use super::exchange::{self, Answer, Outgoing};
+use super::status;
 use crate::attempt::Attempt;
 use crate::kind::content::Content;
 use crate::kind::expect::Expectations;
@@ -21,6 +22,8 @@ pub(super) struct Check {
     statuses: Option<Statuses>,
     /// Whether waitgate also follows redirects to other hosts.
     follow: bool,
+    /// The headers that the answer must have, and a value for some.
+    headers: Vec<(HeaderName, Option<String>)>,
     content: Content,
 }
 
@@ -46,17 +49,19 @@ impl Check {
                 "#method: the answer to HEAD has no body to look at: leave out either #method=HEAD or #body, #match and #json"
             );
         }
-        Ok(Self { statuses, follow, content })
+        let headers = expectations.all("answer-header").map(answer_header).collect::<Result<_>>();
+        let headers = headers.map_err(|error| error.context("#answer-header"))?;
+        Ok(Self { statuses, follow, headers, content })
     }
 
     pub(super) async fn judge(&self, answer: Answer, request: &Outgoing, attempt: &Attempt) -> Result<Step, Reason> {
-        let url = request.url();
         let status = answer.response.status();
         // If a proxy does not reach the server, the proxy itself answers. Nothing shows whose answer it is.
         let proxied = if request.is_proxied() { ", a proxy" } else { "" };
-        let said = format!("{} from {}{proxied}", named(status), answer.address);
-        if is_redirect(status) && self.statuses.as_ref().is_none_or(|expected| !expected.list_redirects()) {
-            return self.redirect(&answer, url, &said);
+        let said = format!("{} from {}{proxied}", status::named(status.as_u16()), answer.address);
+        let follows = self.statuses.as_ref().is_none_or(|expected| !expected.list_redirects());
+        if follows && let Some(location) = location(&answer) {
+            return self.redirect(location, status, request, &said);
         }
         let expected = match &self.statuses {
             Some(expected) => expected.contains(status.as_u16()),
@@ -66,20 +71,41 @@ impl Check {
             let said = if self.statuses.is_some() { format!("{said}, which #status does not list") } else { said };
             return Err(unexpected(answer, said, attempt).await);
         }
+        self.check_headers(answer.response.headers(), &said)?;
         if !self.content.is_empty() {
             body::check(&self.content, answer, &said, attempt).await?;
         }
         Ok(Step::Ready(said))
     }
 
+    fn check_headers(&self, headers: &HeaderMap, said: &str) -> Result<(), Reason> {
+        for (name, expected) in &self.headers {
+            let mut values = headers.get_all(name).iter().map(|value| value.as_bytes().trim_ascii()).peekable();
+            let lacks = if values.peek().is_none() {
+                format!("has no header {name}")
+            } else if expected.as_ref().is_none_or(|expected| values.any(|value| value == expected.as_bytes())) {
+                continue;
+            } else {
+                // The server's value may be a secret, such as a cookie.
+                format!("has another value in its header {name}")
+            };
+            return Err(Reason::new(Code::ExpectHeader, format!("{said} {lacks}")).with_key(lacks));
+        }
+        Ok(())
+    }
+
     /// The rule of Kubernetes: follow a redirect to the same host; a redirect to another host is an answer
     /// (pkg/probe/http/http.go, RedirectChecker). It is not an answer if the target expects more than that. Unlike
     /// Kubernetes, waitgate never follows a redirect from `https:` to `http:`.
-    fn redirect(&self, answer: &Answer, url: &Url, said: &str) -> Result<Step, Reason> {
+    fn redirect(
+        &self,
+        location: &HeaderValue,
+        status: StatusCode,
+        request: &Outgoing,
+        said: &str,
+    ) -> Result<Step, Reason> {
+        let url = request.url();
         let cannot = |why: &str| Err(Reason::new(Code::ExpectRedirect, format!("{said}, {why}")).with_key(why));
-        let Some(location) = answer.response.headers().get(LOCATION) else {
-            return cannot("which does not say where to");
-        };
         let next = std::str::from_utf8(location.as_bytes()).ok().and_then(|location| url.join(location).ok());
         let Some(next) = next else {
             return cannot("to something that is not a URL");
@@ -92,10 +118,11 @@ impl Check {
         if next.host_str() != url.host_str() && !self.follow {
             let host: String = next.host_str().unwrap_or_default().chars().take(253).collect();
             let said = format!("{said}, which redirects to another host, {host}");
-            let lacks = match (&self.statuses, self.content.is_empty()) {
-                (None, true) => return Ok(Step::Ready(said)),
-                (Some(_), _) => "#status does not list it",
-                (None, false) => "there is no body to look at",
+            let lacks = match (&self.statuses, self.content.is_empty(), self.headers.is_empty()) {
+                (None, true, true) => return Ok(Step::Ready(said)),
+                (Some(_), _, _) => "#status does not list it",
+                (None, false, _) => "there is no body to look at",
+                (None, true, false) => "#answer-header is about the last answer",
             };
             let text = format!("{said}: {lacks} (#follow follows to other hosts)");
             return Err(Reason::new(Code::ExpectRedirect, text).with_key(lacks));
@@ -106,7 +133,16 @@ impl Check {
         if to_https && cfg!(not(feature = "tls")) {
             return cannot("to https:, which this build does not have");
         }
-        Ok(Step::Follow(next, answer.response.status()))
+        // 307 and 308 ask for the same request again (RFC 9110 sections 15.4.8 and 15.4.9). What the target sends is
+        // meant for its own origin.
+        if matches!(status.as_u16(), 307 | 308) && request.acts() && request.leaves_for(&next) {
+            let port = exchange::port(&next);
+            let to: String = next.host_str().unwrap_or_default().chars().take(253).collect();
+            let why = format!("which asks to repeat the request at {}://{to}:{port}", next.scheme());
+            let text = format!("{said}, {why}: waitgate sends no data to another origin");
+            return Err(Reason::new(Code::ExpectRedirect, text).with_key(why));
+        }
+        Ok(Step::Follow(next, status))
     }
 }
 
@@ -153,16 +189,24 @@ fn is_envoy(headers: &HeaderMap) -> bool {
     named && !headers.contains_key("x-envoy-upstream-service-time")
 }
 
-/// "503 Service Unavailable": the standard words, never the server's.
-fn named(status: StatusCode) -> String {
-    match status.canonical_reason() {
-        Some(words) => format!("{} {words}", status.as_u16()),
-        None => status.as_u16().to_string(),
-    }
+/// `NAME` or `NAME:VALUE`.
+fn answer_header(text: &str) -> Result<(HeaderName, Option<String>)> {
+    const FORM: &str = "expected NAME or NAME:VALUE, such as Server:MinIO";
+    let (name, value) = match text.split_once(':') {
+        Some((name, value)) => (name, Some(value.trim_ascii().to_owned())),
+        None => (text, None),
+    };
+    let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
+        bail!("a header's name has letters, digits and '-' ({FORM})");
+    };
+    Ok((name, value))
 }
 
-fn is_redirect(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+/// Where a redirect leads. Without a Location it is an answer like any other, as for the kubelet (net/http:
+/// `redirectBehavior`).
+fn location(answer: &Answer) -> Option<&HeaderValue> {
+    let is_redirect = matches!(answer.response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+    answer.response.headers().get(LOCATION).filter(|location| is_redirect && !location.is_empty())
 }
 
 /// `200,204,300-399`.
@@ -173,8 +217,8 @@ impl Statuses {
     pub(super) fn parse(text: &str) -> Result<Self> {
         const FORM: &str = "expected statuses such as 200, or 200,204,300-399";
         let code = |text: &str| match text.parse() {
-            Ok(code @ 100..=599) if text.len() == 3 => Ok(code),
-            _ => bail!("a status has three digits and is from 100 to 599 ({FORM})"),
+            Ok(code @ 100..=999) if text.len() == 3 => Ok(code),
+            _ => bail!("a status has three digits and is from 100 to 999 ({FORM})"),
         };
         let range = |piece: &str| {
             let (low, high) = piece.split_once('-').unwrap_or((piece, piece));

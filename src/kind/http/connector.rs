@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use hyper::rt::Write;
 use hyper_util::client::legacy::connect::{Connection, HttpInfo};
 use rustix::io::Errno;
+use tokio::sync::Notify;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -20,6 +21,11 @@ pub(super) struct Progress {
     pub(super) tls: AtomicBool,
     /// The connection is made, so the request can go out.
     pub(super) connected: AtomicBool,
+    /// One of the two above has changed.
+    pub(super) changed: Notify,
+    /// Whether the server has asked for a client certificate.
+    #[cfg(feature = "tls")]
+    pub(super) asked: std::sync::OnceLock<crate::net::tls::asked::Asked>,
 }
 
 /// Wraps reqwest's connector, to note in `Progress` when a connection is made.
@@ -65,6 +71,7 @@ where
                 return Err(io::Error::from(Errno::CONNREFUSED).into());
             }
             progress.connected.store(true, Ordering::Relaxed);
+            progress.changed.notify_one();
             Ok(connection)
         })
     }

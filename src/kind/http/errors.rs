@@ -6,85 +6,147 @@ use std::net::SocketAddr;
 
 use reqwest::Url;
 
+use super::connector::Progress;
+use super::status;
+use super::tunnel;
 use crate::attempt::Attempt;
 use crate::kind;
 use crate::net::connect;
 use crate::net::sniff::{self, Protocol};
 #[cfg(feature = "tls")]
-use crate::net::tls;
+use crate::net::tls::{self, asked::Asked};
 use crate::reason::{Code, Cost, Hint, Reason};
 
-/// The reason when connecting failed; `tunnel` is set if a proxy was asked to open a tunnel.
-pub(super) fn connecting(error: &reqwest::Error, address: SocketAddr, tunnel: bool) -> Reason {
-    match find_io(error) {
-        Some(error) => connect::failure(address, error),
-        // hyper-util's error type for tunnels is private.
-        None if tunnel => {
-            let reason = Reason::new(Code::ProtocolError, format!("the proxy {address} does not open a tunnel"));
-            let wants_login = chain(error).any(|error| error.to_string().contains("authorization required"));
-            let cost = if wants_login { Cost::Credentials } else { reason.cost() };
-            reason.with_cost(cost).with_hint(wants_login.then_some(Hint::Credentials)).with_key("tunnel")
-        }
-        None => Reason::new(Code::LocalSocket, format!("cannot connect to {address}")),
-    }
+/// What failed: the request to `url` over a connection to `address`, which is the proxy's if there is one.
+pub(super) struct Failed<'a> {
+    pub(super) error: &'a reqwest::Error,
+    /// The URL, with the name that the certificate must have.
+    pub(super) url: &'a Url,
+    pub(super) address: SocketAddr,
+    /// Whether a proxy was asked to open a tunnel to the URL's server.
+    pub(super) tunnel: bool,
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "only TLS has something to say"))]
+    pub(super) progress: &'a Progress,
 }
 
-/// The reason when the server accepted the connection and the TLS handshake failed.
-#[cfg(feature = "tls")]
-pub(super) async fn handshaking(error: &reqwest::Error, url: &Url, address: SocketAddr, attempt: &Attempt) -> Reason {
-    let name = url.host_str().unwrap_or_default();
-    let Some(error) = find_io(error) else {
-        return Reason::new(Code::TlsFailed, format!("{address} could not agree on TLS with us"));
-    };
-    let reason = tls_failure(error, name, address);
-    // Neither an alert nor a fault of the certificate: the server may not speak TLS, or there is no server and waitgate
-    // has connected to itself.
-    let unexplained = matches!(reason.code(), Code::TlsNotTls | Code::TlsClosed)
-        || (reason.code() == Code::TlsFailed && reason.hint().is_none());
-    if !unexplained || find_tls(error).is_some_and(|error| matches!(error, rustls::Error::AlertReceived(_))) {
-        return reason;
-    }
-    match sniff::look(address, attempt).await {
-        Err(reason) => reason,
-        Ok(Some(Protocol::Http)) => {
-            Reason::new(Code::TlsNotTls, format!("{address} answered in plain HTTP, not in TLS"))
-                .with_hint(kind::instead(Some(Protocol::Http)))
+impl Failed<'_> {
+    /// The server as a person knows it.
+    fn peer(&self) -> String {
+        if !self.tunnel {
+            return self.address.to_string();
         }
-        Ok(Some(Protocol::Tls) | None) => reason.with_hint(None),
-        Ok(Some(other)) => Reason::new(Code::TlsNotTls, format!("{address} answered in {other}, not in TLS"))
-            .with_hint(kind::instead(Some(other))),
+        let host = self.url.host_str().unwrap_or_default();
+        let port = self.url.port_or_known_default().unwrap_or_default();
+        format!("{host}:{port}, through the proxy {},", self.address)
     }
-}
 
-/// The reason when the connection was made and no valid answer came.
-pub(super) async fn answering(error: &reqwest::Error, url: &Url, address: SocketAddr, attempt: &Attempt) -> Reason {
-    // In TLS 1.3 the server checks the client certificate after the handshake: its alert is the first thing that comes.
+    /// The reason when connecting failed.
+    pub(super) async fn connecting(&self, attempt: &Attempt) -> Reason {
+        let address = self.address;
+        match find_io(self.error) {
+            Some(error) => connect::failure(address, error),
+            // hyper-util's error type for tunnels is private.
+            None if self.tunnel => {
+                let wants_login = chain(self.error).any(|error| error.to_string().contains("authorization required"));
+                let said = if wants_login { Some(407) } else { tunnel::status(address, self.url, attempt).await };
+                let said = said.map(|status| format!(": it answers {}", status::named(status))).unwrap_or_default();
+                let reason =
+                    Reason::new(Code::ProtocolError, format!("the proxy {address} does not open a tunnel{said}"));
+                let cost = if wants_login { Cost::Credentials } else { reason.cost() };
+                reason
+                    .with_cost(cost)
+                    .with_hint(wants_login.then_some(Hint::Credentials))
+                    .with_key(format_args!("tunnel{said}"))
+            }
+            None => Reason::new(Code::LocalSocket, format!("cannot connect to {address}")),
+        }
+    }
+
+    /// The reason when the server accepted the connection and the TLS handshake failed.
     #[cfg(feature = "tls")]
-    if let Some(error) = find_io(error)
-        && find_tls(error).is_some()
-    {
-        return tls_failure(error, url.host_str().unwrap_or_default(), address);
-    }
-    let plain = url.scheme() == "http";
-    if hyper(error).any(is_too_large) {
-        let text = format!("{address} sent more headers than waitgate reads");
-        return Reason::new(Code::ProtocolTooLarge, text);
-    }
-    if !hyper(error).any(|error| error.is_parse() || is_early(error)) {
-        // Some servers of other protocols close the connection without a word when they read an HTTP request.
-        match sniff::look(address, attempt).await {
-            Ok(Some(protocol)) if plain && protocol != Protocol::Http => return not_http(address, Some(protocol)),
-            _ => {}
+    pub(super) async fn handshaking(&self, attempt: &Attempt) -> Reason {
+        let Some(error) = find_io(self.error) else {
+            return Reason::new(Code::TlsFailed, format!("{} could not agree on TLS with waitgate", self.peer()));
+        };
+        let reason = self.tls_failure(error);
+        // Neither an alert nor a fault of the certificate: the server may not speak TLS, or there is no server and waitgate
+        // has connected to itself.
+        let unexplained = matches!(reason.code(), Code::TlsNotTls | Code::TlsClosed)
+            || (reason.code() == Code::TlsFailed && reason.hint().is_none());
+        let told = find_tls(error).is_some_and(|error| {
+            matches!(error, rustls::Error::AlertReceived(_) | rustls::Error::InvalidCertificate(_))
+        });
+        if !unexplained || told || self.tunnel {
+            return reason;
         }
-        let text = format!("{address} accepted the connection and closed it without an answer");
-        return Reason::new(Code::ProtocolClosed, text).with_hint(Hint::ProxyClosed);
+        let address = self.address;
+        match sniff::look(address, attempt).await {
+            Err(reason) => reason,
+            Ok(Some(Protocol::Http)) => {
+                Reason::new(Code::TlsNotTls, format!("{address} answered in plain HTTP, not in TLS"))
+                    .with_hint(kind::instead(Some(Protocol::Http)))
+            }
+            Ok(Some(Protocol::Tls) | None) => reason.with_hint(None),
+            Ok(Some(other)) => Reason::new(Code::TlsNotTls, format!("{address} answered in {other}, not in TLS"))
+                .with_hint(kind::instead(Some(other))),
+        }
     }
-    if !plain {
-        return not_http(address, None);
+
+    /// The reason when the connection was made and no valid answer came.
+    pub(super) async fn answering(&self, attempt: &Attempt) -> Reason {
+        let error = self.error;
+        // In TLS 1.3 the server checks the client certificate after the handshake: its alert is the first thing that comes.
+        #[cfg(feature = "tls")]
+        if let Some(error) = find_io(error)
+            && find_tls(error).is_some()
+        {
+            return self.tls_failure(error);
+        }
+        let (address, peer) = (self.address, self.peer());
+        let plain = self.url.scheme() == "http";
+        if hyper(error).any(is_too_large) {
+            let text = format!("{peer} sent more headers than waitgate reads");
+            return Reason::new(Code::ProtocolTooLarge, text);
+        }
+        if !hyper(error).any(|error| error.is_parse() || is_early(error)) {
+            if plain
+                // Some servers of other protocols close the connection without a word when they read an HTTP request.
+                && let Ok(Some(protocol)) = sniff::look(address, attempt).await
+                && protocol != Protocol::Http
+            {
+                return not_http(address, Some(protocol));
+            }
+            if !plain {
+                // The TLS handshake was finished, so this is not a proxy that has no server behind it.
+                let text = format!(
+                    "{peer} finished the TLS handshake and closed the connection without an answer: another protocol than HTTP may be spoken in TLS on this port"
+                );
+                return Reason::new(Code::ProtocolClosed, text).with_key("tls");
+            }
+            let text = format!("{peer} accepted the connection and closed it without an answer");
+            return Reason::new(Code::ProtocolClosed, text).with_hint(Hint::ProxyClosed);
+        }
+        if !plain {
+            return not_http(address, None);
+        }
+        match sniff::look(address, attempt).await {
+            Err(reason) => reason,
+            Ok(protocol) => not_http(address, protocol),
+        }
     }
-    match sniff::look(address, attempt).await {
-        Err(reason) => reason,
-        Ok(protocol) => not_http(address, protocol),
+
+    #[cfg(feature = "tls")]
+    fn tls_failure(&self, error: &io::Error) -> Reason {
+        use rustls::{AlertDescription, Error};
+        // waitgate offers only HTTP/1.1.
+        if let Some(Error::AlertReceived(AlertDescription::NoApplicationProtocol) | Error::NoApplicationProtocol) =
+            find_tls(error)
+        {
+            let text = format!("{} does not offer HTTP/1.1 (it may speak HTTP/2 only, as gRPC does)", self.peer());
+            return Reason::new(Code::ProtocolOther, text).with_key("HTTP/2").with_hint(kind::instead(None));
+        }
+        let request = self.progress.asked.get().map(Asked::request).unwrap_or_default();
+        tls::failure(error, self.url.host_str().unwrap_or_default(), self.peer(), request)
     }
 }
 
@@ -113,19 +175,6 @@ fn is_too_large(error: &hyper::Error) -> bool {
 /// Whether the server sent something before it got the request. hyper has no predicate for this.
 fn is_early(error: &hyper::Error) -> bool {
     !error.is_canceled() && !error.is_closed() && !error.is_incomplete_message() && find::<io::Error>(error).is_none()
-}
-
-#[cfg(feature = "tls")]
-fn tls_failure(error: &io::Error, name: &str, address: SocketAddr) -> Reason {
-    use rustls::{AlertDescription, Error};
-    match find_tls(error) {
-        // waitgate offers only HTTP/1.1.
-        Some(Error::AlertReceived(AlertDescription::NoApplicationProtocol) | Error::NoApplicationProtocol) => {
-            let text = format!("{address} does not offer HTTP/1.1 (it may speak HTTP/2 only, as gRPC does)");
-            Reason::new(Code::ProtocolOther, text).with_key("HTTP/2").with_hint(kind::instead(None))
-        }
-        _ => tls::failure(error, name, address),
-    }
 }
 
 /// The outermost error of type `T`.

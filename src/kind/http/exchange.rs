@@ -11,13 +11,14 @@ use std::task::Poll;
 use bytes::Bytes;
 use futures_util::future::{MaybeDone, maybe_done};
 use reqwest::header::{
-    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderValue, PROXY_AUTHORIZATION,
+    ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT,
 };
 use reqwest::{Client, Method, Response, StatusCode, Url, redirect, retry};
 use tokio::time;
 
 use super::connector::{Progress, Watch};
-use super::errors;
+use super::engine;
+use super::errors::Failed;
 use super::proxy::Proxy;
 use super::tls;
 use super::url::Login;
@@ -27,6 +28,7 @@ use crate::net::address::Host;
 use crate::net::connect;
 use crate::net::race::race;
 use crate::reason::{Code, Hint, Reason, Stage};
+use crate::secret::{HIDDEN, Secret};
 
 /// An answer with more headers than this is an error. (hyper bounds their bytes.)
 const HEADERS_MAX: usize = 100;
@@ -40,6 +42,10 @@ pub(super) struct Outgoing {
     pub(super) data: Option<Bytes>,
     pub(super) tls: tls::Config,
     pub(super) proxy: Option<Proxy>,
+    /// "after a redirect to HOST:PORT", if waitgate has followed one.
+    pub(super) after: Option<String>,
+    /// Whether the place after the redirect does not get the login or a header of the target.
+    pub(super) stripped: bool,
 }
 
 /// The answer. Its head has come; its body is not read yet.
@@ -66,17 +72,21 @@ impl Outgoing {
         self.proxy.is_some()
     }
 
+    /// Whether `url` is of another origin than this request's: another scheme, host or port (RFC 6454 section 4).
+    pub(super) fn leaves_for(&self, url: &Url) -> bool {
+        (url.scheme(), url.host_str(), port(url)) != (self.url.scheme(), self.url.host_str(), self.port())
+    }
+
+    /// Whether a repetition of this request does more than ask a question.
+    pub(super) fn acts(&self) -> bool {
+        self.data.is_some() || !self.method.is_safe()
+    }
+
     /// Prepares the request for `url`, because of the redirect `status`.
     ///
-    /// It drops what is meant only for this host: the login, the server name, and headers such as Cookie.
-    pub(super) fn redirect(&mut self, url: Url, status: StatusCode) {
-        if url.host_str() != self.url.host_str() {
-            self.login = None;
-            self.tls.forget_name();
-            for name in [AUTHORIZATION, COOKIE, HOST, PROXY_AUTHORIZATION] {
-                self.headers.remove(name);
-            }
-        }
+    /// Another origin gets nothing that the target gave: no login, no header, no data, no client certificate and no
+    /// server name. It does not get them back either if it redirects to the first origin again.
+    pub(super) fn redirect(&mut self, mut url: Url, status: StatusCode) {
         // RFC 9110 section 15.4: 307 and 308 repeat the request, the others turn it into a GET.
         if matches!(status.as_u16(), 301..=303) && self.method != Method::GET && self.method != Method::HEAD {
             self.method = Method::GET;
@@ -85,7 +95,62 @@ impl Outgoing {
                 self.headers.remove(name);
             }
         }
+        if self.leaves_for(&url) {
+            self.stripped |= self.login.is_some() || self.headers.values().any(HeaderValue::is_sensitive);
+            self.login = None;
+            self.data = None;
+            self.headers = own_headers();
+            self.tls.leave_origin();
+        }
+        // A server must not choose the user that waitgate shows to another one. This cannot fail: the URL has a host.
+        let _ = (url.set_username(""), url.set_password(None));
         self.url = url;
+        let host: String = self.url.host_str().unwrap_or_default().chars().take(253).collect();
+        self.after = Some(format!("after a redirect to {host}:{}", self.port()));
+    }
+
+    /// A text with `***` in place of each secret of this request that a server has put there, such as into a Location.
+    pub(super) fn hide(&self, text: &str) -> String {
+        /// A shorter one occurs in ordinary words by accident: `***` would then tell more than it hides.
+        const SECRET_MIN: usize = 6;
+        let headers = self.headers.iter().filter(|(name, value)| value.is_sensitive() && *name != HOST);
+        let values = headers.filter_map(|(_, value)| value.to_str().ok());
+        // A token comes after the word "Bearer".
+        let tokens = values.flat_map(|value| [Some(value), value.split_once(' ').map(|(_, token)| token)]).flatten();
+        let password = self.login.iter().filter_map(|login| login.password.as_ref());
+        let secrets = tokens.chain(password.map(Secret::expose)).filter(|secret| secret.len() >= SECRET_MIN);
+        let mut secrets: Vec<&str> = secrets.collect();
+        // The longest first: one secret may be a part of another one.
+        secrets.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
+        // A host's name comes back in lower case.
+        let hidden = secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, HIDDEN));
+        secrets.iter().fold(hidden, |text, secret| text.replace(&secret.to_ascii_lowercase(), HIDDEN))
+    }
+
+    /// The same for a reason.
+    pub(super) fn without_secrets(&self, reason: Reason) -> Reason {
+        let hidden = self.hide(reason.text());
+        if hidden == reason.text() { reason } else { reason.with_text(hidden) }
+    }
+
+    /// Says in a reason that it concerns another place than the target's URL. `first` is the kind of that URL.
+    pub(super) fn placed(&self, reason: Reason, first: &str) -> Reason {
+        let Some(after) = &self.after else { return reason };
+        let placed = reason.with_text(format!("{after}: {}", reason.text()));
+        match reason.hint() {
+            // http: takes no #ca, and a kind in its place would not change where the redirect leads.
+            Some(Hint::CaFile) if first == "http" => {
+                placed.with_text(format!("{}: give its CA with --ca-file", placed.text())).with_hint(None)
+            }
+            Some(Hint::UseKind(_)) => placed.with_hint(None),
+            Some(Hint::Credentials | Hint::Forbidden) if self.stripped => placed
+                .with_text(format!(
+                    "{}: another origin does not get the target's login and headers: give its own URL",
+                    placed.text()
+                ))
+                .with_hint(None),
+            _ => placed,
+        }
     }
 
     /// Sends the request to the first address that accepts a connection (and finishes the TLS handshake).
@@ -104,18 +169,17 @@ impl Outgoing {
             net.refusals.heed(address, attempt, connect).await
         });
         let first = first.await;
-        let InFlight { mut sending, address } =
-            first.map_err(|failed| connect::explain(net, self.connects_to(host).0, &failed))?;
+        let InFlight { mut sending, address, progress } = first.map_err(|failed| self.unreached(net, host, &failed))?;
         attempt.accept();
-        attempt.enter(Stage::Protocol, format_args!("{address} accepted the connection and the request"));
+        let after = self.after.as_ref().map(|after| format!("{after}: ")).unwrap_or_default();
+        attempt.enter(Stage::Protocol, format_args!("{after}{address} accepted the connection and the request"));
         sending.as_mut().await;
         match sending.as_mut().take_output() {
             Some(Ok(response)) => Ok(Answer { response, address }),
             Some(Err(error)) => {
-                let reason = errors::answering(&error, &self.wire_url(), address, attempt).await;
+                let reason = self.failed(&error, &self.wire_url(), address, &progress).answering(attempt).await;
                 // The hint is about the server, and does not help with the proxy.
-                let from_proxy = self.is_proxied() && self.url.scheme() == "http";
-                Err(if from_proxy {
+                Err(if self.is_proxied() && !self.tunnels() {
                     reason.with_text(format!("the proxy {}", reason.text())).with_hint(None)
                 } else {
                     reason
@@ -138,7 +202,7 @@ impl Outgoing {
         let progress = Arc::new(Progress::default());
         let client = self.client(net, address, &progress)?;
         let mut sending: Pin<Box<MaybeDone<Sending>>> = Box::pin(maybe_done(self.execute(client)));
-        let tunnel = self.is_proxied() && self.url.scheme() == "https";
+        let tunnel = self.tunnels();
         if tunnel {
             // Until TLS begins, waitgate cannot see which of the two it waits for.
             let awaited = format_args!("the proxy {address} was asked to accept a connection and to open a tunnel");
@@ -146,7 +210,11 @@ impl Outgoing {
         }
         let bound = attempt.connect_timeout();
         let mut timeout = pin!(time::sleep(bound));
+        let mut changed = pin!(progress.changed.notified());
         let in_time = poll_fn(|cx| {
+            while changed.as_mut().poll(cx).is_ready() {
+                changed.set(progress.changed.notified());
+            }
             let done = sending.as_mut().poll(cx).is_ready();
             if progress.tls.load(Ordering::Relaxed) {
                 handshaking.set(Some(address));
@@ -173,7 +241,7 @@ impl Outgoing {
             return Err(connect::timed_out(address, bound));
         }
         if progress.connected.load(Ordering::Relaxed) {
-            return Ok(InFlight { sending, address });
+            return Ok(InFlight { sending, address, progress: Arc::clone(&progress) });
         }
         let Some(Err(error)) = sending.as_mut().take_output() else {
             return Err(Reason::new(Code::LocalSocket, format!("cannot connect to {address}")));
@@ -183,9 +251,35 @@ impl Outgoing {
             if handshaking.get() == Some(address) {
                 handshaking.set(None);
             }
-            return Err(errors::handshaking(&error, &self.wire_url(), address, attempt).await);
+            return Err(self.failed(&error, &self.wire_url(), address, &progress).handshaking(attempt).await);
         }
-        Err(errors::connecting(&error, address, tunnel))
+        Err(self.failed(&error, &self.wire_url(), address, &progress).connecting(attempt).await)
+    }
+
+    /// Whether a proxy is asked to open a tunnel.
+    fn tunnels(&self) -> bool {
+        self.is_proxied() && self.url.scheme() == "https"
+    }
+
+    fn failed<'a>(
+        &self,
+        error: &'a reqwest::Error,
+        url: &'a Url,
+        address: SocketAddr,
+        progress: &'a Progress,
+    ) -> Failed<'a> {
+        Failed { error, url, address, tunnel: self.tunnels(), progress }
+    }
+
+    /// The reason when no address has connected.
+    fn unreached(&self, net: &Net, host: &Host, failed: &[(SocketAddr, Reason)]) -> Reason {
+        let (connects_to, port) = self.connects_to(host);
+        let reason = connect::explain(net, connects_to, failed);
+        if self.is_proxied() && reason.stage() == Stage::Connect {
+            reason.with_text(format!("the proxy {connects_to}:{port} cannot be reached: {}", reason.text()))
+        } else {
+            reason
+        }
     }
 
     fn execute(&self, client: Client) -> Sending {
@@ -199,9 +293,9 @@ impl Outgoing {
         *request.body_mut() = self.data.clone().map(Into::into);
         let mut request = reqwest::RequestBuilder::from_parts(client, request);
         if let Some(Login { user, password }) = &self.login {
-            request = request.basic_auth(user.expose(), password.as_ref().map(crate::secret::Secret::expose));
+            request = request.basic_auth(user.expose(), password.as_ref().map(Secret::expose));
         }
-        Box::pin(request.send())
+        engine::start(Box::pin(request.send()))
     }
 
     /// The URL for reqwest, which takes the name for the TLS handshake from it.
@@ -252,12 +346,24 @@ impl Outgoing {
     }
 }
 
-type Sending = Pin<Box<dyn Future<Output = reqwest::Result<Response>> + Send>>;
+/// The headers of every request, whatever the target says.
+///
+/// Without Accept-Encoding a server may choose any coding (RFC 9110 section 12.5.3).
+pub(super) fn own_headers() -> HeaderMap {
+    HeaderMap::from_iter([
+        (USER_AGENT, HeaderValue::from_static(concat!("waitgate/", env!("CARGO_PKG_VERSION")))),
+        (ACCEPT_ENCODING, HeaderValue::from_static("identity")),
+        (CONNECTION, HeaderValue::from_static("close")),
+    ])
+}
+
+type Sending = engine::Running<reqwest::Result<Response>>;
 
 /// A request whose connection is made.
 struct InFlight {
     sending: Pin<Box<MaybeDone<Sending>>>,
     address: SocketAddr,
+    progress: Arc<Progress>,
 }
 
 /// The port that `url` names or implies.

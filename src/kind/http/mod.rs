@@ -4,11 +4,15 @@ mod body;
 mod check;
 mod complaint;
 mod connector;
+mod engine;
 mod errors;
 mod exchange;
+mod files;
 mod proxy;
 mod request;
+mod status;
 mod tls;
+mod tunnel;
 mod url;
 
 #[cfg(test)]
@@ -55,7 +59,9 @@ impl Kind for Http {
         Spec::value("status", "200,204,300-399"),
         Spec::value("method", "METHOD"),
         Spec::value("header", "NAME:VALUE or NAME:@FILE").repeatable().secret(),
+        Spec::value("bearer", "@FILE").secret(),
         Spec::value("data", "TEXT or @FILE").secret(),
+        Spec::value("answer-header", "NAME or NAME:VALUE").repeatable(),
         content::BODY,
         content::MATCH,
         content::JSON,
@@ -123,10 +129,13 @@ impl Http {
         let mut host = self.host.clone();
         let mut followed = 0;
         loop {
-            let answer = request.send(net, &host, &addresses, attempt).await?;
-            let (url, status) = match self.check.judge(answer, &request, attempt).await? {
-                Step::Ready(note) if followed == 0 => return Ok(Ready::noted(note)),
-                Step::Ready(note) => return Ok(Ready::noted(format!("{note} after {}", redirects(followed)))),
+            let placed = |reason| request.placed(request.without_secrets(reason), self.request.url().scheme());
+            let answer = request.send(net, &host, &addresses, attempt).await.map_err(placed)?;
+            let (url, status) = match self.check.judge(answer, &request, attempt).await.map_err(placed)? {
+                Step::Ready(note) if followed == 0 => return Ok(Ready::noted(request.hide(&note))),
+                Step::Ready(note) => {
+                    return Ok(Ready::noted(format!("{} after {}", request.hide(&note), redirects(followed))));
+                }
                 Step::Follow(url, status) => (url, status),
             };
             if followed == REDIRECTS_MAX {
@@ -144,7 +153,8 @@ impl Http {
                     let text = format!("{host} redirects to a host whose name cannot be looked up");
                     Reason::new(Code::ExpectRedirect, text).with_key("host")
                 })?;
-                addresses = connect::resolve(net, &host, request.port(), attempt).await?;
+                let found = connect::resolve(net, &host, request.port(), attempt).await;
+                addresses = found.map_err(|reason| request.placed(reason, self.request.url().scheme()))?;
             }
             for address in &mut addresses {
                 address.set_port(request.port());

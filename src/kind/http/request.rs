@@ -4,15 +4,16 @@ use anyhow::{Result, bail};
 use bytes::Bytes;
 use reqwest::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use reqwest::{Method, Url};
 
 use super::exchange::{self, Outgoing};
+use super::files::{NamedFile, after_at};
 use super::proxy::Proxy;
 use super::tls::TlsOptions;
 use super::url::Login;
-use crate::file::{SECRET_MAX, read_for};
+use crate::env;
 use crate::kind::expect::Expectations;
 use crate::net::Net;
 use crate::reason::{Code, Reason};
@@ -33,7 +34,8 @@ pub(super) struct Request {
 #[derive(Clone)]
 enum Source<T> {
     Given(T),
-    File(String),
+    /// A file, and the text before its content, such as "Bearer ".
+    File(NamedFile, String),
 }
 
 impl Request {
@@ -49,11 +51,26 @@ impl Request {
             }
             headers.push((name, value));
         }
+        if let Some((text, written)) = expectations.written("bearer").next() {
+            let Some((path, written)) = after_at(text, written) else {
+                bail!(
+                    "#bearer: the '@' is missing (expected @FILE; a token itself is #header=Authorization:Bearer TOKEN)"
+                );
+            };
+            let file = NamedFile::new(path, written).map_err(|error| error.context("#bearer"))?;
+            if login.is_some() || headers.iter().any(|(name, _)| name == AUTHORIZATION) {
+                bail!("#bearer: a user in the URL or #header=Authorization is given too: give one of them");
+            }
+            headers.push((AUTHORIZATION, Source::File(file, "Bearer ".to_owned())));
+        }
         let data = match expectations.written("data").next() {
             None => None,
-            Some((text, written)) => Some(match file_of(text, written) {
-                Some("") => bail!("#data: found '@' alone (expected TEXT or @FILE)"),
-                Some(path) => Source::File(path.to_owned()),
+            Some((text, written)) => Some(match after_at(text, written) {
+                Some(("", _)) => bail!("#data: found '@' alone (expected TEXT or @FILE)"),
+                Some((path, written)) => {
+                    let file = NamedFile::new(path, written).map_err(|error| error.context("#data"))?;
+                    Source::File(file, String::new())
+                }
                 None => Source::Given(Bytes::copy_from_slice(text.as_bytes())),
             }),
         };
@@ -89,22 +106,23 @@ impl Request {
         for (name, source) in &self.headers {
             let value = match source {
                 Source::Given(value) => value.clone(),
-                Source::File(path) => header_in(path, name)?,
+                Source::File(file, word) => header_in(file, word, name)?,
             };
             headers.append(name, value);
         }
         let data = match &self.data {
             None => None,
             Some(Source::Given(data)) => Some(data.clone()),
-            Some(Source::File(path)) => Some(Bytes::from(read_for(path, SECRET_MAX, &format!("#data=@{path}"))?)),
+            Some(Source::File(file, _)) => Some(Bytes::from(file.read(&format!("#data=@{}", file.written))?)),
         };
         if let Some(data) = &data
             && !headers.contains_key(CONTENT_TYPE)
         {
             headers.insert(CONTENT_TYPE, content_type(data));
         }
-        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(concat!("waitgate/", env!("CARGO_PKG_VERSION"))));
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        for (name, value) in &exchange::own_headers() {
+            headers.entry(name).or_insert_with(|| value.clone());
+        }
         // hyper leaves the header out if there is no data, and some servers then answer 411.
         let empty = data.as_ref().is_none_or(Bytes::is_empty);
         if empty && [Method::POST, Method::PUT, Method::PATCH].contains(&self.method) {
@@ -118,25 +136,22 @@ impl Request {
             data,
             tls: self.tls.read(net)?,
             proxy: self.proxy.clone(),
+            after: None,
+            stripped: false,
         })
     }
 }
 
-/// The path after an `@`. The target itself must have the `@`: one in a variable's value is part of the value.
-fn file_of<'a>(text: &'a str, written: &str) -> Option<&'a str> {
-    if written.starts_with('@') { text.strip_prefix('@') } else { None }
-}
-
-/// A header's value that a file holds. A line break at its end is not part of the value.
-fn header_in(path: &str, name: &HeaderName) -> Result<HeaderValue, Reason> {
-    let what = format!("#header={name}:@{path}");
-    let content = read_for(path, SECRET_MAX, &what)?;
+/// A header's value that a file holds, after `word`. A line break at the file's end is not part of the value.
+fn header_in(file: &NamedFile, word: &str, name: &HeaderName) -> Result<HeaderValue, Reason> {
+    let what = format!("#header={name}:{word}@{}", file.written);
+    let content = file.read(&what)?;
     let unusable = |why: &str| Reason::new(Code::LocalFile, format!("{what} cannot be used: {why}")).with_key(why);
     let end = content.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
     let Some(value) = content.get(..end).filter(|value| !value.is_empty()) else {
         return Err(unusable("it is empty"));
     };
-    match HeaderValue::from_bytes(value) {
+    match HeaderValue::from_bytes(&[word.as_bytes(), value].concat()) {
         Ok(mut value) => {
             value.set_sensitive(true);
             Ok(value)
@@ -146,7 +161,7 @@ fn header_in(path: &str, name: &HeaderName) -> Result<HeaderValue, Reason> {
 }
 
 fn header(text: &str, written: &str) -> Result<(HeaderName, Source<HeaderValue>)> {
-    const FORM: &str = "expected NAME:VALUE or NAME:@FILE, such as Host:example.org";
+    const FORM: &str = "expected NAME:VALUE, NAME:@FILE or NAME:WORD @FILE, such as Host:example.org";
     let Some((name, value)) = text.split_once(':') else {
         bail!("the colon is missing ({FORM})");
     };
@@ -159,10 +174,21 @@ fn header(text: &str, written: &str) -> Result<(HeaderName, Source<HeaderValue>)
     let unpadded = |value| -> &str { str::strip_prefix(value, ' ').unwrap_or(value) };
     let value = unpadded(value);
     let written = unpadded(written.split_once(':').map_or("", |(_, value)| value));
-    match file_of(value, written) {
-        Some("") => bail!("the file's path is missing after the '@' of {name} ({FORM})"),
-        Some(path) => return Ok((name, Source::File(path.to_owned()))),
-        None => {}
+    // One word may come before the file, as in "Bearer @FILE".
+    let word = written.split_once(" @").map_or("", |(word, _)| word);
+    let word = if word.contains(char::is_whitespace) || env::refers(word) { "" } else { word };
+    let after = |text| {
+        let rest = str::strip_prefix(text, word)?;
+        if word.is_empty() { Some(rest) } else { rest.strip_prefix(' ') }
+    };
+    if let (Some(value), Some(written)) = (after(value), after(written))
+        && let Some((path, written)) = after_at(value, written)
+    {
+        if path.is_empty() {
+            bail!("the file's path is missing after the '@' of {name} ({FORM})");
+        }
+        let word = if word.is_empty() { String::new() } else { format!("{word} ") };
+        return Ok((name, Source::File(NamedFile::new(path, written)?, word)));
     }
     if value.contains(['\r', '\n']) {
         bail!(

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 
+use super::files::NamedFile;
 use crate::kind::expect::Expectations;
 use crate::net::address::Host;
 
@@ -12,9 +13,9 @@ pub(super) use with_tls::Config;
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "without TLS they are only checked"))]
 pub(super) struct TlsOptions {
-    ca: Option<String>,
+    ca: Option<NamedFile>,
     /// The files of the certificate and of its key.
-    identity: Option<(String, String)>,
+    identity: Option<(NamedFile, NamedFile)>,
     /// `servername=`, without a final dot.
     name: Option<String>,
     insecure: bool,
@@ -28,9 +29,9 @@ impl TlsOptions {
         {
             bail!("#{given}: http: does not speak TLS (expected https://HOST[:PORT]/PATH)");
         }
-        let path = |name: &str| match expectations.get(name) {
-            Some("") => bail!("#{name}: found nothing (expected the path of a PEM file)"),
-            path => Ok(path.map(str::to_owned)),
+        let path = |name: &str| {
+            let file = expectations.written(name).next().map(|(path, written)| NamedFile::new(path, written));
+            file.transpose().map_err(|error| error.context(format!("#{name}")))
         };
         let ca = path("ca")?;
         let identity = match (path("cert")?, path("key")?) {
@@ -69,9 +70,11 @@ mod with_tls {
     use rustls::{ClientConfig, NamedGroup, RootCertStore};
 
     use super::super::connector::Progress;
+    use super::super::files::NamedFile;
     use super::TlsOptions;
     use crate::net::Net;
     use crate::net::tls::Verify;
+    use crate::net::tls::asked::{self, Asked};
     use crate::net::tls::files::{self, Pem};
     use crate::net::tls::roots::Roots;
     use crate::reason::Reason;
@@ -82,9 +85,9 @@ mod with_tls {
             let mut own = None;
             if self.ca.is_some() || self.identity.is_some() || self.insecure {
                 let verify = if self.insecure { Verify::Nothing } else { Verify::Full };
-                let ca = self.ca.as_ref().map(|path| Pem::new("#ca", path));
-                let identity =
-                    self.identity.as_ref().map(|(cert, key)| (Pem::new("#cert", cert), Pem::new("#key", key)));
+                let pem = |name: &str, file: &NamedFile| Pem::written(name, &file.path, &file.written);
+                let ca = self.ca.as_ref().map(|file| pem("#ca", file));
+                let identity = self.identity.as_ref().map(|(cert, key)| (pem("#cert", cert), pem("#key", key)));
                 own = Some(files::config(&net.tls, verify, Roots::Run, ca.as_ref(), identity.as_ref())?);
             }
             Ok(Config { own, name: self.name.clone() })
@@ -104,9 +107,12 @@ mod with_tls {
             self.name.as_deref()
         }
 
-        /// Drops the name, because the next request goes to another host.
-        pub(crate) fn forget_name(&mut self) {
+        /// Drops the name and the client certificate, because the next request goes to another origin.
+        pub(crate) fn leave_origin(&mut self) {
             self.name = None;
+            if let Some(own) = &mut self.own {
+                Arc::make_mut(own).client_auth_cert_resolver = Arc::new(Asked::default());
+            }
         }
 
         /// The configuration of a client for `url`. Plain HTTP gets one without roots, because they take memory.
@@ -118,6 +124,8 @@ mod with_tls {
             };
             config.alpn_protocols = vec![b"http/1.1".to_vec()];
             config.resumption = Resumption::store(Arc::new(HandshakeWatch(Arc::clone(progress))));
+            let (config, asked) = asked::watched(config);
+            let _ = progress.asked.set(asked);
             config
         }
     }
@@ -156,6 +164,7 @@ mod with_tls {
 
         fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
             self.0.tls.store(true, Ordering::Relaxed);
+            self.0.changed.notify_one();
             None
         }
     }
@@ -181,5 +190,5 @@ impl Config {
     }
 
     #[expect(clippy::unused_self, reason = "as with TLS")]
-    pub(super) fn forget_name(&mut self) {}
+    pub(super) fn leave_origin(&mut self) {}
 }

@@ -9,6 +9,7 @@ use crate::env::{self, Fill};
 use crate::kind::Parts;
 use crate::net::address::{self, Host};
 use crate::secret::{HIDDEN, Secret};
+use crate::text::printable;
 
 /// A user and a password, for Basic authentication.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +54,15 @@ impl Location {
             None => None,
         };
 
+        // A '/' in a password ends the authority early: the digits before it then pass for a port.
+        if userinfo.is_none()
+            && raw_port.is_some()
+            && path_and_query.split('?').next().unwrap_or_default().contains('@')
+        {
+            bail!(
+                "found a '@' in the path, after a port: in a password '/' is written %2F, and in a path '@' is written %40 (expected {form})"
+            );
+        }
         let (raw_path, raw_query) = match path_and_query.split_once('?') {
             Some((path, query)) => (path, Some(query)),
             None => (path_and_query, None),
@@ -74,10 +84,19 @@ impl Location {
             shown.push_str(HIDDEN);
             shown.push('@');
         }
-        let _ = write!(shown, "{host}{port_text}{raw_path}");
-        if let Some(raw) = raw_query {
-            shown.push('?');
-            shown.push_str(&shown_query(raw));
+        let _ = write!(shown, "{host}{port_text}");
+        if parts.fill.is_none() {
+            // The whole URL came out of a variable.
+            if !matches!(path_and_query, "" | "/") {
+                shown.push('/');
+                shown.push_str(HIDDEN);
+            }
+        } else {
+            shown.push_str(&printable(raw_path));
+            if let Some(raw) = raw_query {
+                shown.push('?');
+                shown.push_str(&printable(&shown_query(raw)));
+            }
         }
         Ok(Self { host, url, login, shown })
     }

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::FORM;
 use crate::env::{self, Env, Fill, percent_decode};
+use crate::kind::path::takes_a_path;
 use crate::secret::HIDDEN;
 use crate::text::InForm as _;
 
@@ -216,9 +217,7 @@ impl<'a> Params<'a> {
     pub(super) fn path(&self, name: &'static str) -> Result<Option<Path>> {
         let Some(path) = self.get(name)? else { return Ok(None) };
         let source = self.source(name);
-        if path.contains("-----BEGIN") || path.contains(['\n', '\r']) {
-            bail!("{source}= holds the text of a file (expected the path of the file)");
-        }
+        takes_a_path(&path).with_context(|| source.to_owned())?;
         let shown = self.given(name).map_or_else(|| format!("$({source})"), |given| given.shown.clone());
         Ok(Some(Path { path, shown }))
     }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use rustls::ClientConfig;
 
-use super::roots::{Roots, certificates};
+use super::roots::Roots;
 use super::{Identity, Tls, Verify, Wants};
 use crate::file::{PEM_MAX, read_for};
 use crate::reason::{Code, Reason};
+use crate::text::printable;
 
 /// A PEM file that a target names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,9 +19,10 @@ pub(crate) struct Pem {
 }
 
 impl Pem {
-    /// The file at `path`. `name` is the expectation that gives it.
-    pub(crate) fn new(name: &str, path: &str) -> Self {
-        Self { what: format!("{name}={path}"), path: path.to_owned() }
+    /// The file at `path`, which the expectation `name` gives as `written`, perhaps with `$(NAME)`. Messages have only that
+    /// text: what is in a variable may be a secret.
+    pub(crate) fn written(name: &str, path: &str, written: &str) -> Self {
+        Self { what: format!("{name}={}", printable(written)), path: path.to_owned() }
     }
 
     fn read(&self) -> Result<Vec<u8>, Reason> {
@@ -38,7 +40,7 @@ pub(crate) fn config(
 ) -> Result<Arc<ClientConfig>, Reason> {
     let roots = match ca {
         None => roots,
-        Some(ca) => Roots::Only(certificates(&ca.read()?).map_err(|error| unusable(&ca.what, &error))?),
+        Some(ca) => Roots::Only(tls.anchors(&ca.read()?, &ca.what).map_err(|error| unusable(&ca.what, &error))?),
     };
     let mut wants = Wants { verify, roots, identity: None };
     let mut what = String::new();

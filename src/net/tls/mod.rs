@@ -1,22 +1,27 @@
 //! TLS: the client configuration, made when the first handshake needs it, and the handshake.
 
+mod anchors;
+pub(crate) mod asked;
+mod der;
+mod fault;
 pub(crate) mod files;
 mod reasons;
 pub(crate) mod roots;
 mod verify;
 
-use std::cell::OnceCell;
-use std::sync::Arc;
+use std::cell::{OnceCell, RefCell};
+use std::sync::{Arc, Weak};
 
 use anyhow::{Context as _, Result, bail};
 use rustls::ClientConfig;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::TlsConnector;
 
 use super::stream::Stream;
 use crate::attempt::Attempt;
 use crate::reason::{Reason, Stage};
+use anchors::{Anchors, Given};
 pub(crate) use reasons::{cause, failure, reason};
 use roots::{Roots, certificates};
 use verify::Verifier;
@@ -26,9 +31,16 @@ pub(crate) use verify::Verify;
 #[derive(Default)]
 pub(crate) struct Tls {
     insecure: bool,
-    more_roots: Vec<CertificateDer<'static>>,
+    more_roots: Vec<Given>,
+    /// The anchors of the run, of Mozilla alone, and of the files that attempts have read.
+    run: OnceCell<Arc<Anchors>>,
+    mozilla: OnceCell<Arc<Anchors>>,
+    read: RefCell<Vec<(Digest, Weak<Anchors>)>>,
     config: OnceCell<Arc<ClientConfig>>,
 }
+
+/// The content of a file and its name, as one hash.
+type Digest = [u8; 32];
 
 /// The client's own certificate, the rest of its chain, and its key.
 #[derive(Debug)]
@@ -62,13 +74,52 @@ pub(crate) struct Wants {
 impl Tls {
     /// `ca_file` is the content of --ca-file: certificates in PEM, trusted besides the Mozilla roots.
     pub(crate) fn new(ca_file: Option<&[u8]>, insecure: bool) -> Result<Self> {
-        let more_roots = ca_file.map(certificates).transpose()?.unwrap_or_default();
-        Ok(Self { insecure, more_roots, config: OnceCell::new() })
+        let more_roots = ca_file.map(|pem| roots::given(pem, "--ca-file")).transpose()?.unwrap_or_default();
+        Ok(Self { insecure, more_roots, ..Self::default() })
     }
 
-    pub(crate) fn and_roots(mut self, more: Vec<CertificateDer<'static>>) -> Self {
+    pub(crate) fn and_roots(mut self, more: Vec<Given>) -> Self {
         self.more_roots.extend(more);
         self
+    }
+
+    /// The anchors in a file with this content. `from` names it in messages.
+    ///
+    /// Attempts at the same time share them: a bundle of all public CAs takes half a megabyte.
+    fn anchors(&self, pem: &[u8], from: &str) -> Result<Arc<Anchors>> {
+        let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
+        hash.update(from.as_bytes());
+        hash.update(&[0]);
+        hash.update(pem);
+        let digest: Digest = hash.finish().as_ref().try_into().context("SHA-256 has 32 bytes")?;
+        let mut read = self.read.borrow_mut();
+        read.retain(|(_, anchors)| anchors.strong_count() > 0);
+        if let Some(known) = read.iter().find(|(known, _)| *known == digest).and_then(|(_, anchors)| anchors.upgrade())
+        {
+            return Ok(known);
+        }
+        let anchors = Arc::new(Anchors::new(false, roots::given(pem, from)?, now()));
+        read.push((digest, Arc::downgrade(&anchors)));
+        Ok(anchors)
+    }
+
+    /// How many files have been read, and by how many attempts they are used.
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> (usize, usize) {
+        let read = self.read.borrow();
+        (read.len(), read.iter().map(|(_, anchors)| anchors.strong_count()).sum())
+    }
+
+    fn trusted(&self, verify: Verify, roots: Roots) -> Arc<Anchors> {
+        let mozilla = || Arc::new(Anchors::new(true, Vec::new(), now()));
+        match (verify, roots) {
+            (Verify::Nothing | Verify::Key, _) => Arc::new(Anchors::new(false, Vec::new(), now())),
+            (_, Roots::Run) => {
+                Arc::clone(self.run.get_or_init(|| Arc::new(Anchors::new(true, self.more_roots.clone(), now()))))
+            }
+            (_, Roots::Mozilla) => Arc::clone(self.mozilla.get_or_init(mozilla)),
+            (_, Roots::Only(anchors)) => anchors,
+        }
     }
 
     /// The configuration for all targets without wishes of their own. The first call makes it.
@@ -89,13 +140,18 @@ impl Tls {
             .with_safe_default_protocol_versions()
             .context("TLS 1.2 and 1.3 must be supported")?;
         let verify = if self.insecure && wants.verify != Verify::Key { Verify::Nothing } else { wants.verify };
-        let verifier = Verifier::new(verify, wants.roots, &self.more_roots, provider);
+        let verifier = Verifier::new(verify, self.trusted(verify, wants.roots), provider);
         let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
         let mut config = match wants.identity {
             None => builder.with_no_client_auth(),
             Some(Identity { chain, key }) => match builder.with_client_auth_cert(chain, key) {
                 Ok(config) => config,
-                Err(_) => bail!("expected a certificate and the private key that belongs to it"),
+                Err(rustls::Error::InconsistentKeys(_)) => bail!(
+                    "the key does not belong to the first certificate of the file (expected the client's own certificate first, and the CAs after it)"
+                ),
+                Err(_) => bail!(
+                    "a key of this kind is not supported (expected RSA from 2048 bits, ECDSA with P-256 or P-384, or Ed25519)"
+                ),
             },
         };
         // A resumed session would not verify the certificate again, and every attempt must.
@@ -113,6 +169,12 @@ pub(crate) async fn handshake(
 ) -> Result<Stream, Reason> {
     let peer = stream.peer();
     attempt.enter(Stage::Tls, &peer);
-    let session = TlsConnector::from(config).connect(name.clone(), stream).await;
-    session.map(Stream::tls).map_err(|error| failure(&error, &name.to_str(), peer))
+    let (config, asked) = asked::watched(ClientConfig::clone(&config));
+    let session = TlsConnector::from(Arc::new(config)).connect(name.clone(), stream).await;
+    session.map(Stream::tls).map_err(|error| failure(&error, &name.to_str(), peer, asked.request()))
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    UnixTime::now().as_secs()
 }

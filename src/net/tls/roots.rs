@@ -3,12 +3,14 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
+use super::anchors::{Anchors, Given};
 use crate::env::Env;
 use crate::file::{self, PEM_MAX};
 use crate::text::printable;
@@ -20,7 +22,7 @@ const FILES_MAX: usize = 1024;
 const BYTES_MAX: u64 = 4 * PEM_MAX;
 
 /// Which roots are trusted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) enum Roots {
     /// The Mozilla roots and those of --ca-file.
     #[default]
@@ -28,18 +30,18 @@ pub(crate) enum Roots {
     /// The Mozilla roots only.
     Mozilla,
     /// Only these.
-    Only(Vec<CertificateDer<'static>>),
+    Only(Arc<Anchors>),
 }
 
 /// The certificates from the environment, which are trusted besides the Mozilla roots, and a warning for each path that
 /// could not be used. A mistake here is not an error: images and base manifests set these variables for other programs.
-pub(crate) fn inherited(env: &Env) -> (Vec<CertificateDer<'static>>, Vec<String>) {
+pub(crate) fn inherited(env: &Env) -> (Vec<Given>, Vec<String>) {
     let mut roots = Vec::new();
     let mut warnings = Vec::new();
     let mut left = BYTES_MAX;
     let set = |name| env.get(name).filter(|value: &&OsStr| !value.is_empty());
     if let Some(path) = set("SSL_CERT_FILE") {
-        match read(Path::new(path), &mut left) {
+        match read(Path::new(path), "SSL_CERT_FILE", &mut left) {
             Some(found) => roots.extend(found),
             None => warnings.push(unused("SSL_CERT_FILE", Path::new(path))),
         }
@@ -48,15 +50,17 @@ pub(crate) fn inherited(env: &Env) -> (Vec<CertificateDer<'static>>, Vec<String>
         for folder in std::env::split_paths(folders) {
             let before = roots.len();
             let entries = fs::read_dir(&folder).into_iter().flatten().flatten().take(FILES_MAX);
-            entries.filter_map(|entry| read(&entry.path(), &mut left)).for_each(|found| roots.extend(found));
+            for entry in entries {
+                roots.extend(read(&entry.path(), "SSL_CERT_DIR", &mut left).into_iter().flatten());
+            }
             if roots.len() == before {
                 warnings.push(unused("SSL_CERT_DIR", &folder));
             }
         }
     }
     // Such a folder has each certificate more than once: under a name, under a hash and in a bundle.
-    roots.sort_unstable_by(|a, b| a.as_ref().cmp(b.as_ref()));
-    roots.dedup();
+    roots.sort_by(|a, b| a.der.as_ref().cmp(b.der.as_ref()));
+    roots.dedup_by(|a, b| a.der == b.der);
     (roots, warnings)
 }
 
@@ -65,11 +69,17 @@ fn unused(name: &str, path: &Path) -> String {
     format!("{name}={path} is not used: waitgate can read no PEM certificates there")
 }
 
-/// The certificates of one file, if it has at most `left` bytes.
-fn read(path: &Path, left: &mut u64) -> Option<Vec<CertificateDer<'static>>> {
+/// The certificates of one file of `variable`, if it has at most `left` bytes.
+fn read(path: &Path, variable: &str, left: &mut u64) -> Option<Vec<Given>> {
     let pem = file::read(path, PEM_MAX.min(*left)).ok()?;
     *left -= pem.len() as u64;
-    certificates(&pem).ok()
+    given(&pem, &format!("{} ({variable})", path.display())).ok()
+}
+
+/// The certificates of a PEM file to trust. `from` names the file in messages.
+pub(super) fn given(pem: &[u8], from: &str) -> Result<Vec<Given>> {
+    let from: Arc<str> = from.into();
+    Ok(certificates(pem)?.into_iter().map(|der| Given { der, from: Arc::clone(&from) }).collect())
 }
 
 /// The certificates of a PEM file. A file without a certificate is an error.
@@ -114,7 +124,8 @@ mod tests {
         let (roots, warnings) = of(&path("bad"), &format!("{}:{}:{}", path("full"), path("empty"), path("none")));
         assert_eq!((roots.len(), warnings.len()), (1, 3), "{warnings:?}");
         assert!(warnings[0].starts_with("SSL_CERT_FILE="));
-        assert_eq!(of("", ""), (vec![], vec![]));
+        let (roots, warnings) = of("", "");
+        assert!(roots.is_empty() && warnings.is_empty());
         // A folder that would fill the memory is read up to the limit.
         fs::create_dir(path("large")).unwrap();
         for n in 0..8 {
@@ -123,6 +134,6 @@ mod tests {
         let (_, warnings) = of("", &format!("{}:{}", path("large"), path("full")));
         assert_eq!(warnings.len(), 0, "a file of a kilobyte still fits");
         let mut left = 1000;
-        assert!(read(Path::new(&path("large/0")), &mut left).is_none() && left == 1000);
+        assert!(read(Path::new(&path("large/0")), "SSL_CERT_DIR", &mut left).is_none() && left == 1000);
     }
 }

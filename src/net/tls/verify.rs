@@ -7,9 +7,12 @@ use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_na
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
 
-use super::roots::Roots;
+use super::anchors::Anchors;
+use super::der::Facts;
+use super::fault::Fault;
+use crate::reason::Code;
 
 /// How much of a server's certificate is verified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,37 +31,84 @@ pub(crate) enum Verify {
 #[derive(Debug)]
 pub(super) struct Verifier {
     verify: Verify,
-    roots: RootCertStore,
-    /// The certificates that the user gave. One of them may be the server's own certificate.
-    named: Vec<CertificateDer<'static>>,
+    anchors: Arc<Anchors>,
     provider: Arc<CryptoProvider>,
 }
 
 impl Verifier {
-    pub(super) fn new(
-        verify: Verify,
-        roots: Roots,
-        more_roots: &[CertificateDer<'static>],
-        provider: Arc<CryptoProvider>,
-    ) -> Self {
-        let mozilla = || RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let (mut roots, named) = match (verify, roots) {
-            (Verify::Nothing | Verify::Key, _) => (RootCertStore::empty(), Vec::new()),
-            (_, Roots::Run) => (mozilla(), more_roots.to_vec()),
-            (_, Roots::Mozilla) => (mozilla(), Vec::new()),
-            (_, Roots::Only(named)) => (RootCertStore::empty(), named),
-        };
-        roots.add_parsable_certificates(named.iter().cloned());
-        Self { verify, roots, named, provider }
+    pub(super) fn new(verify: Verify, anchors: Arc<Anchors>, provider: Arc<CryptoProvider>) -> Self {
+        Self { verify, anchors, provider }
     }
 
-    /// Whether the server's certificate is itself trusted, and `error` only says that it is a CA certificate.
-    ///
-    /// `openssl req -x509` makes such certificates. There is no chain to verify, and webpki has verified the dates
-    /// before it returns this error (rustls-webpki: `check_issuer_independent_properties`).
-    fn is_its_own_root(&self, end_entity: &CertificateDer<'_>, error: &Error) -> bool {
-        matches!(error, Error::InvalidCertificate(CertificateError::Other(other)) if other.to_string() == "CaUsedAsEndEntity")
-            && self.named.contains(end_entity)
+    /// Verifies the dates, the uses and the signatures from the server's certificate up to a trusted root.
+    fn chain(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let cert = ParsedCertificate::try_from(end_entity)?;
+        let algorithms = self.provider.signature_verification_algorithms.all;
+        let verified = |roots: &RootCertStore, between: &[CertificateDer<'_>]| {
+            verify_server_cert_signed_by_trust_anchor(&cert, roots, between, now, algorithms)
+        };
+        let Err(error) = self.anchors.with(now.as_secs(), |roots| verified(roots, intermediates)) else {
+            return Ok(());
+        };
+        // The server's certificate is itself trusted, as `openssl req -x509` makes one. Then there is no chain, and
+        // webpki says so after it has verified everything else (rustls-webpki: `check_issuer_independent_properties`).
+        if self.anchors.has(end_entity)
+            && verified(&RootCertStore::empty(), &[]).is_err_and(|error| is_only_chain(&error))
+        {
+            return Ok(());
+        }
+        let fault = self.anchors.fault(now.as_secs(), |roots| verified(roots, intermediates).is_ok());
+        let fault = fault.or_else(|| self.weak_issuer(&error, end_entity, intermediates));
+        Err(fault.map_or(error, |fault| CertificateError::Other(OtherError(Arc::new(fault))).into()))
+    }
+
+    /// A CA's key that is too short for ring is not a signature of another CA.
+    fn weak_issuer(
+        &self,
+        error: &Error,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+    ) -> Option<Fault> {
+        if !matches!(error, Error::InvalidCertificate(CertificateError::BadSignature)) {
+            return None;
+        }
+        let chain = intermediates.iter().take(CHAIN_MAX).chain([end_entity]);
+        let issuers: Vec<&[u8]> = chain.filter_map(|cert| Some(Facts::of(cert)?.issuer)).collect();
+        let above =
+            self.anchors.given().map(AsRef::as_ref).chain(intermediates.iter().take(CHAIN_MAX).map(AsRef::as_ref));
+        let bits = above
+            .filter_map(Facts::of)
+            .filter(|facts| issuers.contains(&facts.subject))
+            .find_map(|facts| weak(&facts))?;
+        Some(Fault {
+            code: Code::TlsFailed,
+            text: format!(
+                "has a certificate whose CA has an RSA key of {bits} bits, which is too short: waitgate accepts 2048 bits or more"
+            ),
+            key: "weak-ca",
+        })
+    }
+}
+
+/// At most this many of the server's certificates are looked at for a better reason.
+const CHAIN_MAX: usize = 8;
+
+/// The bits of the RSA key, if they are too few for ring.
+fn weak(facts: &Facts<'_>) -> Option<usize> {
+    facts.rsa_bits.filter(|bits| *bits < 2048)
+}
+
+/// Whether nothing but the chain is wrong.
+fn is_only_chain(error: &Error) -> bool {
+    match error {
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => true,
+        Error::InvalidCertificate(CertificateError::Other(other)) => other.to_string() == "CaUsedAsEndEntity",
+        _ => false,
     }
 }
 
@@ -74,16 +124,9 @@ impl ServerCertVerifier for Verifier {
         if matches!(self.verify, Verify::Nothing | Verify::Key) {
             return Ok(ServerCertVerified::assertion());
         }
-        let cert = ParsedCertificate::try_from(end_entity)?;
-        let algorithms = self.provider.signature_verification_algorithms.all;
-        let chain = verify_server_cert_signed_by_trust_anchor(&cert, &self.roots, intermediates, now, algorithms);
-        if let Err(error) = chain
-            && !self.is_its_own_root(end_entity, &error)
-        {
-            return Err(error);
-        }
+        self.chain(end_entity, intermediates, now)?;
         if self.verify == Verify::Full {
-            verify_server_name(&cert, server_name)?;
+            verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
         }
         Ok(ServerCertVerified::assertion())
     }
@@ -100,7 +143,7 @@ impl ServerCertVerifier for Verifier {
             return Ok(HandshakeSignatureValid::assertion());
         }
         let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms).map_err(unproven)
+        rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms).map_err(|error| unproven(error, cert))
     }
 
     fn verify_tls13_signature(
@@ -113,7 +156,7 @@ impl ServerCertVerifier for Verifier {
             return Ok(HandshakeSignatureValid::assertion());
         }
         let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms).map_err(unproven)
+        rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms).map_err(|error| unproven(error, cert))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -122,11 +165,70 @@ impl ServerCertVerifier for Verifier {
 }
 
 /// rustls has one error for two bad signatures: of the handshake, and of the certificate. This marks the handshake's.
-fn unproven(error: Error) -> Error {
-    match error {
-        Error::InvalidCertificate(CertificateError::BadSignature) => {
-            CertificateError::ApplicationVerificationFailure.into()
-        }
-        other => other,
+///
+/// ring refuses a short RSA key in the same way. That is no proof that the server does not hold it.
+fn unproven(error: Error, cert: &CertificateDer<'_>) -> Error {
+    if !matches!(error, Error::InvalidCertificate(CertificateError::BadSignature)) {
+        return error;
     }
+    let fault = match Facts::of(cert).and_then(|facts| weak(&facts)) {
+        Some(bits) => Fault {
+            code: Code::TlsFailed,
+            text: format!(
+                "has a certificate with an RSA key of {bits} bits, which is too short: waitgate accepts 2048 bits or more"
+            ),
+            key: "weak-key",
+        },
+        None => Fault {
+            code: Code::TlsFailed,
+            text: "showed a certificate whose key it does not hold".to_owned(),
+            key: "proof",
+        },
+    };
+    CertificateError::Other(OtherError(Arc::new(fault))).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::tls::reasons::reason;
+    use rustls::pki_types::pem::PemObject as _;
+
+    /// ring makes no short keys, so a scripted server cannot show this one. openssl made it.
+    #[test]
+    fn a_short_rsa_key_is_named_as_that() {
+        let cert = CertificateDer::from_pem_slice(WEAK.as_bytes()).unwrap();
+        let facts = Facts::of(&cert).unwrap();
+        assert_eq!((facts.rsa_bits, facts.signs), (Some(1024), true));
+        let text = |cert: &[u8]| {
+            let error = unproven(CertificateError::BadSignature.into(), &CertificateDer::from(cert));
+            reason(&error, "weak", "1.2.3.4:1").text().to_owned()
+        };
+        let says = "1.2.3.4:1 has a certificate with an RSA key of 1024 bits, which is too short: waitgate accepts 2048 bits or more";
+        assert_eq!(text(&cert), says);
+        assert_eq!(text(b"0"), "1.2.3.4:1 showed a certificate whose key it does not hold");
+        let given = vec![super::super::anchors::Given { der: cert.clone(), from: "#ca=x".into() }];
+        let anchors = Arc::new(Anchors::new(false, given, 0));
+        let verifier = Verifier::new(Verify::Full, anchors, Arc::new(rustls::crypto::ring::default_provider()));
+        let bad = CertificateError::BadSignature.into();
+        let fault = verifier.weak_issuer(&bad, &cert, &[]).unwrap();
+        assert!(fault.text.contains("whose CA has an RSA key of 1024 bits"));
+        assert!(verifier.weak_issuer(&CertificateError::UnknownIssuer.into(), &cert, &[]).is_none());
+    }
+
+    const WEAK: &str = "\
+    -----BEGIN CERTIFICATE-----\n\
+    MIICDTCCAXagAwIBAgIUU0BvVFxZ77n19FqkdIQwyuxFVcgwDQYJKoZIhvcNAQEL\n\
+    BQAwDzENMAsGA1UEAwwEd2VhazAgFw0yNjExMjYyMzE1MDhaGA8yMTI2MTEwMjIz\n\
+    MTUwOFowDzENMAsGA1UEAwwEd2VhazCBnzANBgkqhkiG9w0BAQEFAAOBjQAwgYkC\n\
+    gYEAyY6bQy8dGRsQNK3lzb0d9FaeZBtfCzcKndton7l7e7lWehXvcjC7Oxo1tMUk\n\
+    vEawh23kZKWr5U2BBe3TIOk9n/9eRCTLaf1eIkCVOPzCpqtCXcRed826izW/dSwU\n\
+    nEu751LwhpVEugBhY7voKck/uVyOgMEaMlakevDqL3ZOll0CAwEAAaNkMGIwHQYD\n\
+    VR0OBBYEFH2HIoS9BsUchsIkNLFeMFbbDBjDMB8GA1UdIwQYMBaAFH2HIoS9BsUc\n\
+    hsIkNLFeMFbbDBjDMA8GA1UdEwEB/wQFMAMBAf8wDwYDVR0RBAgwBoIEd2VhazAN\n\
+    BgkqhkiG9w0BAQsFAAOBgQAG4nyrtr6tJEa3Ft7ShvYZyThI9yR4HXjMRo5Vlgf9\n\
+    RymQ9Bl2GKx+O74lgyyIFDAtjHlSdyHCnOjhs6RvttwRh09/Kt+AHjRYHTCY2Ji2\n\
+    RuZrX0TRw9lUgAcIyKo3uCp3SeIFfeEOZEbBcDDl014MD3VxLBS3uRstt2gW37/M\n\
+    HQ==\n\
+    -----END CERTIFICATE-----\n";
 }

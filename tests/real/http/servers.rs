@@ -127,7 +127,9 @@ fn nginx_over_tls() {
     let dir = nginx.path().display();
     once(&format!("https://{mutual}/{own}")).failure().stderr_has("wants a client certificate");
     once(&format!("https://{mutual}/{own}#cert={dir}/client-cert#key={dir}/client-key")).success();
-    once(&format!("https://{mutual}/{own}#cert={dir}/client-cert#key={dir}/key")).failure().stderr_has("belongs to it");
+    once(&format!("https://{mutual}/{own}#cert={dir}/client-cert#key={dir}/key"))
+        .failure()
+        .stderr_has("does not belong to the first certificate");
 
     Run::new(["--once", &format!("https://{tls}/#servername=api.example.org")])
         .env("SSL_CERT_FILE", &ca)

@@ -76,3 +76,34 @@ async fn only_a_refused_connection_is_gone() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     assert_eq!(probe(&format!("http://{closed}/#gone")).await.unwrap().note.unwrap(), format!("refused by {closed}"));
 }
+
+#[tokio::test]
+async fn a_header_of_the_answer_may_be_expected() {
+    let server =
+        Server::always("HTTP/1.1 200 OK\r\nServer: MinIO\r\nX-A: 1\r\nX-A:  2 \r\nSet-Cookie: hunter2\r\n\r\n");
+    for good in ["server", "Server:MinIO", "x-a:2", "X-A: 1#answer-header=server", "set-cookie"] {
+        probe(&server.url(&format!("/#answer-header={good}"))).await.unwrap();
+    }
+    for (bad, says) in [
+        ("x-b", "has no header x-b"),
+        ("Server:minio", "has another value in its header server"),
+        ("x-a:1, 2", "has another value in its header x-a"),
+        ("set-cookie:x", "has another value in its header set-cookie"),
+        ("server#answer-header=x-b", "has no header x-b"),
+    ] {
+        let reason = probe(&server.url(&format!("/#answer-header={bad}"))).await.unwrap_err();
+        assert_eq!(reason.code(), Code::ExpectHeader);
+        assert_eq!(reason.text(), format!("200 OK from {} {says}", server.address));
+    }
+    let away = Server::always("HTTP/1.1 302 x\r\nLocation: http://other.example/\r\nServer: MinIO\r\n\r\n");
+    let reason = probe(&away.url("/#answer-header=server")).await.unwrap_err();
+    assert_eq!(reason.code(), Code::ExpectRedirect);
+    assert!(invalid("http://h/#answer-header=").contains("expected NAME"));
+}
+
+#[tokio::test]
+async fn a_status_may_have_any_three_digits() {
+    let odd = Server::always("HTTP/1.1 999 x\r\n\r\n");
+    assert!(probe(&odd.url("/#status=600-999")).await.is_ok());
+    assert_eq!(probe(&odd.url("/")).await.unwrap_err().code(), Code::ExpectStatus);
+}

@@ -39,6 +39,16 @@ async fn odd_bodies_are_named_in_the_reason() {
         assert!(reason.code() == Code::ExpectBody && reason.text().contains(says), "{}", reason.text());
     }
     assert!(probe(&Server::always(gzip).url("/")).await.is_ok());
+    for plain in ["identity", "IDENTITY", ""] {
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Encoding: {plain}\r\n\r\nready");
+        assert!(probe(&Server::always(&answer).url("/#body=ready")).await.is_ok(), "{plain}");
+    }
+    let line = Server::always("HTTP/1.1 200 OK\r\n\r\nyellow\n");
+    assert!(probe(&line.url("/#match=^(yellow|green)$")).await.is_ok());
+    let nodes = Server::always("HTTP/1.1 200 OK\r\n\r\n{\"nodes\":3,\"status\":\"yellow\"}");
+    assert!(probe(&nodes.url("/#json=/nodes>=3#json=/status=yellow,green#json=/nodes")).await.is_ok());
+    assert_eq!(probe(&nodes.url("/#json=/nodes>3")).await.unwrap_err().code(), Code::ExpectBody);
+    assert!(invalid("http://h/#json=/n>=x").contains("comes a number"));
     let continued = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nready";
     assert!(probe(&Server::always(continued).url("/#body=ready#data=x")).await.is_ok());
 }

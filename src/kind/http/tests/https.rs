@@ -6,61 +6,110 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
-struct Ca(CertifiedIssuer<'static, KeyPair>);
+pub(super) struct Ca(pub(super) CertifiedIssuer<'static, KeyPair>);
 
 impl Ca {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
+        Self::of(|_| {})
+    }
+
+    pub(super) fn of(change: impl FnOnce(&mut CertificateParams)) -> Self {
         let mut params = CertificateParams::new(vec![]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(rcgen::DnType::CommonName, format!("CA {}", getrandom::u64().unwrap()));
+        change(&mut params);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    fn net(&self) -> Net {
+    pub(super) fn net(&self) -> Net {
         Net::new(SystemFiles::default(), false, Tls::new(Some(self.0.pem().as_bytes()), false).unwrap())
     }
 
-    fn issue(&self, name: &str) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    fn issue(&self, name: &str) -> Issued {
+        self.issue_as(|params| *params = CertificateParams::new(vec![name.to_owned()]).unwrap())
+    }
+
+    /// A certificate that `change` describes.
+    pub(super) fn issue_as(&self, change: impl FnOnce(&mut CertificateParams)) -> Issued {
         let key = KeyPair::generate().unwrap();
-        let cert = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.0).unwrap();
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        change(&mut params);
+        let cert = params.signed_by(&key, &self.0).unwrap();
         (vec![cert.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
     }
 
-    fn server(&self, name: &str, clients: bool, alpn: &[&str], answer: &'static str) -> SocketAddr {
+    pub(super) fn server(&self, name: &str, clients: bool, alpn: &[&str], answer: &'static str) -> SocketAddr {
+        let clients = if clients { Clients::Required } else { Clients::Unasked };
+        let mut config = self.config(self.issue(name), clients, rustls::DEFAULT_VERSIONS);
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        serve(config, answer)
+    }
+
+    pub(super) fn config(
+        &self,
+        (chain, key): Issued,
+        clients: Clients,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> ServerConfig {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder =
-            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
-        let (chain, key) = self.issue(name);
-        let builder = if clients {
-            let mut roots = RootCertStore::empty();
-            roots.add(self.0.der().clone()).unwrap();
-            let verifier =
-                rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-            builder.with_client_cert_verifier(verifier.unwrap())
-        } else {
-            builder.with_no_client_auth()
+            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(self.0.der().clone()).unwrap();
+        let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        let builder = match clients {
+            Clients::Unasked => builder.with_no_client_auth(),
+            Clients::Asked => builder.with_client_cert_verifier(verifier.allow_unauthenticated().build().unwrap()),
+            Clients::Required => builder.with_client_cert_verifier(verifier.build().unwrap()),
         };
-        let mut config = builder.with_single_cert(chain, key).unwrap();
-        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let config = Arc::new(config);
-        raw(move |connection| {
-            let session = ServerConnection::new(Arc::clone(&config)).unwrap();
-            let mut stream = StreamOwned::new(session, connection);
-            if stream.read(&mut [0; 1024]).is_ok() {
-                let _ = stream.write_all(answer.as_bytes());
-                stream.conn.send_close_notify();
-                let _ = stream.flush();
-            }
-        })
+        // rustls would refuse some of the certificates that a test needs.
+        let key = rustls::crypto::ring::sign::any_supported_type(&key).unwrap();
+        let shown = rustls::sign::CertifiedKey::new(chain, key);
+        builder.with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(shown)))
     }
 }
 
-async fn probe_by(net: &Net, text: &str) -> Result<Ready, Reason> {
+/// A chain and its key.
+pub(super) type Issued = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+/// What a server wants of its clients' certificates.
+#[derive(Clone, Copy)]
+pub(super) enum Clients {
+    Unasked,
+    Asked,
+    Required,
+}
+
+/// A server that gives the same answer to each request.
+pub(super) fn serve(config: ServerConfig, answer: &'static str) -> SocketAddr {
+    serve_with(config, answer, |_| {})
+}
+
+/// The same; `look` sees each session after the request.
+pub(super) fn serve_with(
+    config: ServerConfig,
+    answer: &'static str,
+    look: impl Fn(&ServerConnection) + Send + Sync + 'static,
+) -> SocketAddr {
+    let config = Arc::new(config);
+    raw(move |connection| {
+        let session = ServerConnection::new(Arc::clone(&config)).unwrap();
+        let mut stream = StreamOwned::new(session, connection);
+        if stream.read(&mut [0; 1024]).is_ok() {
+            look(&stream.conn);
+            let _ = stream.write_all(answer.as_bytes());
+            stream.conn.send_close_notify();
+            let _ = stream.flush();
+        }
+    })
+}
+
+pub(super) async fn probe_by(net: &Net, text: &str) -> Result<Ready, Reason> {
     let attempt = attempt();
     parse(text).probe(net, &attempt).await
 }
 
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+pub(super) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
 #[tokio::test]
 async fn certificates_are_verified() {
@@ -118,7 +167,7 @@ async fn a_target_can_set_ca_certificate_and_name() {
 }
 
 /// PEM (RFC 7468), without its line length.
-fn rcgen_pem(kind: &str, der: &[u8]) -> String {
+pub(super) fn rcgen_pem(kind: &str, der: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for piece in der.chunks(3) {

@@ -10,9 +10,12 @@ mod answers;
 mod bodies;
 #[cfg(feature = "tls")]
 mod https;
+#[cfg(feature = "tls")]
+mod https_trust;
 mod parse;
 mod redirects;
 mod request;
+mod secrets;
 mod wrong_protocol;
 
 use super::*;

@@ -69,7 +69,7 @@ fn an_error_names_the_cause_and_no_secret() {
         ("http://host/#status=", "three digits"),
         ("http://host/#status=20", "three digits"),
         ("http://host/#status=099", "from 100"),
-        ("http://host/#status=600", "from 100"),
+        ("http://host/#status=1000", "three digits"),
         ("http://host/#status=200-", "three digits"),
         ("http://host/#status=300-200", "the lower one"),
         ("http://host/#status=200,,204", "three digits"),

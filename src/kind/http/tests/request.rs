@@ -22,6 +22,7 @@ async fn the_request_has_the_method_headers_and_data_of_the_target() {
     assert_eq!(line(0), "GET /p?q=1 HTTP/1.1");
     assert_eq!(seen[0].header("host"), [server.address.to_string()]);
     assert_eq!(seen[0].header("connection"), ["close"]);
+    assert_eq!(seen[0].header("accept-encoding"), ["identity"]);
     assert_eq!(seen[0].header("user-agent"), [concat!("waitgate/", env!("CARGO_PKG_VERSION"))]);
     assert!(seen[0].header("referer").is_empty() && seen[0].header("authorization").is_empty());
     assert_eq!(seen[1].header("host"), ["api.example.org"]);
@@ -121,6 +122,19 @@ async fn a_proxy_is_used_only_if_the_target_asks_for_one() {
         let reason = http("https://nowhere.invalid/#proxy").probe(&net, &attempt).await.unwrap_err();
         assert_eq!((reason.code(), reason.cost()), (Code::ProtocolError, Cost::Credentials), "{}", reason.text());
         assert!(proxy.seen()[2].head.starts_with("CONNECT nowhere.invalid:443"));
+        assert_eq!(proxy.seen().len(), 3, "a login that failed is not repeated");
+        assert!(reason.text().ends_with("does not open a tunnel: it answers 407 Proxy Authentication Required"));
+        let reason = http("https://other.invalid/#proxy").probe(&net, &attempt).await.unwrap_err();
+        let says = format!("the proxy {} does not open a tunnel: it answers 502 Bad Gateway", proxy.address);
+        assert_eq!(reason.text(), says);
+    }
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let env: Env = [("ALL_PROXY", closed.to_string())].into_iter().collect();
+    for kind in if cfg!(feature = "tls") { &["http", "https"][..] } else { &["http"] } {
+        let http = parse_with(&format!("{kind}://other.invalid/#proxy"), &env).unwrap();
+        let reason = http.probe(&net, &attempt).await.unwrap_err();
+        assert_eq!(reason.code(), Code::ConnectRefused);
+        assert_eq!(reason.text(), format!("the proxy {closed} cannot be reached: refused by {closed}"));
     }
     assert!(invalid("http://host/#proxy").contains("is set in the environment"));
 }

@@ -121,3 +121,19 @@ async fn a_server_that_closes_is_asked_again_for_its_protocol() {
         assert_eq!((reason.code(), reason.stage()), (Code::ProtocolClosed, Stage::Protocol), "{}", reason.text());
     }
 }
+
+#[tokio::test]
+async fn a_tls_server_that_closes_without_an_alert_is_recognised() {
+    // OpenSSL closes after a plain request. It answers a ClientHello with a ServerHello.
+    let openssl = raw(|mut connection| {
+        let mut first = [0; 512];
+        if matches!(connection.read(&mut first), Ok(1..)) && first[..2] == [0x16, 3] {
+            let _ = connection.write_all(&[0x16, 3, 3, 0, 0x7a, 2]);
+        }
+    });
+    let reason = probe(&format!("http://{openssl}/")).await.unwrap_err();
+    assert_eq!(reason.code(), Code::ProtocolTlsWanted, "{}", reason.text());
+    let silent = raw(|mut connection| drop(connection.read(&mut [0; 512])));
+    let reason = probe(&format!("http://{silent}/")).await.unwrap_err();
+    assert_eq!((reason.code(), reason.hint()), (Code::ProtocolClosed, Some(Hint::ProxyClosed)), "{}", reason.text());
+}
