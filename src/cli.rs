@@ -131,7 +131,7 @@ Any target takes #timeout=, #attempt-timeout=, #connect-timeout=, #max-pause= an
 and #gone: ready when nothing answers there any more.
 waitgate replaces $(NAME) in a target or an option's value with that environment variable.
 Each option with a value, and --parallel, --quiet and --verbose, can be set as WAITGATE_NAME
-(WAITGATE_MAX_PAUSE=5s); the command line wins.";
+(WAITGATE_MAX_PAUSE=5s); the command line wins. Without a TARGET, each line of WAITGATE_TARGETS is one.";
 
 impl Cli {
     /// Parses argv, the program's name first.

@@ -15,7 +15,7 @@ OK = b"HTTP/1.1 200 OK\r\n\r\n"
 
 
 def server(start, piece, pause=0.0, asked=True):
-    """A server that answers every connection with `start`, then `piece` for ever."""
+    """A server that answers every connection with `start`, then `piece` without end."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve(connection):

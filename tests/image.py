@@ -1,8 +1,8 @@
-"""Builds the image from the Dockerfile as it stands and runs it for real: image.py BINARY.
+"""Builds the image from the Dockerfile and runs it for real: image.py BINARY.
 
 tests/image starts this as root, in network, mount and process namespaces of its
 own. No registry is asked: this machine's own /usr, mounted read-only into images
-that hold only what that needs, stands in for rust:1-slim, nginx, PostgreSQL and
+that hold only what that needs, replaces rust:1-slim, nginx, PostgreSQL and
 the application.
 """
 
@@ -299,7 +299,7 @@ def remove(name):
 
 
 def start_names():
-    """A DNS server that answers for what stands in NAMES, and denies all else."""
+    """A DNS server that answers for what is in NAMES, and denies all else."""
     subprocess.run(["ip", "address", "add", f"{NAMESERVER}/32", "dev", "lo"], check=True)
     NAMES.mkdir()
     # It goes into the background once it listens, and ends with our namespaces.

@@ -106,7 +106,7 @@ impl Kind for Dns {
         }
         let gone = parts.expectations.has("gone");
         if gone && (has.is_some() || min.is_some()) {
-            bail!("#gone stands alone: a name that is gone has no records to count or to compare");
+            bail!("#gone excludes #min= and #has=: a name that is gone has no records to count or to compare");
         }
         if gone && matches!(name, Host::Ip(_)) {
             bail!("#gone: the target is an address, and an address is never gone from the DNS (expected a name)");

@@ -203,7 +203,7 @@ mod tests {
             ("file:/a b", "%20"),
             ("file:/a#type=fifo", "file, directory or socket"),
             ("file:/a#type=directory#body=x", "leave out #type"),
-            ("file:/a#gone#type=file", "stands alone"),
+            ("file:/a#gone#type=file", "#gone excludes"),
             ("file:/a#hold=1s", "expectation 1"),
         ] {
             let message = format!("{:#}", parse(text).unwrap_err());

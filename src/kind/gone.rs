@@ -39,7 +39,7 @@ pub(super) fn is_given(it: &Expectations, others: &[Spec]) -> Result<bool> {
         return Ok(false);
     }
     match others.iter().find(|spec| spec.name != GONE.name && it.has(spec.name)) {
-        Some(other) => bail!("#gone stands alone: leave #{} out", other.name),
+        Some(other) => bail!("#gone excludes #{}: leave one of them out", other.name),
         None => Ok(true),
     }
 }

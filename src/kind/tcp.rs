@@ -187,9 +187,9 @@ mod tests {
             assert_eq!((tcp.quorum, tcp.to_string().as_str()), (quorum, text));
         }
         for (text, word) in [
-            ("tcp:db:1#gone#min=2", "stands alone"),
-            ("tcp:db:1#gone#all", "stands alone"),
-            ("tcp:db:1#gone#hold=1s", "stands alone"),
+            ("tcp:db:1#gone#min=2", "#gone excludes"),
+            ("tcp:db:1#gone#all", "#gone excludes"),
+            ("tcp:db:1#gone#hold=1s", "#gone excludes"),
             ("tcp:10.0.0.1:1#min=2", "expected a name"),
             ("tcp:db:1#min=0", "at least 1"),
         ] {

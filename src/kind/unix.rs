@@ -118,7 +118,7 @@ mod tests {
             ("unix://host/a.sock", "absolute"),
             ("unix:/a%00", "NUL"),
             ("unix:/a#min=2", "expectation 1"),
-            ("unix:/a#gone#hold=1s", "stands alone"),
+            ("unix:/a#gone#hold=1s", "#gone excludes"),
         ] {
             let message = format!("{:#}", parse(text).unwrap_err());
             assert!(message.contains(says), "{text}: {message}");

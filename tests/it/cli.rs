@@ -213,12 +213,16 @@ fn an_option_says_that_it_is_unknown_without_its_value() {
 /// The plan says how each target is understood.
 #[test]
 fn dry_run_says_when_each_target_is_ready() {
-    let ended = plan(&["tcp:h:1", "unix:/s#gone", "tcp:h:2#hold=1s#timeout=9s", "file:/f"], &[]);
+    let targets =
+        ["tcp:h:1", "unix:/s#gone", "tcp:h:2#hold=1s#timeout=9s", "file:/f", "postgres:h:3", "postgres://u:p@h/d"];
+    let ended = plan(&targets, &[]);
     for line in [
         "ready when a connection is accepted and stays open\n",
         "ready when it is gone\n",
         "stays open, as changed by #hold\n",
         "ready when the file exists\n",
+        "ready when the server accepts connections\n",
+        "ready when the login works\n",
     ] {
         ended.stdout_has(line);
     }

@@ -55,6 +55,10 @@ impl Table {
         assert!(field("reason") && field("code"), "{name}: {json}");
         // What differs from run to run.
         json["time"] = "TIME".into();
+        // It is cut, and the length of a port decides where. The line above is the whole of it.
+        let message = json["message"].take();
+        let message = message.as_str().expect("a message").trim_end_matches('…');
+        assert!(text.starts_with(message), "{name}: {message} of {text}");
         json["elapsed"] = 0.into();
         json["targets"][0]["waited"] = 0.into();
         let plain = |text: &str| {

@@ -70,7 +70,7 @@ fn an_error_names_the_cause_and_the_form() {
     assert!(invalid("dns:10.0.0.1#has=10.0.0.2").contains("an address is one"));
     assert!(parse("dns:fd00::1#min=1#has=fd00:0::1").is_ok());
     assert!(invalid("dns:db#status=200").contains("min, has, gone"));
-    assert!(invalid("dns:db#gone#min=2").contains("stands alone"));
+    assert!(invalid("dns:db#gone#min=2").contains("#gone excludes"));
     assert!(invalid("dns:10.0.0.1#gone").contains("expected a name"));
 }
 

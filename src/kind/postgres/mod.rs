@@ -130,6 +130,10 @@ impl Kind for Postgres {
         self.info.ignored.clone()
     }
 
+    fn ready_when(&self) -> String {
+        if self.login { "the login works" } else { "the server accepts connections" }.to_owned()
+    }
+
     /// libpq gives each host `connect_timeout` for the whole login. The application that uses this URL would wait as long.
     fn attempt_timeout(&self) -> Option<Duration> {
         let hosts = u32::try_from(self.info.servers.len()).unwrap_or(1);

@@ -249,7 +249,7 @@ fn gone() {
     running.end().success().nowhere("hunter2");
     for with in ["login", "role=primary", "query=SELECT 1", "password=@/x"] {
         let refused = Run::new(["--once", &format!("{}#gone#{with}", pg.url("", ""))]).end();
-        refused.failure().stderr_has("stands alone");
+        refused.failure().stderr_has("#gone excludes");
     }
 }
 

@@ -95,7 +95,7 @@ fn an_error_names_the_cause_and_no_secret() {
         ("http://host/#json=status=UP", "begins with '/'"),
         ("http://host/#json=/~2", "~0"),
         ("http://host/#method=HEAD#body=x", "no body to look at"),
-        ("http://host/#gone#status=404", "stands alone"),
+        ("http://host/#gone#status=404", "#gone excludes"),
         ("http://host/#data=@", "'@' alone"),
         ("http://host/#header=X:@", "is missing after the '@'"),
         ("http://host/#insecure", "does not speak TLS"),
