@@ -14,6 +14,7 @@ use tokio::time::{self, Instant};
 use super::expect::{Expectations, Spec, Zero};
 use super::regex::Pattern;
 use crate::attempt::Attempt;
+use crate::net::Net;
 use crate::reason::{Code, Hint, Reason, Stage};
 use crate::text;
 
@@ -73,6 +74,7 @@ impl Accept {
     /// Checks a connection that `peer` has accepted.
     pub(super) async fn check(
         &self,
+        net: &Net,
         mut stream: impl AsyncRead + Unpin,
         peer: &impl Display,
         attempt: &Attempt,
@@ -80,7 +82,7 @@ impl Accept {
         attempt.enter(Stage::Protocol, format_args!("{peer} accepted the connection"));
         let mut said = Vec::new();
         if self.text.is_some() || self.pattern.is_some() {
-            self.banner(&mut stream, peer, &mut said).await?;
+            self.banner(net, &mut stream, peer, &mut said).await?;
         }
         if self.hold.is_zero() {
             return Ok(());
@@ -110,6 +112,7 @@ impl Accept {
     /// Reads into `said` until it is the expected banner.
     async fn banner(
         &self,
+        net: &Net,
         mut stream: impl AsyncRead + Unpin,
         peer: &impl Display,
         said: &mut Vec<u8>,
@@ -135,7 +138,7 @@ impl Accept {
                 Ok(read) => said.extend_from_slice(&piece[..read]),
             }
             said.truncate(BANNER_MAX);
-            if self.is_expected(said).await? {
+            if self.is_expected(net, said).await? {
                 return Ok(());
             }
             if said.len() == BANNER_MAX {
@@ -144,10 +147,10 @@ impl Accept {
         }
     }
 
-    async fn is_expected(&self, said: &[u8]) -> Result<bool, Reason> {
+    async fn is_expected(&self, net: &Net, said: &[u8]) -> Result<bool, Reason> {
         let text = self.text.as_ref().is_none_or(|text| said.windows(text.len()).any(|found| found == text.as_bytes()));
         match &self.pattern {
-            Some(pattern) if text => pattern.matches(said.to_vec(), "#banner-match").await,
+            Some(pattern) if text => pattern.matches(&net.threads, said.to_vec(), "#banner-match").await,
             _ => Ok(text),
         }
     }
@@ -216,6 +219,7 @@ fn other(said: &[u8], peer: &impl Display) -> Reason {
 mod tests {
     use super::*;
     use crate::env::{Env, Fill};
+    use crate::net::names::resolv_conf::SystemFiles;
     use tokio::io::AsyncWriteExt as _;
 
     const SPECS: &[Spec] = &[HOLD, BANNER, BANNER_MATCH];
@@ -223,6 +227,10 @@ mod tests {
     fn parse(text: &str) -> Result<Accept> {
         let env = Env::default();
         Accept::parse(&Expectations::parse(text.split('#').skip(1), "tcp", SPECS, Fill::from_env(&env))?)
+    }
+
+    fn net() -> Net {
+        Net::plain(SystemFiles::default())
     }
 
     async fn check(text: &str, pieces: &[&[u8]], ends: bool) -> Result<(), Reason> {
@@ -242,9 +250,10 @@ mod tests {
             std::future::pending::<()>().await;
         };
         let accept = parse(text).unwrap();
+        let net = net();
         tokio::select! {
             () = speak => unreachable!(),
-            outcome = time::timeout(bounds.attempt, accept.check(client, &"10.0.0.1:22", &attempt)) =>
+            outcome = time::timeout(bounds.attempt, accept.check(&net, client, &"10.0.0.1:22", &attempt)) =>
                 outcome.unwrap_or_else(|_| Err(attempt.cut_off())),
         }
     }
@@ -297,7 +306,7 @@ mod tests {
         let held = async |accept: &Accept| {
             let attempt = Attempt::new(bounds, false);
             let (_server, client) = tokio::io::duplex(64);
-            accept.check(client, &"10.0.0.1:22", &attempt).await.unwrap();
+            accept.check(&net(), client, &"10.0.0.1:22", &attempt).await.unwrap();
             attempt.started().elapsed().as_millis()
         };
         for (text, first, then) in [("", 50, 200), ("#hold=400ms", 400, 900), ("#hold=950ms", 950, 950)] {
@@ -306,7 +315,7 @@ mod tests {
             let attempt = Attempt::new(bounds, false);
             let (server, client) = tokio::io::duplex(64);
             drop(server);
-            assert!(accept.check(client, &"10.0.0.1:22", &attempt).await.is_err());
+            assert!(accept.check(&net(), client, &"10.0.0.1:22", &attempt).await.is_err());
             assert_eq!(held(&accept).await, then, "{text}");
         }
     }

@@ -100,7 +100,7 @@ impl Kind for File {
     }
 
     /// Looks at the file. A symbolic link counts as what it points to.
-    async fn probe(&self, _: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
+    async fn probe(&self, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
         let name = &self.name;
         attempt.enter(Stage::Local, name);
         let about = match fs::metadata(&self.path) {
@@ -118,7 +118,7 @@ impl Kind for File {
             return Err(Reason::new(Code::ExpectFile, text).with_key("size"));
         }
         if !self.content.is_empty() {
-            self.check_content(attempt).await?;
+            self.check_content(net, attempt).await?;
         }
         Ok(Ready::noted(format!("{name} exists")))
     }
@@ -137,7 +137,7 @@ impl File {
         if self.gone { Ok(Ready::noted(text)) } else { Err(Reason::new(Code::LocalMissing, text)) }
     }
 
-    async fn check_content(&self, attempt: &Attempt) -> Result<(), Reason> {
+    async fn check_content(&self, net: &Net, attempt: &Attempt) -> Result<(), Reason> {
         let unreadable =
             |why: String| Reason::new(Code::LocalFile, format!("{} cannot be read: {why}", self.name)).with_key(why);
         attempt.enter(Stage::Expect, &self.name);
@@ -151,7 +151,7 @@ impl File {
                 Err(error) => return Err(unreadable(os_error(&error))),
             }
         }
-        reading.check(&self.name, attempt).await
+        reading.check(net, &self.name, attempt).await
     }
 }
 

@@ -2,27 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 
 use anyhow::{Result, bail};
 use regex_lite::{Regex, RegexBuilder};
-use rustix::process::setpriority_process;
-use tokio::sync::{Semaphore, oneshot};
 
+use crate::net::threads::Threads;
 use crate::reason::{Code, Hint, Reason};
 
 /// The most memory that a compiled pattern may take, in bytes.
 const PATTERN_MAX: usize = 256 * 1024;
-
-/// The stack of the thread that matches, in bytes. It is small: the engine does not recurse.
-const STACK_SIZE: usize = 128 * 1024;
-
-/// At most this many threads match at the same time in the whole run, so that neither memory nor time grows with the
-/// number of targets.
-static THREADS: Semaphore = Semaphore::const_new(2);
-
-/// The lowest priority: the deadline and the signals come first.
-const NICE: i32 = 19;
 
 /// A regular expression.
 #[derive(Clone, Debug)]
@@ -51,30 +39,22 @@ impl Pattern {
     /// seconds over 64 KiB, and nothing can interrupt it. So it runs in a thread, at most one for each pattern. The
     /// attempt that waits for the thread can be dropped, and the thread ends with the process: the deadline holds.
     /// The reason calls the pattern `what`.
-    pub(super) async fn matches(&self, text: Vec<u8>, what: &str) -> Result<bool, Reason> {
+    pub(super) async fn matches(&self, threads: &Threads, text: Vec<u8>, what: &str) -> Result<bool, Reason> {
         let Some(busy) = Busy::new(&self.busy) else {
             let text =
                 format!("{what} takes longer than an attempt: give a simpler pattern, or a longer #attempt-timeout");
             return Err(Reason::new(Code::ExpectTimeout, text).with_key("pattern"));
         };
-        let Ok(thread) = THREADS.acquire().await else {
-            return Err(Reason::new(Code::LocalSocket, format!("there is no thread for {what}")));
-        };
-        let (tell, told) = oneshot::channel();
         let pattern = self.text.clone();
         let work = move || {
-            // On Linux this concerns only the calling thread (setpriority(2), "C library/kernel differences").
-            let _ = setpriority_process(None, NICE);
             // `parse` has compiled the same text.
             let found = compile(&pattern).is_ok_and(|regex| is_match(&regex, &pattern, &text));
-            drop((text, busy, thread));
-            let _ = tell.send(found);
+            drop(busy);
+            found
         };
-        if thread::Builder::new().stack_size(STACK_SIZE).spawn(work).is_err() {
-            return Err(Reason::new(Code::LocalSocket, format!("the system allows no thread for {what}"))
-                .with_hint(Hint::Limits));
-        }
-        Ok(told.await.unwrap_or(false))
+        threads.compute(work).await.map_err(|_| {
+            Reason::new(Code::LocalSocket, format!("the system allows no thread for {what}")).with_hint(Hint::Limits)
+        })
     }
 }
 
@@ -123,9 +103,11 @@ mod tests {
     #[tokio::test]
     async fn a_pattern_matches_anywhere_in_the_text() {
         let pattern = Pattern::parse("\"state\":\\s*\"(up|OK)\"").unwrap();
-        assert!(pattern.matches(b"{\"state\": \"up\"}".to_vec(), "match=").await.unwrap());
-        assert!(!pattern.matches(b"{\"state\": \"down\"}".to_vec(), "match=").await.unwrap());
-        assert!(Pattern::parse("^.ok$").unwrap().matches(b"\xffok".to_vec(), "match=").await.unwrap());
+        assert!(pattern.matches(&Threads::default(), b"{\"state\": \"up\"}".to_vec(), "match=").await.unwrap());
+        assert!(!pattern.matches(&Threads::default(), b"{\"state\": \"down\"}".to_vec(), "match=").await.unwrap());
+        assert!(
+            Pattern::parse("^.ok$").unwrap().matches(&Threads::default(), b"\xffok".to_vec(), "match=").await.unwrap()
+        );
     }
 
     #[tokio::test]
@@ -140,7 +122,8 @@ mod tests {
             ("(?m)^1$", "1\n2\n", true),
             ("^$", "\n", true),
         ] {
-            let found = Pattern::parse(pattern).unwrap().matches(text.into(), "match=").await.unwrap();
+            let found =
+                Pattern::parse(pattern).unwrap().matches(&Threads::default(), text.into(), "match=").await.unwrap();
             assert_eq!(found, matches, "{pattern} in {text:?}");
         }
     }
@@ -150,10 +133,12 @@ mod tests {
         let pattern = Pattern::parse("((a?){40}){20}b").unwrap();
         let body = vec![b'a'; 64 * 1024];
         let start = Instant::now();
-        let attempt = tokio::time::timeout(Duration::from_millis(20), pattern.matches(body.clone(), "match="));
+        let threads = Threads::default();
+        let attempt =
+            tokio::time::timeout(Duration::from_millis(20), pattern.matches(&threads, body.clone(), "match="));
         assert!(attempt.await.is_err());
         assert!(start.elapsed() < Duration::from_millis(70), "{:?}", start.elapsed());
-        let reason = pattern.matches(body, "match=").await.unwrap_err();
+        let reason = pattern.matches(&threads, body, "match=").await.unwrap_err();
         assert_eq!(reason.code(), Code::ExpectTimeout);
     }
 }

@@ -150,7 +150,7 @@ impl Tcp {
 
     async fn accepts(&self, net: &Net, address: SocketAddr, attempt: &Attempt) -> Result<SocketAddr, Reason> {
         let stream = connect::to(net, address, attempt).await?;
-        self.accept.check(stream, &address, attempt).await?;
+        self.accept.check(net, stream, &address, attempt).await?;
         Ok(address)
     }
 }

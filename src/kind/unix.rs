@@ -53,7 +53,7 @@ impl Kind for Unix {
         "a connection is accepted and stays open".into()
     }
 
-    async fn probe(&self, _: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
+    async fn probe(&self, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
         attempt.enter(Stage::Connect, &self.name);
         let connected = UnixStream::connect(&self.path).await.map_err(|error| unix_failure(&self.name, &error));
         if self.gone {
@@ -67,7 +67,7 @@ impl Kind for Unix {
         }
         let stream = connected?;
         attempt.accept();
-        self.accept.check(stream, &self.name, attempt).await?;
+        self.accept.check(net, stream, &self.name, attempt).await?;
         Ok(Ready::noted(format!("accepted by {}", self.name)))
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod race;
 pub(crate) mod refusals;
 pub(crate) mod sniff;
 pub(crate) mod stream;
+pub(crate) mod threads;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 
@@ -27,6 +28,7 @@ use names::answer::{AllServers, Found, LookupError, Need, Records};
 use names::resolv_conf::{ResolvConf, SystemFiles};
 use names::resolver::Resolver;
 use refusals::Refusals;
+use threads::Threads;
 
 /// Everything that attempts share. It holds no socket: each attempt owns its sockets and closes them.
 pub(crate) struct Net {
@@ -38,6 +40,7 @@ pub(crate) struct Net {
     mesh: Mesh,
     /// Which addresses have refused in this run.
     pub(crate) refusals: Refusals,
+    pub(crate) threads: Threads,
     /// Each notice, and whether the log has printed it.
     notices: RefCell<Vec<(String, bool)>>,
     /// TLS with the command line's options.
@@ -57,6 +60,7 @@ impl Net {
             resolver: OnceCell::new(),
             mesh: Mesh::default(),
             refusals: Refusals::default(),
+            threads: Threads::default(),
             #[cfg(feature = "tls")]
             tls,
         }

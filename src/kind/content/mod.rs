@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 use super::expect::{Expectations, Spec};
 use super::regex::Pattern;
 use crate::attempt::Attempt;
+use crate::net::Net;
 use crate::reason::{Code, Reason, Stage};
 use json::Value;
 
@@ -102,7 +103,7 @@ impl Reading<'_> {
     }
 
     /// Checks what was read. `what` names the content: "the body of 200 OK from 10.0.0.1:80".
-    pub(super) async fn check(mut self, what: &str, attempt: &Attempt) -> Result<(), Reason> {
+    pub(super) async fn check(mut self, net: &Net, what: &str, attempt: &Attempt) -> Result<(), Reason> {
         let unexpected = |has: &dyn Display| Reason::new(Code::ExpectBody, format!("{what} {has}"));
         if self.search.is_some_and(|search| !search.found()) {
             let within = if self.ended { "" } else { " in its first 1 MiB" };
@@ -119,7 +120,7 @@ impl Reading<'_> {
         }
         if let Some(pattern) = &self.content.pattern {
             attempt.enter(Stage::Expect, format_args!("the search for #match in {what}"));
-            if !pattern.matches(self.kept, "#match").await? {
+            if !pattern.matches(&net.threads, self.kept, "#match").await? {
                 let within = if long { " in its first 64 KiB" } else { "" };
                 return Err(unexpected(&format_args!("has nothing that #match matches{within}")).with_key("match"));
             }

@@ -6,10 +6,17 @@ use super::errors;
 use super::exchange::Answer;
 use crate::attempt::Attempt;
 use crate::kind::content::Content;
+use crate::net::Net;
 use crate::reason::{Code, Reason, Stage};
 
 /// Reads and checks the body of an answer; `said` names the answer ("200 OK from 10.0.0.1:80").
-pub(super) async fn check(content: &Content, answer: Answer, said: &str, attempt: &Attempt) -> Result<(), Reason> {
+pub(super) async fn check(
+    net: &Net,
+    content: &Content,
+    answer: Answer,
+    said: &str,
+    attempt: &Attempt,
+) -> Result<(), Reason> {
     let mut response = answer.response;
     let what = format!("the body of {said}");
     let unexpected = |has: &str, key: &str| Reason::new(Code::ExpectBody, format!("{what} {has}")).with_key(key);
@@ -34,5 +41,5 @@ pub(super) async fn check(content: &Content, answer: Answer, said: &str, attempt
         }
     }
     drop(response);
-    reading.check(&what, attempt).await
+    reading.check(net, &what, attempt).await
 }

@@ -13,6 +13,7 @@ use super::status;
 use crate::attempt::Attempt;
 use crate::kind::content::Content;
 use crate::kind::expect::Expectations;
+use crate::net::Net;
 use crate::reason::{Code, Cost, Hint, Reason};
 
 /// The expectations of an answer.
@@ -54,7 +55,13 @@ impl Check {
         Ok(Self { statuses, follow, headers, content })
     }
 
-    pub(super) async fn judge(&self, answer: Answer, request: &Outgoing, attempt: &Attempt) -> Result<Step, Reason> {
+    pub(super) async fn judge(
+        &self,
+        net: &Net,
+        answer: Answer,
+        request: &Outgoing,
+        attempt: &Attempt,
+    ) -> Result<Step, Reason> {
         let status = answer.response.status();
         // If a proxy does not reach the server, the proxy itself answers. Nothing shows whose answer it is.
         let proxied = if request.is_proxied() { ", a proxy" } else { "" };
@@ -73,7 +80,7 @@ impl Check {
         }
         self.check_headers(answer.response.headers(), &said)?;
         if !self.content.is_empty() {
-            body::check(&self.content, answer, &said, attempt).await?;
+            body::check(net, &self.content, answer, &said, attempt).await?;
         }
         Ok(Step::Ready(said))
     }

@@ -17,7 +17,6 @@ use reqwest::{Client, Method, Response, StatusCode, Url, redirect, retry};
 use tokio::time;
 
 use super::connector::{Progress, Watch};
-use super::engine;
 use super::errors::Failed;
 use super::proxy::Proxy;
 use super::tls;
@@ -27,6 +26,7 @@ use crate::net::Net;
 use crate::net::address::Host;
 use crate::net::connect;
 use crate::net::race::race;
+use crate::net::threads::Running;
 use crate::reason::{Code, Hint, Reason, Stage};
 use crate::secret::{HIDDEN, Secret};
 
@@ -201,7 +201,7 @@ impl Outgoing {
     ) -> Result<InFlight, Reason> {
         let progress = Arc::new(Progress::default());
         let client = self.client(net, address, &progress)?;
-        let mut sending: Pin<Box<MaybeDone<Sending>>> = Box::pin(maybe_done(self.execute(client)));
+        let mut sending: Pin<Box<MaybeDone<Sending>>> = Box::pin(maybe_done(self.execute(net, client)));
         let tunnel = self.tunnels();
         if tunnel {
             // Until TLS begins, waitgate cannot see which of the two it waits for.
@@ -282,7 +282,7 @@ impl Outgoing {
         }
     }
 
-    fn execute(&self, client: Client) -> Sending {
+    fn execute(&self, net: &Net, client: Client) -> Sending {
         let mut request = reqwest::Request::new(self.method.clone(), self.wire_url());
         *request.headers_mut() = self.headers.clone();
         if self.tls.name().is_some()
@@ -295,7 +295,7 @@ impl Outgoing {
         if let Some(Login { user, password }) = &self.login {
             request = request.basic_auth(user.expose(), password.as_ref().map(Secret::expose));
         }
-        engine::start(Box::pin(request.send()))
+        net.threads.start(Box::pin(request.send()))
     }
 
     /// The URL for reqwest, which takes the name for the TLS handshake from it.
@@ -357,7 +357,7 @@ pub(super) fn own_headers() -> HeaderMap {
     ])
 }
 
-type Sending = engine::Running<reqwest::Result<Response>>;
+type Sending = Running<reqwest::Result<Response>>;
 
 /// A request whose connection is made.
 struct InFlight {

@@ -4,7 +4,6 @@ mod body;
 mod check;
 mod complaint;
 mod connector;
-mod engine;
 mod errors;
 mod exchange;
 mod files;
@@ -131,7 +130,7 @@ impl Http {
         loop {
             let placed = |reason| request.placed(request.without_secrets(reason), self.request.url().scheme());
             let answer = request.send(net, &host, &addresses, attempt).await.map_err(placed)?;
-            let (url, status) = match self.check.judge(answer, &request, attempt).await.map_err(placed)? {
+            let (url, status) = match self.check.judge(net, answer, &request, attempt).await.map_err(placed)? {
                 Step::Ready(note) if followed == 0 => return Ok(Ready::noted(request.hide(&note))),
                 Step::Ready(note) => {
                     return Ok(Ready::noted(format!("{} after {}", request.hide(&note), redirects(followed))));
