@@ -237,16 +237,16 @@ fn long(name: &str) -> Option<String> {
 
 /// What is wrong with an argument that is one option to a person and another one to clap.
 fn misspelt(arg: &str) -> Option<String> {
-    let name = |dashes| arg.strip_prefix(dashes)?.split(['=', ' ']).next().and_then(long);
-    // `- --timeout 5m` in YAML is one argument.
-    if let Some(known) = name("--").filter(|known| arg[known.len() + 2..].starts_with(' ')) {
+    if let Some(rest) = arg.strip_prefix("--") {
+        // `- --timeout 5m` in YAML is one argument.
+        let known = long(rest.split_once(' ')?.0)?;
         return Some(format!(
             "--{known} and its value are in one argument with a blank between them (expected --{known}=VALUE, or two arguments)"
         ));
     }
     // clap reads `-timeout=5m` as `-t imeout=5m`.
-    let known = name("-").filter(|_| !arg.starts_with("--"))?;
-    Some(format!("found one dash before an option's long name (expected --{known})"))
+    let name = arg.strip_prefix('-')?.split(['=', ' ']).next().filter(|name| name.len() > 1)?;
+    long(name).map(|known| format!("found one dash before an option's long name (expected --{known})"))
 }
 
 /// What is wrong with a target that is an option without its dashes: `timeout=5m`.

@@ -95,7 +95,7 @@ impl Signals {
             pipe::register_raw(number, write)?;
         }
         let ours = Signal::ALL.iter().fold(0, |set, signal| set | signal.bit());
-        Ok(Self { came, leaving, woken, blocked: ours & kernel_set(&["SigBlk:"]) })
+        Ok(Self { came, leaving, woken, blocked: ours & kernel_set(&["\nSigBlk:"]) })
     }
 
     /// The signal that has come, if one has.
@@ -105,7 +105,7 @@ impl Signals {
                 return None;
             }
             // The thread's own signals and those of the process (proc(5)).
-            let pending = self.blocked & kernel_set(&["SigPnd:", "ShdPnd:"]);
+            let pending = self.blocked & kernel_set(&["\nSigPnd:", "\nShdPnd:"]);
             Signal::ALL.into_iter().find(|signal| pending & signal.bit() != 0)
         };
         Signal::numbered(self.came.load(Ordering::SeqCst)).or_else(waiting)
@@ -148,8 +148,8 @@ impl Signals {
 }
 
 /// The union of these sets of signals of this process, as the kernel shows them: bit 0 is signal 1.
-fn kernel_set(names: &[&str]) -> u64 {
+fn kernel_set(lines: &[&str]) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let sets = status.lines().filter_map(|line| names.iter().find_map(|name| line.strip_prefix(name)));
-    sets.filter_map(|set| u64::from_str_radix(set.trim(), 16).ok()).fold(0, |all, set| all | set)
+    let set = |line: &&str| u64::from_str_radix(status.split_once(line)?.1.lines().next()?.trim(), 16).ok();
+    lines.iter().filter_map(set).fold(0, |all, set| all | set)
 }
