@@ -19,6 +19,7 @@ mod postgres;
 mod regex;
 mod slips;
 mod tcp;
+mod tls_options;
 mod unix;
 
 use std::fmt;

@@ -6,7 +6,6 @@ mod complaint;
 mod connector;
 mod errors;
 mod exchange;
-mod files;
 mod proxy;
 mod request;
 mod status;
@@ -23,7 +22,7 @@ use std::net::SocketAddr;
 use anyhow::{Result, bail};
 
 use super::expect::Spec;
-use super::{Kind, Parts, Ready, content, gone};
+use super::{Kind, Parts, Ready, content, gone, tls_options};
 use crate::attempt::Attempt;
 use crate::net::address::Host;
 use crate::net::sniff::Protocol;
@@ -66,11 +65,11 @@ impl Kind for Http {
         content::JSON,
         Spec::flag("follow"),
         Spec::flag("proxy"),
-        Spec::value("ca", "FILE"),
-        Spec::value("cert", "FILE"),
-        Spec::value("key", "FILE"),
-        Spec::value("servername", "NAME"),
-        Spec::flag("insecure"),
+        tls_options::CA,
+        tls_options::CERT,
+        tls_options::KEY,
+        tls_options::SERVERNAME,
+        tls_options::INSECURE,
         gone::GONE,
     ];
     const SPEAKS: &'static [(Protocol, &'static str)] = &[(Protocol::Http, "http"), (Protocol::Tls, "https")];
@@ -106,8 +105,7 @@ impl Kind for Http {
     }
 
     fn warnings(&self) -> Vec<String> {
-        let insecure =
-            self.request.is_insecure().then(|| "#insecure: the server's certificate is not verified".to_owned());
+        let insecure = self.request.is_insecure().then(|| tls_options::INSECURE_WARNING.to_owned());
         insecure.into_iter().collect()
     }
 

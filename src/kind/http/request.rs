@@ -9,12 +9,13 @@ use reqwest::header::{
 use reqwest::{Method, Url};
 
 use super::exchange::{self, Outgoing};
-use super::files::{NamedFile, after_at};
 use super::proxy::Proxy;
-use super::tls::TlsOptions;
+use super::tls;
 use super::url::Login;
 use crate::env;
 use crate::kind::expect::Expectations;
+use crate::kind::path::{NamedFile, after_at};
+use crate::kind::tls_options::TlsOptions;
 use crate::net::Net;
 use crate::reason::{Code, Reason};
 
@@ -79,7 +80,10 @@ impl Request {
             None if data.is_some() => Method::POST,
             None => Method::GET,
         };
-        let tls = TlsOptions::parse(kind, expectations)?;
+        if let Some(given) = TlsOptions::given(expectations).filter(|_| kind != "https") {
+            bail!("#{given}: http: does not speak TLS (expected https://HOST[:PORT]/PATH)");
+        }
+        let tls = TlsOptions::parse(expectations)?;
         Ok(Self { url, login, method, headers, data, tls, proxy: None })
     }
 
@@ -134,7 +138,7 @@ impl Request {
             method: self.method.clone(),
             headers,
             data,
-            tls: self.tls.read(net)?,
+            tls: tls::Config::read(&self.tls, net)?,
             proxy: self.proxy.clone(),
             after: None,
             stripped: false,

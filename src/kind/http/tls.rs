@@ -1,63 +1,9 @@
-//! The TLS options of a target: `ca=`, `cert=`, `key=`, `servername=`, `insecure`.
-
-use anyhow::{Result, bail};
-
-use super::files::NamedFile;
-use crate::kind::expect::Expectations;
-use crate::net::address::Host;
+//! The TLS configuration of an HTTP client, and what happens while it connects.
 
 #[cfg(feature = "tls")]
 pub(super) use with_tls::Config;
 
-/// waitgate reads the files again for each attempt: a certificate may be mounted or renewed while it waits.
-#[derive(Clone, Debug, Default)]
-#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "without TLS they are only checked"))]
-pub(super) struct TlsOptions {
-    ca: Option<NamedFile>,
-    /// The files of the certificate and of its key.
-    identity: Option<(NamedFile, NamedFile)>,
-    /// `servername=`, without a final dot.
-    name: Option<String>,
-    insecure: bool,
-}
-
-impl TlsOptions {
-    pub(super) fn parse(kind: &str, expectations: &Expectations) -> Result<Self> {
-        const NAMES: [&str; 5] = ["ca", "cert", "key", "servername", "insecure"];
-        if kind != "https"
-            && let Some(given) = NAMES.into_iter().find(|name| expectations.has(name))
-        {
-            bail!("#{given}: http: does not speak TLS (expected https://HOST[:PORT]/PATH)");
-        }
-        let path = |name: &str| {
-            let file = expectations.written(name).next().map(|(path, written)| NamedFile::new(path, written));
-            file.transpose().map_err(|error| error.context(format!("#{name}")))
-        };
-        let ca = path("ca")?;
-        let identity = match (path("cert")?, path("key")?) {
-            (Some(cert), Some(key)) => Some((cert, key)),
-            (None, None) => None,
-            (Some(_), None) => bail!("#cert: its key is missing: give #key=FILE too (it may be the same file)"),
-            (None, Some(_)) => bail!("#key: its certificate is missing: give #cert=FILE too"),
-        };
-        let name = match expectations.get("servername") {
-            None => None,
-            Some(text) => match Host::parse(text).map_err(|error| error.context("#servername"))? {
-                Host::Name(name) => Some(name.trim_end_matches('.').to_owned()),
-                Host::Ip(_) => bail!("#servername: found an address, but TLS sends names only (expected a name)"),
-            },
-        };
-        let insecure = expectations.has("insecure");
-        if insecure && ca.is_some() {
-            bail!("#insecure: #ca is given too: one verifies the certificate, the other does not: give one of them");
-        }
-        Ok(Self { ca, identity, name, insecure })
-    }
-
-    pub(super) fn is_insecure(&self) -> bool {
-        self.insecure
-    }
-}
+use crate::kind::tls_options::TlsOptions;
 
 #[cfg(feature = "tls")]
 mod with_tls {
@@ -70,29 +16,11 @@ mod with_tls {
     use rustls::{ClientConfig, NamedGroup, RootCertStore};
 
     use super::super::connector::Progress;
-    use super::super::files::NamedFile;
     use super::TlsOptions;
     use crate::net::Net;
     use crate::net::tls::Verify;
     use crate::net::tls::asked::{self, Asked};
-    use crate::net::tls::files::{self, Pem};
-    use crate::net::tls::roots::Roots;
     use crate::reason::Reason;
-
-    impl TlsOptions {
-        /// Reads the files.
-        pub(crate) fn read(&self, net: &Net) -> Result<Config, Reason> {
-            let mut own = None;
-            if self.ca.is_some() || self.identity.is_some() || self.insecure {
-                let verify = if self.insecure { Verify::Nothing } else { Verify::Full };
-                let pem = |name: &str, file: &NamedFile| Pem::written(name, &file.path, &file.written);
-                let ca = self.ca.as_ref().map(|file| pem("#ca", file));
-                let identity = self.identity.as_ref().map(|(cert, key)| (pem("#cert", cert), pem("#key", key)));
-                own = Some(files::config(&net.tls, verify, Roots::Run, ca.as_ref(), identity.as_ref())?);
-            }
-            Ok(Config { own, name: self.name.clone() })
-        }
-    }
 
     /// The TLS configuration of one attempt.
     pub(crate) struct Config {
@@ -102,6 +30,12 @@ mod with_tls {
     }
 
     impl Config {
+        /// Reads the files that `options` name.
+        pub(crate) fn read(options: &TlsOptions, net: &Net) -> Result<Self, Reason> {
+            let own = if options.are_own() { Some(options.config(net, Verify::Full)?) } else { None };
+            Ok(Self { own, name: options.name().map(str::to_owned) })
+        }
+
         /// The name that waitgate asks the server for and that its certificate must have, if it is not the URL's.
         pub(crate) fn name(&self) -> Option<&str> {
             self.name.as_deref()
@@ -175,15 +109,12 @@ mod with_tls {
 pub(super) struct Config;
 
 #[cfg(not(feature = "tls"))]
-impl TlsOptions {
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with TLS")]
-    pub(super) fn read(&self, _: &crate::net::Net) -> Result<Config, crate::reason::Reason> {
-        Ok(Config)
-    }
-}
-
-#[cfg(not(feature = "tls"))]
 impl Config {
+    #[expect(clippy::unnecessary_wraps, reason = "as with TLS")]
+    pub(super) fn read(_: &TlsOptions, _: &crate::net::Net) -> Result<Self, crate::reason::Reason> {
+        Ok(Self)
+    }
+
     #[expect(clippy::unused_self, reason = "as with TLS")]
     pub(super) fn name(&self) -> Option<&str> {
         None

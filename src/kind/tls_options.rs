@@ -1,0 +1,141 @@
+//! The TLS options of a target, alike in every kind that speaks TLS: `ca=`, `cert=`, `key=`, `servername=`, `insecure`.
+
+use anyhow::{Result, bail};
+
+use super::expect::{Expectations, Spec};
+use super::path::NamedFile;
+use crate::net::address::Host;
+
+/// A file of trusted certificates in PEM.
+pub(super) const CA: Spec = Spec::value("ca", "FILE");
+/// The client's certificate in PEM.
+pub(super) const CERT: Spec = Spec::value("cert", "FILE");
+/// The key of that certificate in PEM.
+pub(super) const KEY: Spec = Spec::value("key", "FILE");
+/// The name that the server's certificate must have, if it is not the host.
+pub(super) const SERVERNAME: Spec = Spec::value("servername", "NAME");
+/// The server's certificate is not verified.
+pub(super) const INSECURE: Spec = Spec::flag("insecure");
+
+/// The warning of a target with [`INSECURE`].
+pub(super) const INSECURE_WARNING: &str = "#insecure: the server's certificate is not verified";
+
+/// waitgate reads the files again for each attempt: a certificate may be mounted or renewed while it waits.
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "without TLS they are only checked"))]
+pub(super) struct TlsOptions {
+    ca: Option<NamedFile>,
+    /// The files of the certificate and of its key.
+    identity: Option<(NamedFile, NamedFile)>,
+    /// `servername=`, without a final dot.
+    name: Option<String>,
+    insecure: bool,
+}
+
+impl TlsOptions {
+    /// The first of the options that a target gives.
+    pub(super) fn given(it: &Expectations) -> Option<&'static str> {
+        [CA, CERT, KEY, SERVERNAME, INSECURE].into_iter().map(|spec| spec.name).find(|name| it.has(name))
+    }
+
+    pub(super) fn parse(it: &Expectations) -> Result<Self> {
+        let path = |spec: Spec| {
+            let file = it.written(spec.name).next().map(|(path, written)| NamedFile::new(path, written));
+            file.transpose().map_err(|error| error.context(format!("#{}", spec.name)))
+        };
+        let ca = path(CA)?;
+        let identity = match (path(CERT)?, path(KEY)?) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            (Some(_), None) => bail!("#cert: its key is missing: give #key=FILE too (it may be the same file)"),
+            (None, Some(_)) => bail!("#key: its certificate is missing: give #cert=FILE too"),
+        };
+        let name = match it.get(SERVERNAME.name) {
+            None => None,
+            Some(text) => match Host::parse(text).map_err(|error| error.context("#servername"))? {
+                Host::Name(name) => Some(name.trim_end_matches('.').to_owned()),
+                Host::Ip(_) => bail!("#servername: found an address, but TLS sends names only (expected a name)"),
+            },
+        };
+        let insecure = it.has(INSECURE.name);
+        if insecure && ca.is_some() {
+            bail!("#insecure: #ca is given too: one verifies the certificate, the other does not: give one of them");
+        }
+        Ok(Self { ca, identity, name, insecure })
+    }
+
+    /// Whether the server's certificate is not verified.
+    pub(super) fn is_insecure(&self) -> bool {
+        self.insecure
+    }
+
+    /// Whether a session needs another configuration than the run's.
+    #[cfg(feature = "tls")]
+    pub(super) fn are_own(&self) -> bool {
+        self.ca.is_some() || self.identity.is_some() || self.insecure
+    }
+
+    /// `servername=`, without a final dot.
+    #[cfg(feature = "tls")]
+    pub(super) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+}
+
+#[cfg(feature = "tls")]
+mod with_tls {
+    use std::sync::Arc;
+
+    use rustls::ClientConfig;
+    use rustls::pki_types::ServerName;
+
+    use super::{Host, NamedFile, TlsOptions};
+    use crate::attempt::Attempt;
+    use crate::net::Net;
+    use crate::net::stream::Stream;
+    use crate::net::tls::files::{self, Pem};
+    use crate::net::tls::roots::Roots;
+    use crate::net::tls::{self, Verify};
+    use crate::reason::{Code, Reason};
+
+    impl TlsOptions {
+        /// Reads the files. `verify` is what the target's URL demands; `insecure` turns it off.
+        pub(in crate::kind) fn config(&self, net: &Net, verify: Verify) -> Result<Arc<ClientConfig>, Reason> {
+            if !self.are_own() && verify == Verify::Full {
+                return Ok(net.tls.config());
+            }
+            let verify = if self.insecure { Verify::Nothing } else { verify };
+            let pem = |name: &str, file: &NamedFile| Pem::written(name, &file.path, &file.written);
+            let ca = self.ca.as_ref().map(|file| pem("#ca", file));
+            let identity = self.identity.as_ref().map(|(cert, key)| (pem("#cert", cert), pem("#key", key)));
+            files::config(&net.tls, verify, Roots::Run, ca.as_ref(), identity.as_ref())
+        }
+
+        /// Makes `stream` a TLS stream. `servername=` or else `host` is the name that waitgate asks for, and that the
+        /// certificate must have if `verify` says so.
+        pub(in crate::kind) async fn handshake(
+            &self,
+            net: &Net,
+            host: &Host,
+            verify: Verify,
+            stream: Stream,
+            attempt: &Attempt,
+        ) -> Result<Stream, Reason> {
+            let config = self.config(net, verify)?;
+            let name = self.server_name(host)?;
+            tls::handshake(config, name, stream, attempt).await
+        }
+
+        fn server_name(&self, host: &Host) -> Result<ServerName<'static>, Reason> {
+            let name = match (&self.name, host) {
+                (Some(name), _) => name,
+                (None, Host::Ip(ip)) => return Ok(ServerName::IpAddress((*ip).into())),
+                // The name must have no trailing dot (RFC 6066 section 3).
+                (None, Host::Name(name)) => name.strip_suffix('.').unwrap_or(name),
+            };
+            name.to_owned().try_into().map_err(|_| {
+                Reason::new(Code::TlsWrongName, format!("no certificate can be for {name}: that is not a DNS name"))
+            })
+        }
+    }
+}
