@@ -34,8 +34,9 @@ fn wrapped(paragraph: &str) -> String {
     out + "\n"
 }
 
-/// The code with this name, or the only code that has this part in its name. The error is a sentence about an unknown name.
+/// The code with this name, with or without the brackets of the log, or the only code that has this part in its name. The error is a sentence about an unknown name.
 pub(crate) fn named(name: &str) -> Result<Code, String> {
+    let name = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
     if let Some(code) = Code::ALL.iter().find(|code| code.as_str() == name) {
         return Ok(*code);
     }
@@ -61,7 +62,7 @@ pub(crate) fn named(name: &str) -> Result<Code, String> {
 #[cfg(test)]
 fn reasons_md() -> String {
     let mut out = String::from(
-        "# Reasons\n\nWhy an attempt was not ready. `waitgate --explain CODE` prints the same. The code is in every line of the JSON log.\n\n\
+        "# Reasons\n\nWhy an attempt was not ready. `waitgate --explain CODE` prints the same. In the log, the code is in brackets at the end of a reason. The JSON log has it in `code`.\n\n\
          | code | what it says | what to look at | pause up to |\n|---|---|---|---|\n",
     );
     for code in Code::ALL {
@@ -89,6 +90,7 @@ mod tests {
             assert_eq!(named(code.as_str()), Ok(*code));
         }
         assert_eq!(named("pooler"), Ok(Code::ProtocolPooler));
+        assert_eq!(named("[connect.refused]"), Ok(Code::ConnectRefused), "as the log has it");
         assert!(named("connect.").unwrap_err().contains("several codes have this part: connect."));
         assert!(named("").is_err());
         assert!(named("conect.refused").unwrap_err().contains("did you mean connect.refused?"));

@@ -64,7 +64,7 @@ mod tests {
             })
             .collect();
         let text = message(&Verdict::TimedOut(Duration::from_secs(1), None), &standings, "1s").unwrap();
-        assert!(text.len() <= MESSAGE_MAX && text.len() > MESSAGE_MAX - 40, "{}", text.len());
+        assert!(text.len() <= MESSAGE_MAX && text.len() > MESSAGE_MAX - 70, "{}", text.len());
         assert!(text.starts_with("waitgate: timed out after 1s: 0 of 40 targets ready; tcp:ü0.example:80"));
         assert_eq!(message(&Verdict::Ready, &standings, "1s"), None);
     }

@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::verdict_text::{LAST_LINE_MAX, TARGET_MAX, headline, missing};
+use super::verdict_text::{LAST_LINE_MAX, TARGET_MAX, bracketed, headline, missing};
 use crate::event::{Event, Standing};
+use crate::reason::Reason;
 use crate::text::{self, count, cut};
 use crate::verdict::Verdict;
+
+/// The longest reason in a line, in bytes. The target, the code and what -v adds have room beside it in 4096 bytes.
+const REASON_MAX: usize = 3400;
 
 /// How many targets a heartbeat gives a line each.
 pub(super) const HEARTBEATS: usize = 20;
@@ -59,7 +63,7 @@ impl Text {
             Event::Warning(text) => format!("{}: {text}", self.paint(YELLOW, "warning")),
             Event::Attempt { target, number, outcome, in_a_row, attempt, pause, .. } => {
                 let mut line = match outcome {
-                    Err(reason) => format!("{at}  {}  {}", shown(target), self.paint(YELLOW, &reason.sentence())),
+                    Err(reason) => self.not_ready(&at, target, reason),
                     Ok(_) => format!(
                         "{at}  {}  ready {}, waiting for more in a row",
                         shown(target),
@@ -72,15 +76,12 @@ impl Text {
                         stages.iter().map(|(stage, took)| format!("{} {}", stage.as_str(), text::duration(*took)));
                     let stages = stages.collect::<Vec<_>>().join(", ");
                     let took = text::duration(attempt.started().elapsed());
-                    let code = outcome.err().map(|reason| format!("; code: {}", reason.code())).unwrap_or_default();
                     let pause = text::duration(*pause);
-                    let _ = write!(line, "  [attempt {number}, {took}; stages: {stages}{code}; pause: {pause}]");
+                    let _ = write!(line, "  [attempt {number}, {took}; stages: {stages}; pause: {pause}]");
                 }
                 line
             }
-            Event::NotReady { target, reason, .. } => {
-                format!("{at}  {}  {}", shown(target), self.paint(YELLOW, &reason.sentence()))
-            }
+            Event::NotReady { target, reason, .. } => self.not_ready(&at, target, reason),
             Event::Ready { target, attempts, after, ready } => {
                 let note = ready.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
                 let what = self.paint(GREEN, "ready");
@@ -90,6 +91,13 @@ impl Text {
             Event::Settle(pause) => format!("{at}  every target is ready; settling for {}", text::duration(*pause)),
             Event::Verdict { verdict, standings } => self.verdict(verdict, standings, &at),
         }]
+    }
+
+    /// Why an attempt was not ready. The code at the end is for `--explain`, so a long reason is cut before it.
+    fn not_ready(&self, at: &str, target: &str, reason: &Reason) -> String {
+        let target = cut(target.to_owned(), TARGET_MAX);
+        let why = cut(reason.sentence(), REASON_MAX);
+        format!("{at}  {target}  {}{}", self.paint(YELLOW, &why), bracketed(reason))
     }
 
     /// A line for each of the first targets that are not ready, and one for all others.
@@ -138,7 +146,7 @@ const YELLOW: &str = "33";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reason::{Code, Hint, Reason};
+    use crate::reason::{Code, Hint};
     use crate::signal::Signal;
 
     fn standing(target: &str, attempts: u32, reason: Option<Reason>) -> Standing {
@@ -157,7 +165,7 @@ mod tests {
             line(Verdict::TimedOut(Duration::from_secs(900), None)),
             "waitgate: timed out after 15m: 1 of 3 targets ready; tcp:redis:6379 (123 attempts) refused by 10.96.14.7:6379: \
              the Service exists and has no ready Pod yet, or its Pods do not listen on that port, or the Service has no \
-             such port; not tried: tcp:c:1"
+             such port [connect.refused]; not tried: tcp:c:1"
         );
         tokio::time::advance(Duration::from_millis(1500)).await;
         assert!(

@@ -55,7 +55,7 @@ pub(super) fn ranked<'a>(verdict: &Verdict, standings: &'a [Standing]) -> Vec<&'
 
 /// Which targets are not ready and why, in at most `max` bytes. `max` is at least 600.
 ///
-/// If there is too little room, each hint is given only once. Then reasons are cut, the last ones first. Then the last
+/// If there is too little room, each hint and each code is given only once. Then reasons are cut, the last ones first. Then the last
 /// targets have only their names. If there is no room for a name, the target is only counted.
 pub(super) fn missing(verdict: &Verdict, standings: &[Standing], max: usize) -> String {
     let ready = standings.iter().filter(|standing| standing.ready).count();
@@ -76,9 +76,10 @@ pub(super) fn missing(verdict: &Verdict, standings: &[Standing], max: usize) -> 
     if all.iter().map(|part| part.length(usize::MAX)).sum::<usize>() > for_tried {
         all = explained(&tried, false);
     }
-    let shares = shares(&all, for_tried, max / 2);
+    let code = all.first().map_or(0, |first| first.code.len());
+    let shares = shares(&all, for_tried, max / 2 - code);
     for (part, share) in all.iter().zip(&shares) {
-        parts.push(format!("{}{}{}", part.target, part.attempts, cut(part.why.clone(), *share)));
+        parts.push(format!("{}{}{}{}", part.target, part.attempts, cut(part.why.clone(), *share), part.code));
     }
     let also: Vec<String> = all.into_iter().skip(shares.len()).map(|part| part.target).collect();
     let counted = list(UNTRIED, &untried, 0).map_or(0, |list| list.len() + GAP);
@@ -92,28 +93,37 @@ struct Explained {
     target: String,
     attempts: String,
     why: String,
+    /// The code of the reason in brackets. It is never cut.
+    code: String,
 }
 
 impl Explained {
     /// How many bytes it takes with at most `share` bytes of its reason.
     fn length(&self, share: usize) -> usize {
-        self.target.len() + self.attempts.len() + self.why.len().min(share) + GAP
+        self.target.len() + self.attempts.len() + self.why.len().min(share) + self.code.len() + GAP
     }
 }
 
-/// The words for each target. If hints may not be `repeated`, a hint that an earlier target has is left out.
+/// The code of a reason, as it ends the text of the reason: what `--explain` takes.
+pub(super) fn bracketed(reason: &Reason) -> String {
+    format!(" [{}]", reason.code())
+}
+
+/// The words for each target. If hints and codes may not be `repeated`, one that an earlier target has is left out.
 fn explained(tried: &[&Standing], repeated: bool) -> Vec<Explained> {
-    let mut given = HashSet::new();
-    let part = |standing: &&Standing| {
+    let (mut given, mut codes) = (HashSet::new(), HashSet::new());
+    let mut part = |standing: &&Standing| {
         let known = |reason: &&Reason| reason.hint().is_some_and(|hint| !given.insert(hint)) && !repeated;
         let why = match standing.reason.as_ref().filter(known) {
             Some(reason) => reason.text().to_owned(),
             None => standing.why(),
         };
         let attempts = format!(" ({}) ", count(standing.attempts as usize, "attempt"));
-        Explained { target: shown(standing), attempts, why }
+        let new = |reason: &&Reason| codes.insert(reason.code()) || repeated;
+        let code = standing.reason.as_ref().filter(new).map(bracketed).unwrap_or_default();
+        Explained { target: shown(standing), attempts, why, code }
     };
-    tried.iter().map(part).collect()
+    tried.iter().map(&mut part).collect()
 }
 
 /// How many bytes of its reason each explained target has. In `room` bytes, as many targets as possible are explained,
@@ -202,8 +212,11 @@ mod tests {
             (0..12).map(|n| standing(format!("tcp:h{n}:1"), 2, Some(refused("refused")))).collect();
         let own = Verdict::TimedOut(Duration::from_secs(1), Some("tcp:h10:1".into()));
         let text = missing(&own, &standings, 2000);
-        assert!(text.starts_with("0 of 12 targets ready; tcp:h10:1 (2 attempts) refused; tcp:h0:1 "), "{text}");
-        assert!(text.ends_with("; tcp:h9:1 (2 attempts) refused; tcp:h11:1 (2 attempts) refused"), "{text}");
+        assert!(
+            text.starts_with("0 of 12 targets ready; tcp:h10:1 (2 attempts) refused [connect.refused]; tcp:h0:1 "),
+            "{text}"
+        );
+        assert!(text.ends_with("; tcp:h11:1 (2 attempts) refused [connect.refused]"), "{text}");
     }
 
     #[test]
@@ -234,9 +247,9 @@ mod tests {
         let mut standings = unknown(100);
         standings.extend((0..100).map(|n| standing(format!("tcp:c{n}:1"), 0, None)));
         let text = missing(&INTERRUPTED, &standings, 940);
-        assert!(text.ends_with(" more; not tried: tcp:c0:1 and 99 more"), "{text}");
+        assert!(text.contains(" more; not tried: ") && text.ends_with(" targets"), "{text}");
         let text = missing(&INTERRUPTED, &standings[99..], 940);
-        assert!(text.contains("NAME.NAMESPACE); not tried: tcp:c0:1, tcp:c1:1, "), "{text}");
+        assert!(text.contains("NAME.NAMESPACE) [resolve.no-such-name]; not tried: tcp:c0:1, tcp:c1:1, "), "{text}");
         assert!(text.ends_with(" more") && text.len() > 900, "{text}");
     }
 
@@ -244,8 +257,12 @@ mod tests {
     fn a_long_target_leaves_room_for_its_reason() {
         let target = format!("http://api/{}", "ü".repeat(2000));
         let text = missing(&INTERRUPTED, &[standing(target, 1, Some(refused("refused by 10.0.0.1:80")))], 940);
-        assert!(text.starts_with("http://api/üü") && text.ends_with("ü… (1 attempt) refused by 10.0.0.1:80"), "{text}");
-        assert!(text.len() <= TARGET_MAX + 40, "{text}");
+        assert!(
+            text.starts_with("http://api/üü")
+                && text.ends_with("ü… (1 attempt) refused by 10.0.0.1:80 [connect.refused]"),
+            "{text}"
+        );
+        assert!(text.len() <= TARGET_MAX + 60, "{text}");
     }
 
     /// With any number of targets and any lengths, the text keeps its bound and has the first target.

@@ -15,11 +15,21 @@ fn block<'a>(readme: &'a str, before: &str) -> Vec<&'a str> {
     block.lines().skip(1).collect()
 }
 
+/// Whether the line is the pattern, which has an ellipsis for each part that the README leaves out.
+fn fits(line: &str, pattern: &str) -> bool {
+    let mut pieces = pattern.split('…');
+    let Some(mut rest) = line.strip_prefix(pieces.next().unwrap_or_default()) else { return false };
+    for piece in pieces {
+        let Some((_, after)) = rest.split_once(piece) else { return false };
+        rest = if piece.is_empty() { "" } else { after };
+    }
+    rest.is_empty()
+}
+
 #[track_caller]
 fn shows(lines: &[String], shown: &str) {
     let pattern = mask(shown, &[]);
-    let pattern = pattern.strip_suffix('…').unwrap_or(&pattern);
-    let found = lines.iter().any(|line| line.starts_with(pattern));
+    let found = lines.iter().any(|line| fits(line, &pattern));
     assert!(found, "the README shows\n  {pattern}\nand the program prints\n  {}", lines.join("\n  "));
 }
 
@@ -27,10 +37,10 @@ fn shows(lines: &[String], shown: &str) {
 fn the_log_is_as_shown() {
     let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("it is there");
     let pod = Pod::new();
-    pod.etc("resolv.conf", "search shop.svc.c.test svc.c.test c.test\nnameserver 127.0.0.1\noptions ndots:5\n");
+    pod.etc("resolv.conf", "search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserver 127.0.0.1\noptions ndots:5\n");
     pod.sh("ip address add 10.96.14.7/32 dev lo");
     let _server =
-        zone::serve(&pod, "127.0.0.1", "testservice.shop.svc.c.test A 10.96.33.4\nredis.shop.svc.c.test A 10.96.14.7");
+        zone::serve(&pod, "127.0.0.1", "testservice.shop.svc.cluster.local A 10.96.33.4\nredis.shop.svc.cluster.local A 10.96.14.7");
     fs::write(pod.termination_log(), "").expect("the folder is ours");
     let manifest = block(&readme, "# run the tests\n```");
     let targets = manifest.iter().skip_while(|line| line.trim() != "args:").skip(1).map_while(|line| {
@@ -57,7 +67,5 @@ fn the_log_is_as_shown() {
     // It timed out there, and was interrupted here.
     let of_targets =
         |text: &str| text.split_once(": ").and_then(|(_, rest)| rest.split_once(": ")).expect("both").1.to_owned();
-    shows(&[mask(&of_targets(&message), &[])], of_targets(shown).split('…').next().expect("a start"));
-    let (_, untried) = shown.split_once("; not tried: ").expect("what was not tried");
-    assert!(message.ends_with(&format!("; not tried: {untried}")), "{message}");
+    shows(&[mask(&of_targets(&message), &[])], &of_targets(shown));
 }
