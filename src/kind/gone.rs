@@ -1,7 +1,9 @@
 //! `gone`: no server is there any more.
 //!
-//! Only a refused connection or a name without addresses proves that. Silence does not. A node limits its refusals, so
-//! the silence of an address that refused earlier decides nothing: it neither counts nor starts the count again.
+//! Only a refused connection or a name without addresses proves that. Silence does not. A node limits its refusals to
+//! one a second, so the silence of an address that refused earlier decides nothing: it neither counts nor starts the count
+//! again. But where another address has just taken the refusal of this second, the node still refuses, and a server that
+//! was there again would have answered: then the address counts as refused.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -16,6 +18,7 @@ use crate::net::Net;
 use crate::net::address::Host;
 use crate::net::connect;
 use crate::net::names::answer::{Found, Need};
+use crate::net::refusals::still_refused;
 use crate::reason::{Code, Cost, Reason, Stage};
 use crate::text;
 
@@ -58,33 +61,47 @@ pub(super) async fn probe(net: &Net, host: &Host, port: u16, attempt: &Attempt) 
     attempt.enter(Stage::Connect, text::list(&addresses));
     let known = net.refusals.explain_all(&addresses).then(|| undecided(&addresses));
     attempt.if_cut_off(Stage::Connect, known);
+    let mut refused = Vec::new();
+    // The addresses that have not refused yet come first: the others would take the refusals away from them.
+    let (known, new): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|address| net.refusals.explain(*address));
+    for addresses in [new, known] {
+        all_refuse(net, &addresses, attempt).await?;
+        refused.extend(addresses);
+    }
+    refused.sort();
+    Ok(Ready::noted(format!("refused by {}", text::list(&refused))))
+}
+
+/// Asks the addresses at once, until one of them does not refuse.
+async fn all_refuse(net: &Net, addresses: &[SocketAddr], attempt: &Attempt) -> Result<(), Reason> {
     let attempts = addresses.iter().map(async |address| {
-        let (attempt, explained) = (attempt, net.refusals.explain(*address));
+        let explained = net.refusals.explain(*address);
         let heard = Cell::new(true);
         let connect = async || {
             let outcome = connect::one(*address, attempt).await;
             heard.set(!matches!(&outcome, Err(reason) if reason.code() == Code::ConnectTimeout));
             outcome
         };
-        let outcome = net.refusals.heed(*address, attempt, connect).await;
+        if explained {
+            net.refusals.let_pass().await;
+        }
+        let outcome = tokio::select! {
+            outcome = net.refusals.insist(*address, attempt, connect) => outcome,
+            () = net.refusals.used_up(*address), if explained => return (*address, Err(still_refused(&[*address]))),
+        };
         (*address, if explained && !heard.get() { Err(undecided(&[*address])) } else { outcome })
     });
     let mut attempts = stream::iter(attempts).buffer_unordered(AT_ONCE);
-    let mut refused = Vec::new();
     let mut silent = None;
     while let Some((address, outcome)) = attempts.next().await {
         match outcome {
             Ok(_) => return Err(still_there(&address)),
-            Err(reason) if reason.code() == Code::ConnectRefused => refused.push(address),
+            Err(reason) if reason.code() == Code::ConnectRefused => {}
             Err(reason) if reason.is_undecided() => silent = Some(reason),
             Err(reason) => return Err(reason),
         }
     }
-    if let Some(reason) = silent {
-        return Err(reason);
-    }
-    refused.sort();
-    Ok(Ready::noted(format!("refused by {}", text::list(&refused))))
+    silent.map_or(Ok(()), Err)
 }
 
 /// The reason when addresses that refused earlier are silent.

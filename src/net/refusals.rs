@@ -30,6 +30,9 @@ const AT_ONCE: Duration = Duration::from_millis(100);
 /// The key of the reason "host is unreachable".
 pub(crate) const HOST: &str = "host";
 
+/// A kernel that limits its refusals sends the next one within this time (one a second, and some time on the way).
+const NEXT_REFUSAL: Duration = Duration::from_millis(1200);
+
 /// How many addresses are remembered.
 const ADDRESSES_MAX: usize = 4096;
 
@@ -40,6 +43,12 @@ const EXTRA_MAX: usize = 64;
 #[derive(Default)]
 pub(crate) struct Refusals {
     at: RefCell<HashMap<SocketAddr, Instant>>,
+    /// Which address refused last, and when.
+    last: Cell<Option<(SocketAddr, Instant)>>,
+    /// When another address than that one refused last.
+    other: Cell<Option<Instant>>,
+    /// How many addresses without a refusal are asked insistently now.
+    unheard: Cell<usize>,
     extra: Cell<usize>,
 }
 
@@ -65,8 +74,36 @@ impl Refusals {
             return;
         }
         let mut at = self.at.borrow_mut();
+        match self.last.replace(Some((address, Instant::now()))) {
+            Some((before, when)) if before != address => self.other.set(Some(when)),
+            _ => {}
+        }
         if at.len() < ADDRESSES_MAX || at.contains_key(&address) {
             at.insert(address, Instant::now());
+        }
+    }
+
+    /// Ends after a while of silence from `address`, once the limit explains it: the refusal of this second is taken, and
+    /// the addresses that refuse are several.
+    pub(crate) async fn used_up(&self, address: SocketAddr) {
+        loop {
+            time::sleep(RENEW_AFTER).await;
+            let taken = self.last.get().filter(|(_, at)| at.elapsed() < NEXT_REFUSAL);
+            let beside = || self.other.get().is_some_and(|at| at.elapsed() < 2 * NEXT_REFUSAL);
+            if taken.is_some_and(|(by, _)| by != address || beside()) {
+                return;
+            }
+        }
+    }
+
+    /// Ends once an address that has not refused yet has got the refusal of this second, or after a second: an address
+    /// that has refused already must not take it away.
+    pub(crate) async fn let_pass(&self) {
+        const LOOK: Duration = Duration::from_millis(10);
+        let begun = Instant::now();
+        let taken = || self.last.get().is_some_and(|(_, at)| at >= begun);
+        while self.unheard.get() > 0 && !taken() && begun.elapsed() < NEXT_REFUSAL {
+            time::sleep(LOOK).await;
         }
     }
 
@@ -84,9 +121,30 @@ impl Refusals {
         attempt: &Attempt,
         connect: impl AsyncFn() -> Result<T, Reason>,
     ) -> Result<T, Reason> {
+        self.ask(address, attempt, self.explain(address), connect).await
+    }
+
+    /// The same for an address whose first refusal may get lost: a new socket joins every 250 ms in any case.
+    pub(crate) async fn insist<T>(
+        &self,
+        address: SocketAddr,
+        attempt: &Attempt,
+        connect: impl AsyncFn() -> Result<T, Reason>,
+    ) -> Result<T, Reason> {
+        let _unheard = Unheard::of(self, address);
+        self.ask(address, attempt, true, connect).await
+    }
+
+    async fn ask<T>(
+        &self,
+        address: SocketAddr,
+        attempt: &Attempt,
+        renews: bool,
+        connect: impl AsyncFn() -> Result<T, Reason>,
+    ) -> Result<T, Reason> {
         let refused = self.explain(address);
         let began = Instant::now();
-        let outcome = if refused { self.renewed(attempt, connect).await } else { connect().await };
+        let outcome = if renews { self.renewed(attempt, connect).await } else { connect().await };
         match &outcome {
             Err(reason) if reason.code() == Code::ConnectRefused => self.add(address),
             Err(reason) if refused && reason.code() == Code::ConnectTimeout => return Err(still_refused(&[address])),
@@ -141,6 +199,23 @@ impl Extra<'_> {
 impl Drop for Extra<'_> {
     fn drop(&mut self) {
         self.of.extra.set(self.of.extra.get().saturating_sub(self.count));
+    }
+}
+
+/// An address without a refusal, while it is asked.
+struct Unheard<'a>(&'a Refusals, usize);
+
+impl<'a> Unheard<'a> {
+    fn of(refusals: &'a Refusals, address: SocketAddr) -> Self {
+        let count = usize::from(!refusals.explain(address));
+        refusals.unheard.set(refusals.unheard.get() + count);
+        Self(refusals, count)
+    }
+}
+
+impl Drop for Unheard<'_> {
+    fn drop(&mut self) {
+        self.0.unheard.set(self.0.unheard.get().saturating_sub(self.1));
     }
 }
 
@@ -245,6 +320,31 @@ mod tests {
         };
         let outcome = refusals.heed(address(), &attempt, connect).await;
         assert_eq!(outcome.unwrap_err().code(), Code::ConnectRefused);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_limit_explains_silence_only_beside_another_refusal() {
+        let refusals = Refusals::default();
+        let other = "10.96.0.10:6379".parse().unwrap();
+        let soon = async || time::timeout(Duration::from_millis(300), refusals.used_up(address())).await.is_ok();
+        refusals.add(address());
+        assert!(!soon().await, "its own refusal shows no limit");
+        refusals.add(other);
+        assert!(soon().await);
+        refusals.add(address());
+        assert!(soon().await, "the other one refused shortly before");
+        time::advance(NEXT_REFUSAL).await;
+        assert!(!soon().await, "no refusal for a second: something else drops the packets");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_refused_lets_the_others_pass() {
+        let (refusals, attempt) = (Refusals::default(), Attempt::new(BOUNDS, false));
+        let start = Instant::now();
+        refusals.let_pass().await;
+        assert!(start.elapsed().is_zero(), "no other is asked");
+        let _ = tokio::join!(refusals.insist(address(), &attempt, silence), refusals.let_pass());
+        assert_eq!(start.elapsed(), BOUNDS.connect);
     }
 
     #[test]

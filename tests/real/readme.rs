@@ -37,10 +37,16 @@ fn shows(lines: &[String], shown: &str) {
 fn the_log_is_as_shown() {
     let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("it is there");
     let pod = Pod::new();
-    pod.etc("resolv.conf", "search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserver 127.0.0.1\noptions ndots:5\n");
+    pod.etc(
+        "resolv.conf",
+        "search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserver 127.0.0.1\noptions ndots:5\n",
+    );
     pod.sh("ip address add 10.96.14.7/32 dev lo");
-    let _server =
-        zone::serve(&pod, "127.0.0.1", "testservice.shop.svc.cluster.local A 10.96.33.4\nredis.shop.svc.cluster.local A 10.96.14.7");
+    let _server = zone::serve(
+        &pod,
+        "127.0.0.1",
+        "testservice.shop.svc.cluster.local A 10.96.33.4\nredis.shop.svc.cluster.local A 10.96.14.7",
+    );
     fs::write(pod.termination_log(), "").expect("the folder is ours");
     let manifest = block(&readme, "# run the tests\n```");
     let targets = manifest.iter().skip_while(|line| line.trim() != "args:").skip(1).map_while(|line| {

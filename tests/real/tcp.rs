@@ -126,7 +126,10 @@ fn a_connection_to_itself_is_not_ready() {
         let ended = Run::new(["-v", "-t", "2s", "--max-pause=5ms", target]).inside(&pod).end();
         ended.failure().took(secs(2.0)..secs(3.5)).stderr_has("127.0.0.1:40000");
         let attempts = ended.lines_with("; pause: ");
-        ended.expect("every attempt is refused", attempts > 50 && ended.lines_with("[connect.refused]  [attempt ") == attempts);
+        ended.expect(
+            "every attempt is refused",
+            attempts > 50 && ended.lines_with("[connect.refused]  [attempt ") == attempts,
+        );
     }
 }
 
