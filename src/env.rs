@@ -69,6 +69,11 @@ impl<'a> Fill<'a> {
         Self { notes: Some(notes), ..self }
     }
 
+    /// The same, and every secret is noted where `other` notes them.
+    pub(crate) fn sharing(self, other: Self) -> Self {
+        Self { notes: other.notes, ..self }
+    }
+
     /// Notes another secret of the target: a password from libpq's variables, a query's value.
     pub(crate) fn note(self, value: &str) {
         if let Some(notes) = self.notes {

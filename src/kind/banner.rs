@@ -2,24 +2,32 @@
 //!
 //! A server that has no room for a client says so and closes the connection (Redis: `-ERR max number of clients
 //! reached`; MariaDB: "Too many connections"; FTP: 421). So bytes alone do not make a target ready.
+//!
+//! With `send=`, waitgate says something first, as HAProxy's tcp-check does.
 
 use std::cell::Cell;
 use std::fmt::Display;
+use std::io;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{self, Instant};
 
 use super::expect::{Expectations, Spec, Zero};
 use super::regex::Pattern;
+use super::{Ready, instead, spoken_by};
 use crate::attempt::Attempt;
 use crate::net::Net;
+use crate::net::sniff::Protocol;
 use crate::reason::{Code, Hint, Reason, Stage};
+use crate::secret::Secret;
 use crate::text;
 
 /// How long the connection must stay open.
 pub(super) const HOLD: Spec = Spec::value("hold", "DURATION");
+/// The text that waitgate sends once, when the connection is made. It may hold a password.
+pub(super) const SEND: Spec = Spec::value("send", "TEXT").secret();
 /// The text that the server must send.
 pub(super) const BANNER: Spec = Spec::value("banner", "TEXT");
 /// The same, as a regular expression.
@@ -45,6 +53,7 @@ const ATTEMPT_END: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub(super) struct Accept {
     hold: Duration,
+    send: Option<Secret>,
     text: Option<String>,
     pattern: Option<Pattern>,
     /// Whether a server has closed a connection while it was held, in this run.
@@ -53,6 +62,13 @@ pub(super) struct Accept {
 
 impl Accept {
     pub(super) fn parse(it: &Expectations) -> Result<Self> {
+        let send = match it.get("send") {
+            Some("") => bail!("#send: found nothing (expected a text for the server, in which %0D%0A ends a line)"),
+            Some(text) if text.len() > BANNER_MAX => {
+                bail!("#send: the text is too long (expected at most {BANNER_MAX} bytes)")
+            }
+            text => text.map(Secret::new),
+        };
         let text = match it.get("banner") {
             Some("") => bail!("#banner: found nothing (expected a text that the server sends first)"),
             Some(text) if text.len() > BANNER_MAX => {
@@ -63,7 +79,7 @@ impl Accept {
         let pattern = it.get("banner-match").map(Pattern::parse).transpose();
         let pattern = pattern.map_err(|error| error.context("#banner-match"))?;
         let hold = it.duration("hold", Zero::Allowed)?.unwrap_or(DEFAULT_HOLD);
-        Ok(Self { hold, text, pattern, has_closed: Cell::new(false) })
+        Ok(Self { hold, send, text, pattern, has_closed: Cell::new(false) })
     }
 
     /// How long the check takes at least, if the server is ready.
@@ -75,27 +91,37 @@ impl Accept {
     pub(super) async fn check(
         &self,
         net: &Net,
-        mut stream: impl AsyncRead + Unpin,
+        mut stream: impl AsyncRead + AsyncWrite + Unpin,
         peer: &impl Display,
         attempt: &Attempt,
-    ) -> Result<(), Reason> {
+    ) -> Result<Accepted, Reason> {
         attempt.enter(Stage::Protocol, format_args!("{peer} accepted the connection"));
         let mut said = Vec::new();
+        if let Some(text) = &self.send {
+            attempt.enter(Stage::Protocol, format_args!("{peer} accepted the connection and what #send= says"));
+            // If the server has closed the connection, it may have said why.
+            let _ = stream.write_all(text.expose().as_bytes()).await;
+            let _ = stream.flush().await;
+        }
         if self.text.is_some() || self.pattern.is_some() {
             self.banner(net, &mut stream, peer, &mut said).await?;
+            // ZooKeeper closes after the answer to a four-letter word.
+            if self.send.is_some() {
+                return Ok(Accepted::after(&said));
+            }
         }
         if self.hold.is_zero() {
-            return Ok(());
+            return Ok(Accepted::after(&said));
         }
         let hold = self.hold(attempt);
         let began = Instant::now();
         match time::timeout(hold, until_closed(stream, &mut said)).await {
-            Ok(Ended::Closed) => {
+            Ok(Ended::Closed(why)) => {
                 self.has_closed.set(true);
-                Err(closed(peer, &said, began.elapsed()))
+                Err(refusal(peer, &said, why.as_ref(), began.elapsed()))
             }
             // The connection is still open, or the server has sent more than a refusal: a server is there.
-            Ok(Ended::Talks) | Err(_) => Ok(()),
+            Ok(Ended::Talks) | Err(_) => Ok(Accepted::after(&said)),
         }
     }
 
@@ -126,15 +152,15 @@ impl Accept {
             } else {
                 match time::timeout(QUIET, reading).await {
                     Ok(read) => read,
-                    Err(_) => return Err(other(said, peer)),
+                    Err(_) => return Err(self.other(said, peer)),
                 }
             };
             match read {
                 Ok(0) | Err(_) if said.is_empty() => {
                     self.has_closed.set(true);
-                    return Err(closed(peer, said, Duration::ZERO));
+                    return Err(refusal(peer, said, read.err().as_ref(), Duration::ZERO));
                 }
-                Ok(0) | Err(_) => return Err(other(said, peer)),
+                Ok(0) | Err(_) => return Err(self.other(said, peer)),
                 Ok(read) => said.extend_from_slice(&piece[..read]),
             }
             said.truncate(BANNER_MAX);
@@ -142,9 +168,22 @@ impl Accept {
                 return Ok(());
             }
             if said.len() == BANNER_MAX {
-                return Err(other(said, peer));
+                return Err(self.other(said, peer));
             }
         }
+    }
+
+    /// The reason for another text than the expected one; it shows how that text begins.
+    fn other(&self, said: &[u8], peer: &impl Display) -> Reason {
+        const SHOWN: usize = 60;
+        let line = said.split(|byte| matches!(byte, b'\r' | b'\n')).find(|line| !line.is_empty()).unwrap_or_default();
+        let shown: String = String::from_utf8_lossy(line).chars().take(SHOWN).collect();
+        let text = match self.send {
+            None => format!("{peer} says \"{shown}\" first, which is not what is expected"),
+            Some(_) => format!("{peer} answers \"{shown}\", which is not what is expected"),
+        };
+        let hint = Protocol::of(said).filter(|protocol| spoken_by(*protocol).is_some()).map(|kind| instead(Some(kind)));
+        Reason::new(Code::ExpectBanner, text).with_hint(hint)
     }
 
     async fn is_expected(&self, net: &Net, said: &[u8]) -> Result<bool, Reason> {
@@ -156,10 +195,32 @@ impl Accept {
     }
 }
 
+/// A connection that is as expected.
+pub(super) struct Accepted {
+    /// What the server spoke, if it spoke first and a kind of target asks for more in that protocol.
+    speaks: Option<Protocol>,
+}
+
+impl Accepted {
+    fn after(said: &[u8]) -> Self {
+        Self { speaks: Protocol::of(said).filter(|protocol| spoken_by(*protocol).is_some()) }
+    }
+
+    /// Ready, with a note that names `by`, and the kind that would prove more.
+    pub(super) fn ready(&self, by: impl Display) -> Ready {
+        match self.speaks.and_then(|protocol| Some((protocol, spoken_by(protocol)?))) {
+            Some((protocol, kind)) => {
+                Ready::noted(format!("accepted by {by}, which speaks {protocol}: {kind}: would prove that it serves"))
+            }
+            None => Ready::noted(format!("accepted by {by}")),
+        }
+    }
+}
+
 /// How a connection went on while it was held.
 enum Ended {
-    /// The server closed or reset it.
-    Closed,
+    /// The server closed it, or an error did.
+    Closed(Option<io::Error>),
     /// The server has sent more than a refusal would be.
     Talks,
 }
@@ -171,13 +232,24 @@ async fn until_closed(mut stream: impl AsyncRead + Unpin, said: &mut Vec<u8>) ->
     let most = said.len() + BANNER_MAX;
     loop {
         match stream.read(&mut piece).await {
-            Ok(0) | Err(_) => return Ended::Closed,
+            Ok(0) => return Ended::Closed(None),
+            Err(error) => return Ended::Closed(Some(error)),
             Ok(read) => said.extend_from_slice(&piece[..read]),
         }
         if said.len() >= most {
             return Ended::Talks;
         }
     }
+}
+
+/// The reason for a connection that ended: a TLS alert, or a close.
+fn refusal(peer: &impl Display, said: &[u8], error: Option<&io::Error>, after: Duration) -> Reason {
+    #[cfg(feature = "tls")]
+    if let Some(error) = error.and_then(crate::net::tls::cause) {
+        return crate::net::tls::reason(error, "this host", peer);
+    }
+    let _ = error;
+    closed(peer, said, after)
 }
 
 /// The reason for a connection that the server closed after it had accepted it.
@@ -193,7 +265,8 @@ fn closed(peer: &impl Display, said: &[u8], after: Duration) -> Reason {
             format!("{peer} accepted the connection, sent {} and closed it {when}", text::count(said.len(), "byte"))
         }
     };
-    Reason::new(Code::ProtocolClosed, text).with_key("said")
+    let hint = Protocol::of(said).filter(|protocol| spoken_by(*protocol).is_some()).map(|kind| instead(Some(kind)));
+    Reason::new(Code::ProtocolClosed, text).with_key("said").with_hint(hint)
 }
 
 /// What a server said, as a person reads it: the first line, or the longest text in a binary message.
@@ -207,134 +280,5 @@ fn words(said: &[u8]) -> Option<String> {
     Some(line.chars().take(SHOWN).collect())
 }
 
-/// The reason for another banner; it shows how the banner begins.
-fn other(said: &[u8], peer: &impl Display) -> Reason {
-    const SHOWN: usize = 60;
-    let line = said.split(|byte| matches!(byte, b'\r' | b'\n')).find(|line| !line.is_empty()).unwrap_or_default();
-    let shown: String = String::from_utf8_lossy(line).chars().take(SHOWN).collect();
-    Reason::new(Code::ExpectBanner, format!("{peer} says \"{shown}\" first, which is not what is expected"))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::env::{Env, Fill};
-    use crate::net::names::resolv_conf::SystemFiles;
-    use tokio::io::AsyncWriteExt as _;
-
-    const SPECS: &[Spec] = &[HOLD, BANNER, BANNER_MATCH];
-
-    fn parse(text: &str) -> Result<Accept> {
-        let env = Env::default();
-        Accept::parse(&Expectations::parse(text.split('#').skip(1), "tcp", SPECS, Fill::from_env(&env))?)
-    }
-
-    fn net() -> Net {
-        Net::plain(SystemFiles::default())
-    }
-
-    async fn check(text: &str, pieces: &[&[u8]], ends: bool) -> Result<(), Reason> {
-        let bounds = crate::attempt::Bounds { attempt: Duration::from_secs(1), connect: Duration::from_secs(1) };
-        let attempt = Attempt::new(bounds, false);
-        let (mut server, client) = tokio::io::duplex(64 * 1024);
-        let speak = async {
-            for piece in pieces {
-                server.write_all(piece).await.unwrap();
-                time::sleep(Duration::from_millis(20)).await;
-            }
-            if ends {
-                drop(server);
-            } else {
-                std::future::pending::<()>().await;
-            }
-            std::future::pending::<()>().await;
-        };
-        let accept = parse(text).unwrap();
-        let net = net();
-        tokio::select! {
-            () = speak => unreachable!(),
-            outcome = time::timeout(bounds.attempt, accept.check(&net, client, &"10.0.0.1:22", &attempt)) =>
-                outcome.unwrap_or_else(|_| Err(attempt.cut_off())),
-        }
-    }
-
-    #[test]
-    fn invalid_expectations() {
-        for (text, says) in [("#banner=", "found nothing"), ("#banner-match=(", "regular expression")] {
-            let message = format!("{:#}", parse(text).unwrap_err());
-            assert!(message.contains(says), "{text}: {message}");
-        }
-        assert!(parse(&format!("#banner={}", "x".repeat(4097))).is_err());
-    }
-
-    #[tokio::test]
-    async fn a_connection_must_stay_open() {
-        assert!(check("", &[], false).await.is_ok());
-        assert!(check("", &[b"220 mail"], false).await.is_ok());
-        assert_eq!(check("", &[], true).await.unwrap_err().code(), Code::ProtocolClosed);
-        assert!(check("#hold=0", &[], true).await.is_ok());
-        let flood: Vec<&[u8]> = vec![&[b'a'; 4096]];
-        assert!(check("", &flood, true).await.is_ok(), "no refusal is that long");
-    }
-
-    #[tokio::test]
-    async fn words_and_then_the_end_are_a_refusal() {
-        for (said, text) in [
-            (&b"-ERR max number of clients reached\r\n"[..], "said \"-ERR max number of clients reached\""),
-            (b"\x17\0\0\x01\xff\x10\x04Too many connections", "said \"Too many connections\""),
-            (b"421 busy\r\nbye\r\n", "said \"421 busy\""),
-            (b"no\n", "said \"no\""),
-            (b"\0\x01\xff", "sent 3 bytes"),
-        ] {
-            let reason = check("", &[said], true).await.unwrap_err();
-            assert_eq!(reason.text(), format!("10.0.0.1:22 accepted the connection, {text} and closed it at once"));
-            assert_eq!((reason.code(), reason.hint()), (Code::ProtocolClosed, None));
-        }
-        // After the banner too.
-        let reason = check("#banner=220", &[b"220 mail\r\n"], true).await.unwrap_err();
-        assert_eq!(reason.code(), Code::ProtocolClosed);
-        assert!(reason.text().contains("said \"220 mail\""), "{}", reason.text());
-        assert!(check("#banner=220#hold=0", &[b"220 mail\r\n"], true).await.is_ok());
-        let late = check("#hold=900ms", &[b"421 busy", b"", b"", b"", b"", b"", b"", b"", b"", b"", b"", b""], true);
-        let late = late.await.unwrap_err();
-        assert!(late.text().contains("and closed it after 2"), "{}", late.text());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_server_that_has_closed_is_watched_four_times_as_long() {
-        let bounds = crate::attempt::Bounds { attempt: Duration::from_secs(1), connect: Duration::from_secs(1) };
-        let held = async |accept: &Accept| {
-            let attempt = Attempt::new(bounds, false);
-            let (_server, client) = tokio::io::duplex(64);
-            accept.check(&net(), client, &"10.0.0.1:22", &attempt).await.unwrap();
-            attempt.started().elapsed().as_millis()
-        };
-        for (text, first, then) in [("", 50, 200), ("#hold=400ms", 400, 900), ("#hold=950ms", 950, 950)] {
-            let accept = parse(text).unwrap();
-            assert_eq!(held(&accept).await, first, "{text}");
-            let attempt = Attempt::new(bounds, false);
-            let (server, client) = tokio::io::duplex(64);
-            drop(server);
-            assert!(accept.check(&net(), client, &"10.0.0.1:22", &attempt).await.is_err());
-            assert_eq!(held(&accept).await, then, "{text}");
-        }
-    }
-
-    #[tokio::test]
-    async fn the_banner_must_hold_the_text_and_match_the_pattern() {
-        let ssh: &[&[u8]] = &[b"SSH-2.0-", b"OpenSSH_9.2\r\n"];
-        assert!(check("#banner=SSH-2.0-OpenSSH", ssh, false).await.is_ok());
-        assert!(check("#banner-match=^SSH-2\\.0-\\w+_9", ssh, false).await.is_ok());
-        assert!(check("#banner=SSH#banner-match=9\\.2\\r\\n$", ssh, false).await.is_ok());
-        let reason = check("#banner=220 ", ssh, false).await.unwrap_err();
-        assert_eq!(reason.code(), Code::ExpectBanner);
-        assert_eq!(reason.text(), "10.0.0.1:22 says \"SSH-2.0-OpenSSH_9.2\" first, which is not what is expected");
-        assert_eq!(check("#banner=220 ", ssh, true).await.unwrap_err().code(), Code::ExpectBanner);
-        assert_eq!(check("#banner=220 ", &[], true).await.unwrap_err().code(), Code::ProtocolClosed);
-        assert_eq!(check("#banner=220 ", &[], false).await.unwrap_err().code(), Code::ProtocolTimeout);
-        let endless: Vec<&[u8]> = vec![&[b'a'; 512]; 12];
-        assert_eq!(check("#banner=b", &endless, false).await.unwrap_err().code(), Code::ExpectBanner);
-        let hostile = check("#banner=b", &[b"\x1b[2J\xff\n"], true).await.unwrap_err();
-        assert!(hostile.text().contains("\\u{1b}[2J"), "{}", hostile.text());
-    }
-}
+mod tests;

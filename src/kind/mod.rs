@@ -8,6 +8,7 @@ mod content;
 mod credentials;
 #[cfg(feature = "dns")]
 mod dns;
+mod endpoint;
 pub(crate) mod expect;
 mod file;
 mod gone;
@@ -237,9 +238,12 @@ pub(crate) fn help() -> String {
 
 /// The hint for a port that speaks `protocol`: the kind that waits for it, or else tcp:.
 pub(crate) fn instead(protocol: Option<Protocol>) -> Hint {
-    let mut speaks = KINDS.iter().flat_map(|row| row.speaks);
-    let kind = protocol.and_then(|protocol| speaks.find(|(known, _)| *known == protocol));
-    Hint::UseKind(kind.map_or("tcp", |(_, name)| *name))
+    Hint::UseKind(protocol.and_then(spoken_by).unwrap_or("tcp"))
+}
+
+/// The kind that waits for `protocol`, if there is one.
+pub(crate) fn spoken_by(protocol: Protocol) -> Option<&'static str> {
+    KINDS.iter().flat_map(|row| row.speaks).find(|(known, _)| *known == protocol).map(|(_, name)| *name)
 }
 
 /// The words before the colon that [`instead`] can name, beside tcp:.

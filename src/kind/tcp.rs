@@ -7,13 +7,13 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use futures_util::stream::{self, StreamExt as _};
 
-use super::banner::{self, Accept};
+use super::banner::{self, Accept, Accepted};
 use super::expect::Spec;
 use super::gone::{self, AT_ONCE};
-use super::{Kind, Parts, Ready};
+use super::{Kind, Parts, Ready, endpoint};
 use crate::attempt::Attempt;
 use crate::net::Net;
-use crate::net::address::{self, Host};
+use crate::net::address::Host;
 use crate::net::connect;
 use crate::net::hints::of_one_family;
 use crate::net::names::answer::Need;
@@ -48,17 +48,19 @@ impl Kind for Tcp {
     const FORM: &'static str = "tcp:HOST:PORT";
     const HELP: &'static [(&'static str, &'static str)] =
         &[("tcp:HOST:PORT", "a connection is accepted and stays open")];
-    const EXPECTATIONS: &'static [Spec] =
-        &[banner::HOLD, banner::BANNER, banner::BANNER_MATCH, Spec::value("min", "N"), Spec::flag("all"), gone::GONE];
+    const EXPECTATIONS: &'static [Spec] = &[
+        banner::HOLD,
+        banner::SEND,
+        banner::BANNER,
+        banner::BANNER_MATCH,
+        Spec::value("min", "N"),
+        Spec::flag("all"),
+        gone::GONE,
+    ];
 
-    /// Parses `tcp:HOST:PORT` or `tcp://HOST:PORT`.
+    /// Parses `tcp:HOST:PORT`, `tcp://HOST:PORT`, or a URL after `tcp:`.
     fn parse(parts: &Parts<'_>) -> Result<Self> {
-        let raw = parts.address.strip_prefix("//").unwrap_or(parts.address);
-        if raw.contains('@') {
-            bail!("found '@': tcp: takes no user and no password (expected {})", Self::FORM);
-        }
-        let raw = raw.strip_suffix('/').unwrap_or(raw);
-        let (host, port) = address::host_port(raw, Self::FORM, parts.fill)?;
+        let (host, port) = endpoint::parse(parts, Self::FORM)?;
         let it = &parts.expectations;
         let min = it.count("min")?.map(|min| min as usize);
         let quorum = match (min, it.has("all")) {
@@ -82,8 +84,8 @@ impl Kind for Tcp {
                 let addresses = connect::resolve(net, &self.host, self.port, attempt).await?;
                 let accepted =
                     race(&addresses, attempt, async |address| self.accepts(net, address, attempt).await).await;
-                let address = accepted.map_err(|failed| connect::explain(net, &self.host, &failed))?;
-                Ok(Ready::noted(format!("accepted by {address}")))
+                let (address, accepted) = accepted.map_err(|failed| connect::explain(net, &self.host, &failed))?;
+                Ok(accepted.ready(address))
             }
             Quorum::Min { min, all } => self.probe_all(min, all, net, attempt).await,
             Quorum::Gone => gone::probe(net, &self.host, self.port, attempt).await,
@@ -148,10 +150,15 @@ impl Tcp {
         Err(Reason::new(Code::ExpectQuorum, text).with_cost(cost).with_key(accepted.len()).with_hint(hint))
     }
 
-    async fn accepts(&self, net: &Net, address: SocketAddr, attempt: &Attempt) -> Result<SocketAddr, Reason> {
+    async fn accepts(
+        &self,
+        net: &Net,
+        address: SocketAddr,
+        attempt: &Attempt,
+    ) -> Result<(SocketAddr, Accepted), Reason> {
         let stream = connect::to(net, address, attempt).await?;
-        self.accept.check(net, stream, &address, attempt).await?;
-        Ok(address)
+        let accepted = self.accept.check(net, stream, &address, attempt).await?;
+        Ok((address, accepted))
     }
 }
 

@@ -31,7 +31,8 @@ impl Kind for Unix {
     const NAMES: &'static [&'static str] = &["unix"];
     const FORM: &'static str = "unix:/PATH";
     const HELP: &'static [(&'static str, &'static str)] = &[("unix:/PATH", "the same for a unix socket")];
-    const EXPECTATIONS: &'static [Spec] = &[banner::HOLD, banner::BANNER, banner::BANNER_MATCH, gone::GONE];
+    const EXPECTATIONS: &'static [Spec] =
+        &[banner::HOLD, banner::SEND, banner::BANNER, banner::BANNER_MATCH, gone::GONE];
 
     /// Parses `unix:/path` or `unix:///path`.
     fn parse(parts: &Parts<'_>) -> Result<Self> {
@@ -67,8 +68,7 @@ impl Kind for Unix {
         }
         let stream = connected?;
         attempt.accept();
-        self.accept.check(net, stream, &self.name, attempt).await?;
-        Ok(Ready::noted(format!("accepted by {}", self.name)))
+        Ok(self.accept.check(net, stream, &self.name, attempt).await?.ready(&self.name))
     }
 }
 
