@@ -39,6 +39,7 @@ pub(crate) struct Attempt {
     entered: RefCell<Vec<(Stage, Instant)>>,
     /// Hides the target's secrets, and those that the attempt has read from files.
     mask: RefCell<Mask>,
+    led_by_server: Cell<bool>,
 }
 
 impl Attempt {
@@ -56,6 +57,7 @@ impl Attempt {
             astray: RefCell::default(),
             entered: RefCell::default(),
             mask: RefCell::default(),
+            led_by_server: Cell::new(false),
         }
     }
 
@@ -82,9 +84,16 @@ impl Attempt {
         self.mask.borrow().quote(&String::from_utf8_lossy(said.as_ref()), max)
     }
 
+    /// A server has chosen the next host. From now on every layer may name it, so waitgate's own words are no longer apart
+    /// from a server's.
+    pub(crate) fn led_by_server(&self) {
+        self.led_by_server.set(true);
+    }
+
     /// The net under [`Attempt::quote`]: a whole text with `***` for each secret, except for plain words.
     pub(crate) fn screen(&self, text: &str) -> String {
-        self.mask.borrow().screen(text)
+        let mask = self.mask.borrow();
+        if self.led_by_server.get() { mask.quote(text, usize::MAX) } else { mask.screen(text) }
     }
 
     /// The attempt enters `stage`, or waits for something else within it.

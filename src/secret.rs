@@ -53,6 +53,10 @@ impl fmt::Display for Secret {
 /// numbers, and a part of it tells little.
 const PART_MIN: usize = 4;
 
+/// So many lines and words of one secret are looked for beside the whole. No credential has more, and a search takes its
+/// time for each.
+const PIECES_MAX: usize = 256;
+
 /// A word of a [`Form::Text`] that is shorter than this, in bytes, is hidden only where it is a whole word.
 const TOKEN_MIN: usize = 8;
 
@@ -115,12 +119,12 @@ impl Mask {
             return;
         }
         // A server may repeat one line of a key, or one field of a form.
-        let lines = value.lines().map(str::trim).filter(|line| *line != value);
-        lines.filter(|line| line.len() >= PART_MIN).for_each(|line| self.add_piece(line, false));
+        let lines = value.lines().map(str::trim).filter(|line| *line != value && line.len() >= PART_MIN);
+        lines.take(PIECES_MAX).for_each(|line| self.add_piece(line, false));
         if form == Form::Text {
             let ends = |c: char| c.is_whitespace() || "\"'&=;,:{}[]()".contains(c);
             let words = value.split(ends).filter(|word| word.len() >= PART_MIN);
-            words.for_each(|word| self.add_piece(word, word.len() < TOKEN_MIN));
+            words.take(PIECES_MAX).for_each(|word| self.add_piece(word, word.len() < TOKEN_MIN));
         }
     }
 
@@ -207,9 +211,9 @@ fn values_in(shown: &str) -> String {
 }
 
 /// The value, and how a server or an output may spell it: escaped, as in a URL or a form, or in lower case as a host's name.
-fn spellings(value: &str) -> [String; 7] {
+fn spellings(value: &str) -> Vec<String> {
     let encoded = percent_encoded(value);
-    [
+    let mut spellings = vec![
         value.to_owned(),
         value.to_ascii_lowercase(),
         printable(value),
@@ -217,7 +221,10 @@ fn spellings(value: &str) -> [String; 7] {
         encoded.replace("%20", "+"),
         percent_encoded_lower(&encoded),
         encoded,
-    ]
+    ];
+    spellings.sort_unstable();
+    spellings.dedup();
+    spellings
 }
 
 /// Whether `word` is in `text` as a whole word.
@@ -274,7 +281,9 @@ mod tests {
 
     fn mask(secrets: &[(&str, Form)], shown: &str) -> Mask {
         let notes = Notes::default();
-        secrets.iter().for_each(|(value, form)| notes.note(value, *form));
+        for (value, form) in secrets {
+            notes.note(value, *form);
+        }
         notes.mask(shown)
     }
 

@@ -287,3 +287,18 @@ fn a_certificate_repeats_it() {
     let ended = Run::new(["--once", &ca, &target]).end();
     ended.failure().stderr_has("closed.***").nowhere("example");
 }
+
+/// The next host is the server's word in every stage, and here also a plain word.
+#[cfg(feature = "http")]
+#[test]
+fn a_redirect_leads_to_it() {
+    let given = Given::new();
+    let server = http("HTTP/1.1 302 x\r\nLocation: http://unsaid.localhost:1/\r\n\r\n");
+    let target = format!("http://u:unsaid@{}/#follow", server.addr);
+    for output in OUTPUTS {
+        let ended = Run::new(*output).arg(&target).end();
+        ended.nowhere("unsaid");
+    }
+    let shown = given.hides("http://u:unsaid@ADDR/#follow", server.addr, &[]);
+    assert!(shown.contains("after a redirect to ***.localhost:1"), "{shown}");
+}

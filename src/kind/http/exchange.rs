@@ -113,10 +113,9 @@ impl Outgoing {
     }
 
     /// Says in a reason that it concerns another place than the target's URL. `first` is the kind of that URL.
-    pub(super) fn placed(&self, reason: Reason, first: &str, attempt: &Attempt) -> Reason {
+    pub(super) fn placed(&self, reason: Reason, first: &str) -> Reason {
         let Some(after) = &self.after else { return reason };
-        // The server chose the host that the reason may name.
-        let placed = reason.with_text(format!("{after}: {}", attempt.quote(reason.text(), usize::MAX)));
+        let placed = reason.with_text(format!("{after}: {}", reason.text()));
         match reason.hint() {
             // http: takes no #ca, and a kind in its place would not change where the redirect leads.
             Some(Hint::CaFile) if first == "http" => {

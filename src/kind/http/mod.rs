@@ -126,7 +126,7 @@ impl Http {
         let mut host = self.host.clone();
         let mut followed = 0;
         loop {
-            let placed = |reason| request.placed(reason, self.request.url().scheme(), attempt);
+            let placed = |reason| request.placed(reason, self.request.url().scheme());
             let answer = request.send(net, &host, &addresses, attempt).await.map_err(placed)?;
             let (url, status) = match self.check.judge(net, answer, &request, attempt).await.map_err(placed)? {
                 Step::Ready(note) if followed == 0 => return Ok(Ready::noted(note)),
@@ -142,6 +142,9 @@ impl Http {
             followed += 1;
             let other_host = url.host_str() != request.url().host_str();
             request.redirect(url, status, attempt);
+            if other_host {
+                attempt.led_by_server();
+            }
             if request.is_proxied() {
                 continue;
             }
@@ -151,7 +154,7 @@ impl Http {
                     Reason::new(Code::ExpectRedirect, text).with_key("host")
                 })?;
                 let found = connect::resolve(net, &host, request.port(), attempt).await;
-                addresses = found.map_err(|reason| request.placed(reason, self.request.url().scheme(), attempt))?;
+                addresses = found.map_err(|reason| request.placed(reason, self.request.url().scheme()))?;
             }
             for address in &mut addresses {
                 address.set_port(request.port());
