@@ -60,7 +60,7 @@ const PIECES_MAX: usize = 256;
 /// A word of a [`Form::Text`] that is shorter than this, in bytes, is hidden only where it is a whole word.
 const TOKEN_MIN: usize = 8;
 
-/// A secret of letters alone that is shorter than this, in bytes, could be one of waitgate's own words.
+/// A secret of letters or digits alone that is shorter than this, in bytes, could be a word or a number of waitgate's own.
 const WORD_MAX: usize = 16;
 
 /// How a secret is looked for.
@@ -195,10 +195,12 @@ impl Hidden {
         cut.then_some(text.len())
     }
 
-    /// Whether it cannot be one of waitgate's own words.
+    /// Whether it cannot be a word or a number of waitgate's own.
     fn is_telling(&self) -> bool {
         let text = self.text.expose();
-        !self.whole_word && (text.len() >= WORD_MAX || !text.bytes().all(|byte| byte.is_ascii_alphabetic()))
+        let word = text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-');
+        let number = text.bytes().all(|byte| byte.is_ascii_digit());
+        !self.whole_word && (text.len() >= WORD_MAX || !(word || number))
     }
 }
 
@@ -352,10 +354,11 @@ mod tests {
 
     #[test]
     fn the_net_leaves_waitgates_own_words() {
-        let secrets = ["connection", "correcthorsebatterystaple", "hunter2", "the"].map(|secret| (secret, Form::Value));
-        let text = "10.0.0.1:1 closed the connection: hunter2 correcthorsebatterystaple";
+        let secrets = ["connection", "verify-full", "1234", "correcthorsebatterystaple", "hunter2", "the"]
+            .map(|secret| (secret, Form::Value));
+        let text = "10.0.0.1:12345 closed the connection (verify-full): hunter2 correcthorsebatterystaple";
         let screened = mask(&secrets, "").screen(text);
-        assert_eq!(screened, "10.0.0.1:1 closed the connection: *** ***");
+        assert_eq!(screened, "10.0.0.1:12345 closed the connection (verify-full): *** ***");
         assert_eq!(mask(&secrets, "").screen("ends with hunt"), "ends with hunt");
     }
 

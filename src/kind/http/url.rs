@@ -157,8 +157,8 @@ fn percent_encode(text: &str, slashes_stay: bool) -> String {
     out
 }
 
-/// Notes what `shown` hides of the path and the query: each value of the query, and all of them if the URL came out of a
-/// variable. (The values of `$(NAME)` are noted already.)
+/// Notes what the log hides of the path and the query: the values of the query, and the path too if the URL came out of a
+/// variable. The values of `$(NAME)` are noted already. A literal value of one to three bytes is a number or a flag.
 fn note_path(path: &str, query: Option<&str>, fill: Fill<'_>) {
     let note = |written: &str| {
         if !env::refers(written) || fill.is_none() {
@@ -171,7 +171,10 @@ fn note_path(path: &str, query: Option<&str>, fill: Fill<'_>) {
         path.split('/').for_each(|step| fill.note_as(Form::Word, step));
     }
     for piece in query.unwrap_or_default().split('&') {
-        note(piece.split_once('=').map_or(piece, |(_, value)| value));
+        let value = piece.split_once('=').map_or(piece, |(_, value)| value);
+        if fill.is_none() || value.len() > 3 {
+            note(value);
+        }
     }
 }
 

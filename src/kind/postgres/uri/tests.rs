@@ -150,6 +150,8 @@ fn the_environment_fills_in_what_a_url_leaves_out() {
     assert_eq!(target.to_string(), "postgres://***@db:5432/***#successes=2");
     assert_eq!(quoted("env:URL", whole, "database \"x\" of u, p#w#"), "database \"***\" of ***, ***");
     let some = &[("CREDS", "app:hunter2"), ("PGPASSWORD", "zw0lf"), ("PGUSER", "app"), ("SQL", "s3cr3t")];
+    let address = &[("IP", "10.0.0.1")];
+    assert_eq!(quoted("postgres://db?hostaddr=$(IP)", address, "at 10.0.0.1"), "at 10.0.0.1");
     let words = "app, app:hunter2, zw0lf, s3cr3t, db";
     assert_eq!(quoted("postgres://db/$(CREDS)#query=SELECT $(SQL)", some, words), "app, ***, ***, ***, db");
     let target = with("postgres://db?user=$(PW)&dbname=$(PGDATABASE)");
