@@ -161,7 +161,7 @@ impl Wait<'_> {
                 Ok(ready) => Ok(Ready { note: ready.note.map(|note| attempt.with_full_name(&note)) }),
             };
             if let Some(warning) = net.warning() {
-                report.tell(&Event::Warning(&planned.mask.hide(&warning)));
+                report.tell(&Event::Warning(&attempt.screen(&warning)));
             }
             outcome
         };

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::reason::{Code, Hint, Reason, Stage};
+use crate::secret::{Form, Mask, Secret};
 use crate::text;
 
 /// The bounds of one attempt.
@@ -36,6 +37,9 @@ pub(crate) struct Attempt {
     /// The full name of a host outside the cluster, if the name was meant for the cluster.
     astray: RefCell<Option<String>>,
     entered: RefCell<Vec<(Stage, Instant)>>,
+    /// Hides the target's secrets, and those that the attempt has read from files.
+    mask: RefCell<Mask>,
+    led_by_server: Cell<bool>,
 }
 
 impl Attempt {
@@ -52,7 +56,44 @@ impl Attempt {
             cut: RefCell::default(),
             astray: RefCell::default(),
             entered: RefCell::default(),
+            mask: RefCell::default(),
+            led_by_server: Cell::new(false),
         }
+    }
+
+    /// The same for a target with these secrets.
+    pub(crate) fn hiding(self, mask: &Mask) -> Self {
+        *self.mask.borrow_mut() = mask.clone();
+        self
+    }
+
+    /// A secret that only this attempt knows, such as a password in a file. From now on it is hidden like those in the
+    /// target.
+    pub(crate) fn hide(&self, secret: &Secret) {
+        self.hide_as(Form::Value, secret);
+    }
+
+    /// The same with another form: [`Form::Text`] for the data of a request.
+    pub(crate) fn hide_as(&self, form: Form, secret: &Secret) {
+        self.mask.borrow_mut().add(secret, form);
+    }
+
+    /// What a server said, for a reason or a note: with `***` for each secret, and at most `max` characters. Every word
+    /// of a server takes this way.
+    pub(crate) fn quote(&self, said: impl AsRef<[u8]>, max: usize) -> String {
+        self.mask.borrow().quote(&String::from_utf8_lossy(said.as_ref()), max)
+    }
+
+    /// A server has chosen the next host. From now on every layer may name it, so waitgate's own words are no longer apart
+    /// from a server's.
+    pub(crate) fn led_by_server(&self) {
+        self.led_by_server.set(true);
+    }
+
+    /// The net under [`Attempt::quote`]: a whole text with `***` for each secret, except for plain words.
+    pub(crate) fn screen(&self, text: &str) -> String {
+        let mask = self.mask.borrow();
+        if self.led_by_server.get() { mask.quote(text, usize::MAX) } else { mask.screen(text) }
     }
 
     /// The attempt enters `stage`, or waits for something else within it.
@@ -155,7 +196,7 @@ impl Attempt {
     /// The hint for silence is added only after half of the connect timeout.
     pub(crate) fn cut_off(&self) -> Reason {
         let reason = self.cut_off_here();
-        let text = self.with_full_name(reason.text());
+        let text = self.screen(&self.with_full_name(reason.text()));
         reason.with_text(text)
     }
 

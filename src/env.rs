@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 
 use anyhow::{Result, anyhow, bail};
 
-use crate::secret::Notes;
+use crate::secret::{Form, Notes, base64};
 
 /// The process's environment. The application reads it once and passes it on.
 #[derive(Clone, Default)]
@@ -74,10 +74,30 @@ impl<'a> Fill<'a> {
         Self { notes: other.notes, ..self }
     }
 
-    /// Notes another secret of the target: a password from libpq's variables, a query's value.
+    /// The same for a value that is no secret.
+    pub(crate) fn unnoted(self) -> Self {
+        Self { notes: None, ..self }
+    }
+
+    /// Notes another secret of the target: a password from libpq's variables, a token in a query.
     pub(crate) fn note(self, value: &str) {
+        self.note_as(Form::Value, value);
+    }
+
+    /// The same with another form: [`Form::Word`] for a user, [`Form::Text`] for a header's value or a form.
+    pub(crate) fn note_as(self, form: Form, value: &str) {
         if let Some(notes) = self.notes {
-            notes.note(value);
+            notes.note(value, form);
+        }
+    }
+
+    /// Notes the password of a login, and what Basic authentication makes of the login. The user is a secret too if the
+    /// whole address came out of a variable.
+    pub(crate) fn note_login(self, user: &str, password: &str) {
+        self.note(password);
+        self.note(&base64(&format!("{user}:{password}")));
+        if self.is_none() {
+            self.note_as(Form::Word, user);
         }
     }
 

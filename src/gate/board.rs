@@ -53,11 +53,6 @@ impl Row {
     }
 }
 
-/// The reason of an attempt that still runs is not masked yet.
-fn masked(reason: &Reason, planned: &Planned) -> Reason {
-    reason.with_text(planned.mask.hide(reason.text()))
-}
-
 impl Board {
     pub(crate) fn new(plan: &Plan) -> Self {
         Self(RefCell::new(plan.targets.iter().map(|_| Row::default()).collect()))
@@ -72,7 +67,7 @@ impl Board {
             ready: row.ready,
             in_a_row: row.streak,
             successes: planned.successes,
-            reason: if row.ready { None } else { row.reason().map(|reason| masked(&reason, planned)) },
+            reason: if row.ready { None } else { row.reason() },
         };
         plan.targets.iter().zip(self.0.borrow().iter()).map(standing).collect()
     }

@@ -184,7 +184,7 @@ impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
     /// One attempt within its bound. It is on the board while it runs.
     async fn attempt(&self, at: usize, fresh: bool, _permit: Permit<'_>) -> Done {
         let planned = &self.plan.targets[at];
-        let attempt = Rc::new(Attempt::new(planned.bounds, fresh));
+        let attempt = Rc::new(Attempt::new(planned.bounds, fresh).hiding(&planned.mask));
         let number = self.board.begin(at, &attempt);
         // The probe of any kind needs many kilobytes. In a box, it needs them only while it runs, and not for each of a
         // thousand targets that pause or wait for their permit.
@@ -193,10 +193,10 @@ impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
             Ok(outcome) => outcome,
             Err(_) => Err(attempt.cut_off()),
         };
-        // What a server says may hold what we have sent.
+        // The last net: what a server says may hold what waitgate has sent.
         let outcome = match outcome {
-            Ok(Ready { note }) => Ok(Ready { note: note.map(|note| planned.mask.hide(&note)) }),
-            Err(reason) => Err(reason.with_text(planned.mask.hide(reason.text()))),
+            Ok(Ready { note }) => Ok(Ready { note: note.map(|note| attempt.screen(&note)) }),
+            Err(reason) => Err(reason.with_text(attempt.screen(reason.text()))),
         };
         let in_a_row = self.board.end(at, &attempt, &outcome);
         Done { number, attempt, outcome, in_a_row }

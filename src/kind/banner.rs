@@ -104,7 +104,7 @@ impl Accept {
             let _ = stream.flush().await;
         }
         if self.text.is_some() || self.pattern.is_some() {
-            self.banner(net, &mut stream, peer, &mut said).await?;
+            self.banner(net, &mut stream, peer, &mut said, attempt).await?;
             // ZooKeeper closes after the answer to a four-letter word.
             if self.send.is_some() {
                 return Ok(Accepted::after(&said));
@@ -118,7 +118,7 @@ impl Accept {
         match time::timeout(hold, until_closed(stream, &mut said)).await {
             Ok(Ended::Closed(why)) => {
                 self.has_closed.set(true);
-                Err(refusal(peer, &said, why.as_ref(), began.elapsed()))
+                Err(refusal(peer, &said, why.as_ref(), began.elapsed(), attempt))
             }
             // The connection is still open, or the server has sent more than a refusal: a server is there.
             Ok(Ended::Talks) | Err(_) => Ok(Accepted::after(&said)),
@@ -142,6 +142,7 @@ impl Accept {
         mut stream: impl AsyncRead + Unpin,
         peer: &impl Display,
         said: &mut Vec<u8>,
+        attempt: &Attempt,
     ) -> Result<(), Reason> {
         let mut piece = [0; 512];
         loop {
@@ -152,15 +153,15 @@ impl Accept {
             } else {
                 match time::timeout(QUIET, reading).await {
                     Ok(read) => read,
-                    Err(_) => return Err(self.other(said, peer)),
+                    Err(_) => return Err(self.other(said, peer, attempt)),
                 }
             };
             match read {
                 Ok(0) | Err(_) if said.is_empty() => {
                     self.has_closed.set(true);
-                    return Err(refusal(peer, said, read.err().as_ref(), Duration::ZERO));
+                    return Err(refusal(peer, said, read.err().as_ref(), Duration::ZERO, attempt));
                 }
-                Ok(0) | Err(_) => return Err(self.other(said, peer)),
+                Ok(0) | Err(_) => return Err(self.other(said, peer, attempt)),
                 Ok(read) => said.extend_from_slice(&piece[..read]),
             }
             said.truncate(BANNER_MAX);
@@ -168,21 +169,23 @@ impl Accept {
                 return Ok(());
             }
             if said.len() == BANNER_MAX {
-                return Err(self.other(said, peer));
+                return Err(self.other(said, peer, attempt));
             }
         }
     }
 
     /// The reason for another text than the expected one; it shows how that text begins.
-    fn other(&self, said: &[u8], peer: &impl Display) -> Reason {
+    fn other(&self, said: &[u8], peer: &impl Display, attempt: &Attempt) -> Reason {
         const SHOWN: usize = 60;
-        let line = said.split(|byte| matches!(byte, b'\r' | b'\n')).find(|line| !line.is_empty()).unwrap_or_default();
-        let shown: String = String::from_utf8_lossy(line).chars().take(SHOWN).collect();
+        let hint = Protocol::of(said).filter(|protocol| spoken_by(*protocol).is_some()).map(|kind| instead(Some(kind)));
+        // A secret may have several lines, so it is hidden before the first line is taken.
+        let said = attempt.quote(said, usize::MAX);
+        let line = said.split(['\r', '\n']).find(|line| !line.is_empty()).unwrap_or_default();
+        let shown = attempt.quote(line, SHOWN);
         let text = match self.send {
             None => format!("{peer} says \"{shown}\" first, which is not what is expected"),
             Some(_) => format!("{peer} answers \"{shown}\", which is not what is expected"),
         };
-        let hint = Protocol::of(said).filter(|protocol| spoken_by(*protocol).is_some()).map(|kind| instead(Some(kind)));
         Reason::new(Code::ExpectBanner, text).with_hint(hint)
     }
 
@@ -243,23 +246,29 @@ async fn until_closed(mut stream: impl AsyncRead + Unpin, said: &mut Vec<u8>) ->
 }
 
 /// The reason for a connection that ended: a TLS alert, or a close.
-fn refusal(peer: &impl Display, said: &[u8], error: Option<&io::Error>, after: Duration) -> Reason {
+fn refusal(
+    peer: &impl Display,
+    said: &[u8],
+    error: Option<&io::Error>,
+    after: Duration,
+    attempt: &Attempt,
+) -> Reason {
     #[cfg(feature = "tls")]
     if let Some(error) = error.and_then(crate::net::tls::cause) {
         return crate::net::tls::reason(error, "this host", peer);
     }
     let _ = error;
-    closed(peer, said, after)
+    closed(peer, said, after, attempt)
 }
 
 /// The reason for a connection that the server closed after it had accepted it.
-fn closed(peer: &impl Display, said: &[u8], after: Duration) -> Reason {
+fn closed(peer: &impl Display, said: &[u8], after: Duration, attempt: &Attempt) -> Reason {
     let when = if after < AT_ONCE { "at once".to_owned() } else { format!("after {}", text::duration(after)) };
     if said.is_empty() {
         let text = format!("{peer} accepted the connection and closed it {when}");
         return Reason::new(Code::ProtocolClosed, text).with_hint(Hint::ProxyClosed);
     }
-    let text = match words(said) {
+    let text = match words(said, attempt) {
         Some(words) => format!("{peer} accepted the connection, said \"{words}\" and closed it {when}"),
         None => {
             format!("{peer} accepted the connection, sent {} and closed it {when}", text::count(said.len(), "byte"))
@@ -270,14 +279,14 @@ fn closed(peer: &impl Display, said: &[u8], after: Duration) -> Reason {
 }
 
 /// What a server said, as a person reads it: the first line, or the longest text in a binary message.
-fn words(said: &[u8]) -> Option<String> {
+fn words(said: &[u8], attempt: &Attempt) -> Option<String> {
     const SHOWN: usize = 100;
-    let said = String::from_utf8_lossy(said);
+    let said = attempt.quote(said, usize::MAX);
     let mut pieces = said.split(|c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER).map(str::trim);
     let is_line = |piece: &str| piece.chars().count() >= 8;
     let line =
         pieces.clone().find(|piece| is_line(piece)).or_else(|| pieces.next().filter(|piece| !piece.is_empty()))?;
-    Some(line.chars().take(SHOWN).collect())
+    Some(attempt.quote(line, SHOWN))
 }
 
 #[cfg(test)]

@@ -116,7 +116,7 @@ impl Kind for Dns {
 
     async fn probe(&self, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
         let name = match &self.name {
-            Host::Ip(ip) => return self.judge(&[RData::from(*ip)], "no query needed", None),
+            Host::Ip(ip) => return self.judge(&[RData::from(*ip)], "no query needed", None, attempt),
             Host::Name(name) => name,
         };
         let servers = self.servers(net, attempt).await?;
@@ -130,16 +130,19 @@ impl Kind for Dns {
             (Some(rtype), Some(servers)) => resolver.records_at(&servers, name, rtype, attempt).await.map(Answer::from),
         };
         match found {
-            Ok(it) if self.gone => {
-                Err(Reason::new(Code::ExpectGone, format!("still there: {} ({})", listed(&it.records), it.at)))
+            Ok(it) if self.gone => Err(Reason::new(
+                Code::ExpectGone,
+                format!("still there: {} ({})", listed(&it.records, attempt), attempt.quote(&it.at, usize::MAX)),
+            )),
+            Ok(it) => {
+                self.judge(&it.records, &it.at, it.missing.as_deref(), attempt).map_err(|reason| match reason.code() {
+                    Code::ExpectRecords if self.rtype.is_none() && self.server.is_none() => {
+                        let listed: Vec<IpAddr> = it.records.iter().filter_map(RData::ip_addr).collect();
+                        reason.with_hint(net.too_few(name, &listed))
+                    }
+                    _ => reason,
+                })
             }
-            Ok(it) => self.judge(&it.records, &it.at, it.missing.as_deref()).map_err(|reason| match reason.code() {
-                Code::ExpectRecords if self.rtype.is_none() && self.server.is_none() => {
-                    let listed: Vec<IpAddr> = it.records.iter().filter_map(RData::ip_addr).collect();
-                    reason.with_hint(net.too_few(name, &listed))
-                }
-                _ => reason,
-            }),
             Err(error) if self.gone => error.certainly_absent().map(Ready::noted),
             Err(error) => Err(error.into()),
         }
@@ -165,8 +168,9 @@ impl Dns {
     /// Compares `records`, which were found at `at`, with the expectations.
     ///
     /// `missing` is set if there may be more records: it says which question got no answer.
-    fn judge(&self, records: &[RData], at: &str, missing: Option<&str>) -> Result<Ready, Reason> {
-        let list = listed(records);
+    fn judge(&self, records: &[RData], at: &str, missing: Option<&str>, attempt: &Attempt) -> Result<Ready, Reason> {
+        let list = listed(records, attempt);
+        let at = attempt.quote(at, usize::MAX);
         let (what, count) = if let Some(rtype) = self.rtype {
             (format!("{rtype} record"), records.len())
         } else {
@@ -274,17 +278,19 @@ fn shown_name(name: &Name) -> String {
     }
 }
 
-/// A record as people read it.
-fn shown(record: &RData) -> String {
+/// A record as people read it. `quote` takes what the zone's owner chose: names and texts.
+fn shown(record: &RData, quote: impl Fn(String) -> String) -> String {
     match record {
-        RData::CNAME(name) => shown_name(name),
-        RData::NS(name) => shown_name(name),
-        RData::PTR(name) => shown_name(name),
-        RData::MX(mx) => format!("{} {}", mx.preference, shown_name(&mx.exchange)),
-        RData::SRV(srv) => format!("{}:{}", shown_name(&srv.target), srv.port),
-        RData::TXT(_) => format!("{:?}", text(record)),
-        RData::CAA(caa) => format!("{} {:?}", caa.tag, String::from_utf8_lossy(&caa.value)),
-        RData::SOA(soa) => format!("{} serial {}", shown_name(&soa.mname), soa.serial),
+        RData::CNAME(name) => quote(shown_name(name)),
+        RData::NS(name) => quote(shown_name(name)),
+        RData::PTR(name) => quote(shown_name(name)),
+        RData::MX(mx) => format!("{} {}", mx.preference, quote(shown_name(&mx.exchange))),
+        RData::SRV(srv) => format!("{}:{}", quote(shown_name(&srv.target)), srv.port),
+        RData::TXT(_) => format!("{:?}", quote(text(record))),
+        RData::CAA(caa) => {
+            format!("{} {:?}", quote(caa.tag.clone()), quote(String::from_utf8_lossy(&caa.value).into_owned()))
+        }
+        RData::SOA(soa) => format!("{} serial {}", quote(shown_name(&soa.mname)), soa.serial),
         other => other.to_string(),
     }
 }
@@ -298,7 +304,7 @@ fn text(record: &RData) -> String {
 /// Whether `record` has this value: an address, a target or a text.
 fn has_value(record: &RData, value: &str) -> bool {
     let same = |name: &Name| shown_name(name).eq_ignore_ascii_case(value.strip_suffix('.').unwrap_or(value));
-    let written = || shown(record).eq_ignore_ascii_case(value);
+    let written = || shown(record, |text| text).eq_ignore_ascii_case(value);
     match record {
         RData::A(_) | RData::AAAA(_) => value.parse::<IpAddr>().is_ok_and(|ip| record.ip_addr() == Some(ip)),
         RData::CNAME(name) => same(name),
@@ -314,10 +320,11 @@ fn has_value(record: &RData, value: &str) -> bool {
 }
 
 /// The first four records. They are sorted, because servers rotate their order.
-fn listed(records: &[RData]) -> String {
+fn listed(records: &[RData], attempt: &Attempt) -> String {
+    let quote = |text: String| attempt.quote(text, usize::MAX);
     // Write each record once: an answer may have thousands, with long names.
     let mut sorted: Vec<(Option<IpAddr>, String)> =
-        records.iter().map(|record| (record.ip_addr(), shown(record))).collect();
+        records.iter().map(|record| (record.ip_addr(), shown(record, quote))).collect();
     sorted.sort();
     text::list(&sorted.into_iter().map(|(_, shown)| shown).collect::<Vec<_>>())
 }

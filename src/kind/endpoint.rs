@@ -3,8 +3,8 @@
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Parts, slips};
-use crate::env::{self, Fill, percent_decode};
+use super::{Parts, note_login, slips};
+use crate::env::{self, Fill};
 use crate::net::address::{self, Host};
 use crate::text::InForm as _;
 
@@ -45,11 +45,9 @@ pub(super) fn parse(parts: &Parts<'_>, form: &str) -> Result<(Host, u16)> {
     if let Some(slip) = slips::around(value) {
         bail!("{name}: its value: {slip} (expected {form})");
     }
-    if let Some(password) = slips::password_in(value) {
-        fill.note(password);
-        fill.note(&percent_decode(password).unwrap_or_default());
-    }
-    endpoint(value, form, Fill::none().sharing(fill)).with_context(|| name.to_owned())
+    let fill = Fill::none().sharing(fill);
+    note_login(value, fill);
+    endpoint(value, form, fill).with_context(|| name.to_owned())
 }
 
 /// `raw` if it is one `$(NAME)` and nothing else.

@@ -107,12 +107,15 @@ impl Expectations {
                 (Takes::Value(form), None) => bail!("#{name} needs a value: write #{name}={form}", name = spec.name),
                 (Takes::Nothing, Some(_)) => bail!("#{name} takes no value: write #{name} alone", name = spec.name),
             };
-            let value = match fill.decoded(raw) {
+            // A duration or a count is no secret, and waitgate's own words have it.
+            let plain = COMMON.iter().any(|common| common.name == spec.name);
+            let value = match if plain { fill.unnoted() } else { fill }.decoded(raw) {
                 Ok(value) => value,
                 Err(error) => bail!("#{}: {error}", spec.name),
             };
-            if spec.secret {
-                note(raw, &value, fill);
+            // `@FILE` is a path, and a reason names it.
+            if spec.secret && !raw.starts_with('@') && ![":@", " @"].iter().any(|file| raw.contains(file)) {
+                fill.note(&value);
             }
             let written = if env::refers(raw) { raw.to_owned() } else { value.clone() };
             let shown = match spec.takes {
@@ -158,19 +161,6 @@ impl Expectations {
     /// The expectations as the plan and the log show them: `#name=value`, with `***` for each secret.
     pub(crate) fn shown(&self) -> String {
         self.0.iter().fold(String::new(), |out, item| out + "#" + item.name + &item.shown)
-    }
-}
-
-/// Notes the value of a secret expectation: the whole, and of `NAME:VALUE` and `Bearer TOKEN` the end. A literal `@FILE` is
-/// a path, and a reason names it.
-fn note(raw: &str, value: &str, fill: Fill<'_>) {
-    let after = |sign: char| value.split_once(sign).map_or("", |(_, end)| end.trim());
-    let header = after(':');
-    let token = header.split_once(' ').map_or("", |(_, token)| token.trim());
-    for secret in [value, header, token] {
-        if !secret.starts_with('@') || raw.contains("@$(") {
-            fill.note(secret);
-        }
     }
 }
 

@@ -29,7 +29,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use crate::attempt::Attempt;
-use crate::env::{Env, Fill, is_name, percent_decode};
+use crate::env::{Env, Fill, is_name, refers};
 use crate::net::Net;
 use crate::net::sniff::Protocol;
 use crate::reason::{Code, Hint, Reason};
@@ -322,6 +322,15 @@ impl Target {
         Self::parse_noting(text, given, &Notes::default())
     }
 
+    /// The same, and the mask that the plan makes of its secrets.
+    #[cfg(test)]
+    pub(crate) fn parse_masking(text: &str, given: Given<'_>) -> Result<(Self, crate::secret::Mask)> {
+        let notes = Notes::default();
+        let (target, _) = Self::parse_noting(text, given, &notes)?;
+        let mask = notes.mask(&target.to_string());
+        Ok((target, mask))
+    }
+
     /// The same, and what is secret in it is noted.
     pub(crate) fn parse_noting(text: &str, given: Given<'_>, notes: &Notes) -> Result<(Self, Overrides)> {
         if text.is_empty() {
@@ -379,10 +388,7 @@ impl Target {
         if address.contains(|c: char| c.is_whitespace()) {
             bail!("{} (expected {})", row.blank, row.form);
         }
-        if let Some(password) = slips::password_in(address) {
-            fill.note(password);
-            fill.note(&percent_decode(password).unwrap_or_default());
-        }
+        note_login(address, fill);
         let expectations = Expectations::parse(expectations, kind, row.expectations, fill)?;
         let overrides = Overrides {
             timeout: expectations.duration("timeout", Zero::Invalid)?,
@@ -394,5 +400,17 @@ impl Target {
         };
         let parts = Parts { address: rest, kind, expectations, fill, given };
         Ok((row.parser.parse(&parts)?, overrides))
+    }
+}
+
+/// Notes the login in the address of any kind, as it is written and as it is meant. An error in it is the kind's to tell.
+fn note_login(address: &str, fill: Fill<'_>) {
+    let Some((user, password)) = slips::login_in(address) else { return };
+    // What the target itself writes as `$(NAME)` is shown so.
+    if fill.is_none() || !refers(password) {
+        fill.note(password);
+    }
+    if let (Ok(user), Ok(password)) = (fill.decoded(user), fill.decoded(password)) {
+        fill.note_login(&user, &password);
     }
 }

@@ -120,11 +120,10 @@ pub(super) fn expectation_in<'a>(address: &str, mut names: impl Iterator<Item = 
     names.find(|name| found.contains(name))
 }
 
-/// The password in the login of a URL, as it is written: what is between `//` and the last `@` of the authority, after
-/// the first colon.
-pub(super) fn password_in(address: &str) -> Option<&str> {
+/// The login in a URL, as it is written: the user and the password between `//` and the last `@` of the authority.
+pub(super) fn login_in(address: &str) -> Option<(&str, &str)> {
     let (_, rest) = address.split_once("//")?;
     let authority = rest.split(['/', '?']).next()?;
     let (login, _) = authority.rsplit_once('@')?;
-    Some(login.split_once(':')?.1)
+    Some(login.split_once(':').unwrap_or((login, "")))
 }

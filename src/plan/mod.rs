@@ -185,7 +185,7 @@ impl Plan {
             let ready_when = ready_when(&target, text);
             let shown = target.to_string();
             let mask = notes.mask(&shown);
-            let odd = target.warnings().into_iter().map(|warning| format!("{}: {}", position(), mask.hide(&warning)));
+            let odd = target.warnings().into_iter().map(|warning| format!("{}: {}", position(), mask.screen(&warning)));
             warnings.extend(odd);
             targets.push(Planned {
                 shown,

@@ -54,6 +54,8 @@ mod postgres;
 mod refused;
 /// What is printed, and where it is not waited for.
 mod report;
+/// Servers that repeat a secret, in each place that waitgate quotes.
+mod secrets;
 /// Completions and the man page, as they are shipped.
 mod shipped;
 /// SIGTERM, SIGINT and SIGQUIT.

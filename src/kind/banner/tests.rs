@@ -5,7 +5,7 @@ use crate::env::{Env, Fill};
 use crate::net::names::resolv_conf::SystemFiles;
 use tokio::io::AsyncWriteExt as _;
 
-const SPECS: &[Spec] = &[HOLD, BANNER, BANNER_MATCH];
+const SPECS: &[Spec] = &[HOLD, SEND, BANNER, BANNER_MATCH];
 
 fn parse(text: &str) -> Result<Accept> {
     let env = Env::default();
@@ -16,7 +16,7 @@ fn net() -> Net {
     Net::plain(SystemFiles::default())
 }
 
-async fn check(text: &str, pieces: &[&[u8]], ends: bool) -> Result<(), Reason> {
+async fn check(text: &str, pieces: &[&[u8]], ends: bool) -> Result<Accepted, Reason> {
     let bounds = crate::attempt::Bounds { attempt: Duration::from_secs(1), connect: Duration::from_secs(1) };
     let attempt = Attempt::new(bounds, false);
     let (mut server, client) = tokio::io::duplex(64 * 1024);

@@ -6,6 +6,7 @@ use std::fmt;
 use anyhow::{Result, bail};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use crate::attempt::Attempt;
 use crate::env;
 
 /// What the document must have at a pointer.
@@ -82,7 +83,7 @@ impl Value {
     }
 
     /// Looks for the value in `document`. The error says in words what the document has instead.
-    pub(super) fn check(&self, document: &[u8]) -> Result<(), String> {
+    pub(super) fn check(&self, document: &[u8], attempt: &Attempt) -> Result<(), String> {
         // RFC 8259 section 8.1 lets a parser skip a byte order mark.
         let document = document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(document);
         let mut reader = serde_json::Deserializer::from_slice(document);
@@ -108,7 +109,7 @@ impl Value {
         Err(if self.hidden && secret {
             format!("has another value at {place}")
         } else {
-            format!("has {found} at {place}")
+            format!("has {} at {place}", found.shown(attempt))
         })
     }
 
@@ -178,6 +179,21 @@ impl Found {
         }
     }
 
+    /// The value for a reason.
+    fn shown(&self, attempt: &Attempt) -> String {
+        const SHOWN: usize = 40;
+        match self {
+            Self::Nothing => "nothing".to_owned(),
+            Self::Null => "null".to_owned(),
+            Self::Bool(value) => value.to_string(),
+            Self::Integer(value) => attempt.quote(value.to_string(), SHOWN),
+            Self::Float(value) => attempt.quote(value.to_string(), SHOWN),
+            Self::Text(value) => format!("\"{}\"", attempt.quote(value, SHOWN)),
+            Self::Array => "an array".to_owned(),
+            Self::Object => "an object".to_owned(),
+        }
+    }
+
     /// Whether the value equals `list`, or one of the texts between its commas.
     fn is_in(&self, list: &str) -> bool {
         self.equals(list) || (list.contains(',') && list.split(',').any(|text| !text.is_empty() && self.equals(text)))
@@ -205,25 +221,6 @@ fn same_float(text: &str, value: &str) -> bool {
         // Adding 0 turns -0 into 0.
         (Ok(text), Ok(value)) => (text + 0.0).to_bits() == (value + 0.0).to_bits(),
         _ => false,
-    }
-}
-
-impl fmt::Display for Found {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 40;
-        match self {
-            Self::Nothing => f.write_str("nothing"),
-            Self::Null => f.write_str("null"),
-            Self::Bool(value) => value.fmt(f),
-            Self::Integer(value) => value.fmt(f),
-            Self::Float(value) => value.fmt(f),
-            Self::Text(value) if value.chars().count() > SHOWN => {
-                write!(f, "\"{}…\"", value.chars().take(SHOWN).collect::<String>())
-            }
-            Self::Text(value) => write!(f, "\"{value}\""),
-            Self::Array => f.write_str("an array"),
-            Self::Object => f.write_str("an object"),
-        }
     }
 }
 

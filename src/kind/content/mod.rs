@@ -116,7 +116,7 @@ impl Reading<'_> {
             return Err(Reason::new(Code::ProtocolTooLarge, text));
         }
         for value in &self.content.values {
-            value.check(&self.kept).map_err(|has| unexpected(&has).with_key("json"))?;
+            value.check(&self.kept, attempt).map_err(|has| unexpected(&has).with_key("json"))?;
         }
         if let Some(pattern) = &self.content.pattern {
             attempt.enter(Stage::Expect, format_args!("the search for #match in {what}"));

@@ -10,6 +10,11 @@ fn parse(text: &str) -> Result<Dns> {
     }
 }
 
+fn attempt() -> Attempt {
+    let bound = std::time::Duration::from_secs(1);
+    Attempt::new(crate::attempt::Bounds { attempt: bound, connect: bound }, false)
+}
+
 fn invalid(text: &str) -> String {
     format!("{:#}", parse(text).unwrap_err())
 }
@@ -75,7 +80,7 @@ fn an_error_names_the_cause_and_the_form() {
 }
 
 fn judge(text: &str, records: &[RData]) -> Result<String, Reason> {
-    parse(text).unwrap().judge(records, "db.ns", None).map(|ready| ready.note.unwrap_or_default())
+    parse(text).unwrap().judge(records, "db.ns", None, &attempt()).map(|ready| ready.note.unwrap_or_default())
 }
 
 fn ips(ips: &[&str]) -> Vec<RData> {
@@ -90,7 +95,8 @@ fn too_few_records_are_counted_and_listed() {
     assert_eq!(reason.code(), Code::ExpectRecords);
     assert_eq!(reason.text(), "2 addresses, and 3 of one family are expected: 10.0.0.1, 10.0.0.2, fd00::1 (db.ns)");
     assert!(!reason.is_like(&judge("dns:db#min=3", &two[..1]).unwrap_err()));
-    let missing = parse("dns:db#min=3").unwrap().judge(&two, "db.ns", Some("no answer for AAAA")).unwrap_err();
+    let missing =
+        parse("dns:db#min=3").unwrap().judge(&two, "db.ns", Some("no answer for AAAA"), &attempt()).unwrap_err();
     assert!(missing.text().ends_with("; no answer for AAAA"));
 }
 

@@ -8,7 +8,7 @@ use reqwest::{StatusCode, Url};
 
 use super::body;
 use super::complaint::{self, Complaint};
-use super::exchange::{self, Answer, Outgoing};
+use super::exchange::{self, Answer, HOST_MAX, Outgoing};
 use super::status;
 use crate::attempt::Attempt;
 use crate::kind::content::Content;
@@ -68,7 +68,7 @@ impl Check {
         let said = format!("{} from {}{proxied}", status::named(status.as_u16()), answer.address);
         let follows = self.statuses.as_ref().is_none_or(|expected| !expected.list_redirects());
         if follows && let Some(location) = location(&answer) {
-            return self.redirect(location, status, request, &said);
+            return self.redirect(location, status, request, &said, attempt);
         }
         let expected = match &self.statuses {
             Some(expected) => expected.contains(status.as_u16()),
@@ -110,6 +110,7 @@ impl Check {
         status: StatusCode,
         request: &Outgoing,
         said: &str,
+        attempt: &Attempt,
     ) -> Result<Step, Reason> {
         let url = request.url();
         let cannot = |why: &str| Err(Reason::new(Code::ExpectRedirect, format!("{said}, {why}")).with_key(why));
@@ -123,7 +124,7 @@ impl Check {
             _ => return cannot("to something that is not http: or https:"),
         };
         if next.host_str() != url.host_str() && !self.follow {
-            let host: String = next.host_str().unwrap_or_default().chars().take(253).collect();
+            let host = attempt.quote(next.host_str().unwrap_or_default(), HOST_MAX);
             let said = format!("{said}, which redirects to another host, {host}");
             let lacks = match (&self.statuses, self.content.is_empty(), self.headers.is_empty()) {
                 (None, true, true) => return Ok(Step::Ready(said)),
@@ -144,7 +145,7 @@ impl Check {
         // meant for its own origin.
         if matches!(status.as_u16(), 307 | 308) && request.acts() && request.leaves_for(&next) {
             let port = exchange::port(&next);
-            let to: String = next.host_str().unwrap_or_default().chars().take(253).collect();
+            let to = attempt.quote(next.host_str().unwrap_or_default(), HOST_MAX);
             let why = format!("which asks to repeat the request at {}://{to}:{port}", next.scheme());
             let text = format!("{said}, {why}: waitgate sends no data to another origin");
             return Err(Reason::new(Code::ExpectRedirect, text).with_key(why));

@@ -68,7 +68,7 @@ impl Failed<'_> {
         let Some(error) = find_io(self.error) else {
             return Reason::new(Code::TlsFailed, format!("{} could not agree on TLS with waitgate", self.peer()));
         };
-        let reason = self.tls_failure(error);
+        let reason = self.tls_failure(error, attempt);
         // Neither an alert nor a fault of the certificate: the server may not speak TLS, or there is no server and waitgate
         // has connected to itself.
         let unexplained = matches!(reason.code(), Code::TlsNotTls | Code::TlsClosed)
@@ -100,7 +100,7 @@ impl Failed<'_> {
         if let Some(error) = find_io(error)
             && find_tls(error).is_some()
         {
-            return self.tls_failure(error);
+            return self.tls_failure(error, attempt);
         }
         let (address, peer) = (self.address, self.peer());
         let plain = self.url.scheme() == "http";
@@ -136,7 +136,7 @@ impl Failed<'_> {
     }
 
     #[cfg(feature = "tls")]
-    fn tls_failure(&self, error: &io::Error) -> Reason {
+    fn tls_failure(&self, error: &io::Error, attempt: &Attempt) -> Reason {
         use rustls::{AlertDescription, Error};
         // waitgate offers only HTTP/1.1.
         if let Some(Error::AlertReceived(AlertDescription::NoApplicationProtocol) | Error::NoApplicationProtocol) =
@@ -146,7 +146,7 @@ impl Failed<'_> {
             return Reason::new(Code::ProtocolOther, text).with_key("HTTP/2").with_hint(kind::instead(None));
         }
         let request = self.progress.asked.get().map(Asked::request).unwrap_or_default();
-        tls::failure(error, self.url.host_str().unwrap_or_default(), self.peer(), request)
+        tls::failure(error, self.url.host_str().unwrap_or_default(), self.peer(), request, attempt)
     }
 }
 

@@ -28,10 +28,13 @@ use crate::net::connect;
 use crate::net::race::race;
 use crate::net::threads::Running;
 use crate::reason::{Code, Hint, Reason, Stage};
-use crate::secret::{HIDDEN, Secret};
+use crate::secret::Secret;
 
 /// An answer with more headers than this is an error. (hyper bounds their bytes.)
 const HEADERS_MAX: usize = 100;
+
+/// The longest name of a host, in characters (RFC 1035 section 2.3.4). A server may send a longer one.
+pub(super) const HOST_MAX: usize = 253;
 
 /// The request of one attempt, with the contents of its files.
 pub(super) struct Outgoing {
@@ -86,7 +89,7 @@ impl Outgoing {
     ///
     /// Another origin gets nothing that the target gave: no login, no header, no data, no client certificate and no
     /// server name. It does not get them back either if it redirects to the first origin again.
-    pub(super) fn redirect(&mut self, mut url: Url, status: StatusCode) {
+    pub(super) fn redirect(&mut self, mut url: Url, status: StatusCode, attempt: &Attempt) {
         // RFC 9110 section 15.4: 307 and 308 repeat the request, the others turn it into a GET.
         if matches!(status.as_u16(), 301..=303) && self.method != Method::GET && self.method != Method::HEAD {
             self.method = Method::GET;
@@ -105,32 +108,8 @@ impl Outgoing {
         // A server must not choose the user that waitgate shows to another one. This cannot fail: the URL has a host.
         let _ = (url.set_username(""), url.set_password(None));
         self.url = url;
-        let host: String = self.url.host_str().unwrap_or_default().chars().take(253).collect();
+        let host = attempt.quote(self.url.host_str().unwrap_or_default(), HOST_MAX);
         self.after = Some(format!("after a redirect to {host}:{}", self.port()));
-    }
-
-    /// A text with `***` in place of each secret of this request that a server has put there, such as into a Location.
-    pub(super) fn hide(&self, text: &str) -> String {
-        /// A shorter one occurs in ordinary words by accident: `***` would then tell more than it hides.
-        const SECRET_MIN: usize = 6;
-        let headers = self.headers.iter().filter(|(name, value)| value.is_sensitive() && *name != HOST);
-        let values = headers.filter_map(|(_, value)| value.to_str().ok());
-        // A token comes after the word "Bearer".
-        let tokens = values.flat_map(|value| [Some(value), value.split_once(' ').map(|(_, token)| token)]).flatten();
-        let password = self.login.iter().filter_map(|login| login.password.as_ref());
-        let secrets = tokens.chain(password.map(Secret::expose)).filter(|secret| secret.len() >= SECRET_MIN);
-        let mut secrets: Vec<&str> = secrets.collect();
-        // The longest first: one secret may be a part of another one.
-        secrets.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
-        // A host's name comes back in lower case.
-        let hidden = secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, HIDDEN));
-        secrets.iter().fold(hidden, |text, secret| text.replace(&secret.to_ascii_lowercase(), HIDDEN))
-    }
-
-    /// The same for a reason.
-    pub(super) fn without_secrets(&self, reason: Reason) -> Reason {
-        let hidden = self.hide(reason.text());
-        if hidden == reason.text() { reason } else { reason.with_text(hidden) }
     }
 
     /// Says in a reason that it concerns another place than the target's URL. `first` is the kind of that URL.

@@ -82,12 +82,12 @@ impl Kind for Http {
         let Location { host, url, login, shown } = Location::parse(parts)?;
         let gone = gone::is_given(&parts.expectations, Self::EXPECTATIONS)?;
         let check = Check::parse(&parts.expectations)?;
-        let mut request = Request::parse(parts.kind, url, login, &parts.expectations)?;
+        let mut request = Request::parse(parts, url, login)?;
         if parts.expectations.has("proxy") {
             if parts.expectations.has("servername") {
                 bail!("#proxy: waitgate would ask the proxy for the name in #servername: give one of them");
             }
-            request.via(Proxy::of(parts.given.env, parts.kind, &host, request.port())?);
+            request.via(Proxy::of(parts.given.env, parts.kind, &host, request.port(), parts.fill)?);
         }
         let shown = format!("{shown}{}", parts.expectations.shown());
         Ok(Self { host, request, check, gone, shown })
@@ -98,7 +98,7 @@ impl Kind for Http {
         if self.gone {
             return gone::probe(net, &self.host, self.request.port(), attempt).await;
         }
-        let request = self.request.read(net)?;
+        let request = self.request.read(net, attempt)?;
         let (host, port) = request.connects_to(&self.host);
         let addresses = connect::resolve(net, host, port, attempt).await?;
         self.ask(request, net, addresses, attempt).await
@@ -126,12 +126,12 @@ impl Http {
         let mut host = self.host.clone();
         let mut followed = 0;
         loop {
-            let placed = |reason| request.placed(request.without_secrets(reason), self.request.url().scheme());
+            let placed = |reason| request.placed(reason, self.request.url().scheme());
             let answer = request.send(net, &host, &addresses, attempt).await.map_err(placed)?;
             let (url, status) = match self.check.judge(net, answer, &request, attempt).await.map_err(placed)? {
-                Step::Ready(note) if followed == 0 => return Ok(Ready::noted(request.hide(&note))),
+                Step::Ready(note) if followed == 0 => return Ok(Ready::noted(note)),
                 Step::Ready(note) => {
-                    return Ok(Ready::noted(format!("{} after {}", request.hide(&note), redirects(followed))));
+                    return Ok(Ready::noted(format!("{note} after {}", redirects(followed))));
                 }
                 Step::Follow(url, status) => (url, status),
             };
@@ -141,7 +141,10 @@ impl Http {
             }
             followed += 1;
             let other_host = url.host_str() != request.url().host_str();
-            request.redirect(url, status);
+            request.redirect(url, status, attempt);
+            if other_host {
+                attempt.led_by_server();
+            }
             if request.is_proxied() {
                 continue;
             }

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use anyhow::{Result, bail};
 
-use crate::env::{Env, percent_decode};
+use crate::env::{Env, Fill, percent_decode};
 use crate::net::address::{self, Host};
-use crate::secret::Secret;
+use crate::secret::{Form, Secret};
 use crate::text::InForm as _;
 
 /// A proxy that speaks plain HTTP.
@@ -20,7 +20,7 @@ pub(super) struct Proxy {
 
 impl Proxy {
     /// The proxy for `kind`://`host`:`port`, or `None` if NO_PROXY lists the host.
-    pub(super) fn of(env: &Env, kind: &str, host: &Host, port: u16) -> Result<Option<Self>> {
+    pub(super) fn of(env: &Env, kind: &str, host: &Host, port: u16, fill: Fill<'_>) -> Result<Option<Self>> {
         let first = |names: &[&'static str]| -> Result<Option<(&'static str, String)>> {
             for name in names {
                 if let Some(value) = env.text(name)? {
@@ -36,13 +36,13 @@ impl Proxy {
         let Some((name, value)) = first(names)? else {
             bail!("#proxy: no proxy is set in the environment: set one of {}, or leave #proxy out", names.join(", "));
         };
-        let proxy = Self::parse(&value).map_err(|error| error.context(name))?;
+        let proxy = Self::parse(&value, fill).map_err(|error| error.context(name))?;
         let exceptions = first(&["no_proxy", "NO_PROXY"])?.map(|(_, value)| value).unwrap_or_default();
         Ok((!is_excepted(&exceptions, host, port)).then_some(proxy))
     }
 
     /// Parses `http://[USER:PASSWORD@]HOST[:PORT]`, or the same without `http://`.
-    fn parse(text: &str) -> Result<Self> {
+    fn parse(text: &str, fill: Fill<'_>) -> Result<Self> {
         const FORM: &str = "expected http://[USER:PASSWORD@]HOST[:PORT]";
         let rest = match text.split_once("://") {
             Some((kind, rest)) if kind.eq_ignore_ascii_case("http") => rest,
@@ -55,7 +55,10 @@ impl Proxy {
             if login.contains(['@', '/', '?', '#']) {
                 bail!("in a user or a password write %40 for '@', %2F for '/', %3F for '?' and %23 for '#' ({FORM})");
             }
-            percent_decode(login).in_form(FORM)?;
+            let decoded = percent_decode(login).in_form(FORM)?;
+            let (user, password) = decoded.split_once(':').unwrap_or((&decoded, ""));
+            fill.note_login(user, password);
+            fill.note_as(Form::Word, user);
         }
         let (raw_host, raw_port) = address::split(server);
         let host = Host::parse(raw_host).in_form(FORM)?;
@@ -116,7 +119,7 @@ mod tests {
     use super::*;
 
     fn of(vars: &[(&str, &str)], kind: &str, host: &str) -> Result<Option<Proxy>> {
-        Proxy::of(&vars.iter().copied().collect(), kind, &Host::parse(host).unwrap(), 80)
+        Proxy::of(&vars.iter().copied().collect(), kind, &Host::parse(host).unwrap(), 80, Fill::none())
     }
 
     #[test]

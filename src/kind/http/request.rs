@@ -3,8 +3,8 @@
 use anyhow::{Result, bail};
 use bytes::Bytes;
 use reqwest::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    ACCEPT, ACCEPT_CHARSET, ACCEPT_LANGUAGE, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap,
+    HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 use reqwest::{Method, Url};
 
@@ -12,12 +12,14 @@ use super::exchange::{self, Outgoing};
 use super::proxy::Proxy;
 use super::tls;
 use super::url::Login;
+use crate::attempt::Attempt;
 use crate::env;
-use crate::kind::expect::Expectations;
+use crate::kind::Parts;
 use crate::kind::path::{NamedFile, after_at};
 use crate::kind::tls_options::TlsOptions;
 use crate::net::Net;
 use crate::reason::{Code, Reason};
+use crate::secret::{Form, Secret};
 
 /// The request as the target describes it. An attempt reads its files and sends an [`Outgoing`].
 #[derive(Clone)]
@@ -40,7 +42,8 @@ enum Source<T> {
 }
 
 impl Request {
-    pub(super) fn parse(kind: &str, url: Url, login: Option<Login>, expectations: &Expectations) -> Result<Self> {
+    pub(super) fn parse(parts: &Parts<'_>, url: Url, login: Option<Login>) -> Result<Self> {
+        let Parts { expectations, fill, .. } = parts;
         let mut headers: Vec<(HeaderName, Source<HeaderValue>)> = Vec::new();
         for (text, written) in expectations.written("header") {
             let (name, value) = header(text, written).map_err(|error| error.context("#header"))?;
@@ -49,6 +52,13 @@ impl Request {
             }
             if name == AUTHORIZATION && login.is_some() {
                 bail!("#header: Authorization is given, and a user in the URL too: give one of them");
+            }
+            if let Source::Given(value) = &value
+                && !is_public(&name)
+            {
+                let value = String::from_utf8_lossy(value.as_bytes());
+                fill.note(&value);
+                fill.note_as(Form::Text, credential(&value));
             }
             headers.push((name, value));
         }
@@ -72,7 +82,10 @@ impl Request {
                     let file = NamedFile::new(path, written).map_err(|error| error.context("#data"))?;
                     Source::File(file, String::new())
                 }
-                None => Source::Given(Bytes::copy_from_slice(text.as_bytes())),
+                None => {
+                    fill.note_as(Form::Text, text);
+                    Source::Given(Bytes::copy_from_slice(text.as_bytes()))
+                }
             }),
         };
         let method = match expectations.get("method") {
@@ -80,7 +93,7 @@ impl Request {
             None if data.is_some() => Method::POST,
             None => Method::GET,
         };
-        if let Some(given) = TlsOptions::given(expectations).filter(|_| kind != "https") {
+        if let Some(given) = TlsOptions::given(expectations).filter(|_| parts.kind != "https") {
             bail!("#{given}: http: does not speak TLS (expected https://HOST[:PORT]/PATH)");
         }
         let tls = TlsOptions::parse(expectations)?;
@@ -105,19 +118,28 @@ impl Request {
     }
 
     /// What one attempt sends: this request, with the files as they are now.
-    pub(super) fn read(&self, net: &Net) -> Result<Outgoing, Reason> {
+    pub(super) fn read(&self, net: &Net, attempt: &Attempt) -> Result<Outgoing, Reason> {
         let mut headers = HeaderMap::new();
         for (name, source) in &self.headers {
             let value = match source {
                 Source::Given(value) => value.clone(),
-                Source::File(file, word) => header_in(file, word, name)?,
+                Source::File(file, word) => {
+                    let value = header_in(file, word, name)?;
+                    let text = String::from_utf8_lossy(value.as_bytes());
+                    attempt.hide_as(Form::Text, &Secret::new(text.strip_prefix(word.as_str()).unwrap_or(&text)));
+                    value
+                }
             };
             headers.append(name, value);
         }
         let data = match &self.data {
             None => None,
             Some(Source::Given(data)) => Some(data.clone()),
-            Some(Source::File(file, _)) => Some(Bytes::from(file.read(&format!("#data=@{}", file.written))?)),
+            Some(Source::File(file, _)) => {
+                let data = file.read(&format!("#data=@{}", file.written))?;
+                attempt.hide_as(Form::Text, &Secret::new(String::from_utf8_lossy(&data)));
+                Some(Bytes::from(data))
+            }
         };
         if let Some(data) = &data
             && !headers.contains_key(CONTENT_TYPE)
@@ -144,6 +166,16 @@ impl Request {
             stripped: false,
         })
     }
+}
+
+/// Whether the header never carries a credential: servers repeat its value in ordinary words.
+fn is_public(name: &HeaderName) -> bool {
+    [ACCEPT, ACCEPT_CHARSET, ACCEPT_LANGUAGE, CONTENT_TYPE, HOST, USER_AGENT].contains(name)
+}
+
+/// The credential in a header's value: what follows the one word before it, as in "Bearer TOKEN".
+fn credential(value: &str) -> &str {
+    value.split_once(' ').map_or(value, |(_, credential)| credential)
 }
 
 /// A header's value that a file holds, after `word`. A line break at the file's end is not part of the value.

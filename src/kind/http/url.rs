@@ -8,7 +8,7 @@ use reqwest::Url;
 use crate::env::{self, Fill};
 use crate::kind::Parts;
 use crate::net::address::{self, Host};
-use crate::secret::{HIDDEN, Secret};
+use crate::secret::{Form, HIDDEN, Secret};
 use crate::text::printable;
 
 /// A user and a password, for Basic authentication.
@@ -67,6 +67,7 @@ impl Location {
             Some((path, query)) => (path, Some(query)),
             None => (path_and_query, None),
         };
+        note_path(raw_path, raw_query, parts.fill);
         let port_text = port.map(|port| format!(":{port}")).unwrap_or_default();
         let mut text = format!("{kind}://{}{port_text}", wire_name(&host));
         text.push_str(&encoded(raw_path, parts.fill, true).map_err(in_form)?);
@@ -154,6 +155,27 @@ fn percent_encode(text: &str, slashes_stay: bool) -> String {
         }
     }
     out
+}
+
+/// Notes what the log hides of the path and the query: the values of the query, and the path too if the URL came out of a
+/// variable. The values of `$(NAME)` are noted already. A literal value of one to three bytes is a number or a flag.
+fn note_path(path: &str, query: Option<&str>, fill: Fill<'_>) {
+    let note = |written: &str| {
+        if !env::refers(written) || fill.is_none() {
+            fill.note(written);
+            fill.note(&env::percent_decode(written).unwrap_or_default());
+        }
+    };
+    if fill.is_none() {
+        note(path.trim_matches('/'));
+        path.split('/').for_each(|step| fill.note_as(Form::Word, step));
+    }
+    for piece in query.unwrap_or_default().split('&') {
+        let value = piece.split_once('=').map_or(piece, |(_, value)| value);
+        if fill.is_none() || value.len() > 3 {
+            note(value);
+        }
+    }
 }
 
 /// The names in the query. A value, or a piece without a name, may be a token: it is hidden.

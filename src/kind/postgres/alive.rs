@@ -35,7 +35,7 @@ pub(super) async fn sync(context: &Context<'_>, stream: &mut Stream, head: &[u8]
             b'Z' => return Ok(()),
             // No statement is running, so an error concerns the session, and often no ReadyForQuery follows.
             b'E' => {
-                let error = ServerError::parse(&message.body, &context.hidden);
+                let error = ServerError::parse(&message.body, context.attempt);
                 return Err(error.map_or(NoAnswer::NoMessage(NoMessage::OtherProtocol), NoAnswer::ServerError));
             }
             // NoticeResponse, ParameterStatus and NotificationResponse come at any time.

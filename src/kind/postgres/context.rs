@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use super::Postgres;
 use super::auth::Rules;
-use super::hidden::Hidden;
 #[cfg(feature = "tls")]
 use super::params::Path;
 use super::passfile::{self, Login};
@@ -29,8 +28,6 @@ pub(super) struct Context<'a> {
     pub(super) target: &'a Postgres,
     pub(super) net: &'a Net,
     pub(super) attempt: &'a Attempt,
-    /// What no reason may repeat of the server's words.
-    pub(super) hidden: Hidden,
     passwords: Passwords,
     #[cfg(feature = "tls")]
     tls: OnceCell<Arc<rustls::ClientConfig>>,
@@ -69,18 +66,17 @@ impl<'a> Context<'a> {
     pub(super) fn new(target: &'a Postgres, net: &'a Net, attempt: &'a Attempt) -> Result<Self, Reason> {
         // With `gone`, waitgate never logs in.
         let passwords = if target.gone { Passwords::None } else { passwords(target)? };
-        let mut context = Self {
+        let context = Self {
             target,
             net,
             attempt,
-            hidden: target.hidden.clone(),
             passwords,
             #[cfg(feature = "tls")]
             tls: OnceCell::new(),
         };
         for server in &target.info.servers {
             if let Some(password) = context.find_password(server) {
-                context.hidden.add(password.expose());
+                attempt.hide(&password);
             }
         }
         #[cfg(feature = "tls")]

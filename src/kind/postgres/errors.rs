@@ -39,7 +39,7 @@ impl Pooler {
         if error.code != "08P01" || !error.routine.is_empty() {
             return None;
         }
-        let message = error.message.as_str();
+        let message = error.message();
         let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
         Some(
             if has(&["query_wait_timeout", "server_login", "server login", "server down", "cannot connect to server"]) {
@@ -74,12 +74,12 @@ pub(super) fn reason(peer: &Peer, error: &ServerError) -> Reason {
         // Only the message tells starting up from shutting down, so it is the reason's key.
         "57P03" => {
             Reason::new(Code::ProtocolNotAccepting, format!("{peer} does not accept connections: {said} (57P03)"))
-                .with_key(&error.message)
+                .with_key(&error.words)
         }
         // A shutdown, the crash of another session, or an administrator who ended only this session.
         "57P01" | "57P02" => {
             Reason::new(Code::ProtocolNotAccepting, format!("{peer} ended the session: {said} ({code})"))
-                .with_key(&error.message)
+                .with_key(&error.words)
         }
         "53300" => {
             Reason::new(Code::ProtocolTooManyClients, format!("{peer} has no connection left for us: {said} (53300)"))
@@ -123,15 +123,15 @@ fn of_pooler(peer: &Peer, pooler: Pooler, error: &ServerError) -> Reason {
             Code::ProtocolPooler,
             format!("a pooler answers at {peer}, and has no server behind it for us: {said} (08P01)"),
         )
-        .with_key(&error.message),
+        .with_key(&error.words),
         Pooler::Other => {
-            let why = if error.message.contains("statement pooling") {
+            let why = if error.message().contains("statement pooling") {
                 ": #query= needs a transaction, which this pooling mode does not have"
             } else {
                 ""
             };
             let text = format!("the pooler at {peer} rejects this client: {said} (08P01){why}");
-            Reason::new(Code::ProtocolError, text).with_key(&error.message)
+            Reason::new(Code::ProtocolError, text).with_key(&error.words)
         }
     }
 }
@@ -152,9 +152,11 @@ pub(super) fn of_query(peer: &Peer, error: &ServerError) -> Reason {
 mod tests {
     use super::*;
     use crate::reason::Cost;
+    use crate::secret::Secret;
 
     fn error(code: &str, message: &str) -> ServerError {
-        ServerError { code: code.into(), message: message.into(), ..ServerError::default() }
+        let (message, words) = (Some(Secret::new(message)), message.to_owned());
+        ServerError { code: code.into(), message, words, ..ServerError::default() }
     }
 
     fn by(code: &str, message: &str, routine: &str) -> ServerError {

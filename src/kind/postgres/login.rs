@@ -17,8 +17,7 @@ use super::alive::{self, NoAnswer};
 use super::auth::{self, Rules};
 use super::context::{Context, Failed};
 use super::frame::{Frame, Passed};
-use super::hidden::Hidden;
-use super::messages::{self, MESSAGE_MAX, ServerError};
+use super::messages::{self, MESSAGE_MAX, ServerError, WORDS_MAX};
 use super::ping::farewell;
 use super::uri::{Binding, Session as WantedSession};
 use super::{errors, query};
@@ -46,7 +45,7 @@ pub(super) async fn login(
     if let Err(error) = config.connect_raw(session, AlreadyConnected).await {
         // The server may not have ended the session. A TLS session that is cut off leaves a line in its log.
         farewell(stream, false).await;
-        return Err(explain(&error, &peer, &seen, password.is_some(), &context.hidden));
+        return Err(explain(&error, &peer, &seen, password.is_some(), context.attempt));
     }
     let asked = async {
         if target.info.session == WantedSession::Any && target.query.is_none() {
@@ -199,15 +198,15 @@ impl<'a> TlsConnect<Session<'a>> for AlreadyConnected {
 ///
 /// The kinds of its errors are private. Except for the server's errors and the stream's, only their words tell them
 /// apart.
-fn explain(error: &Error, peer: &Peer, seen: &Seen, password_given: bool, hidden: &Hidden) -> Failed {
+fn explain(error: &Error, peer: &Peer, seen: &Seen, password_given: bool, attempt: &Attempt) -> Failed {
     if let Some(error) = error.as_db_error() {
-        let error = ServerError::of(error, hidden);
+        let error = ServerError::of(error, attempt);
         return Failed { reason: errors::reason(peer, &error), by_access_rules: error.by_access_rules() };
     }
-    reason(error, peer, seen, password_given).into()
+    reason(error, peer, seen, password_given, attempt).into()
 }
 
-fn reason(error: &Error, peer: &Peer, seen: &Seen, password_given: bool) -> Reason {
+fn reason(error: &Error, peer: &Peer, seen: &Seen, password_given: bool, attempt: &Attempt) -> Reason {
     const AFTER: &str = "during the login";
     if let Some(reason) = seen.refused.take() {
         return reason;
@@ -244,7 +243,7 @@ fn reason(error: &Error, peer: &Peer, seen: &Seen, password_given: bool) -> Reas
         .with_key("none")
         .with_hint(Hint::Credentials),
         "authentication error" => {
-            let why = source.map(ToString::to_string).unwrap_or_default();
+            let why = attempt.quote(source.map(ToString::to_string).unwrap_or_default(), WORDS_MAX);
             // postgres-protocol bounds the work that a server can ask for (MAX_ITERATION_COUNT).
             if why.contains("iteration count") {
                 let text = format!(

@@ -5,11 +5,12 @@ use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_postgres::error::DbError;
 
-use super::hidden::Hidden;
+use crate::attempt::Attempt;
 use crate::kind;
 use crate::net::sniff::Protocol;
 use crate::net::stream::{Peer, Stream};
 use crate::reason::{Code, Reason};
+use crate::secret::Secret;
 use crate::text::os_error;
 
 /// One session reads at most this much from a server, in bytes.
@@ -20,7 +21,7 @@ pub(super) const SESSION_MAX: u64 = 1024 * 1024;
 pub(super) const MESSAGE_MAX: usize = 64 * 1024;
 
 /// A reason repeats at most this much of a server's text, in characters.
-const WORDS_MAX: usize = 300;
+pub(super) const WORDS_MAX: usize = 300;
 
 /// One message: its type byte, and what follows the length field.
 #[derive(Debug, PartialEq, Eq)]
@@ -122,9 +123,11 @@ pub(super) fn hung_up(error: &io::Error) -> bool {
 pub(super) struct ServerError {
     /// The SQLSTATE: five letters and digits. Empty if the server sent none.
     pub(super) code: String,
-    /// The server's own text, shortened.
-    pub(super) message: String,
-    /// The server's detail, shortened.
+    /// The server's own text, for what depends on its words. It is never shown: it may hold a secret.
+    pub(super) message: Option<Secret>,
+    /// The same for a reason: without secrets, and shortened.
+    pub(super) words: String,
+    /// The server's detail for a reason.
     pub(super) detail: Option<String>,
     /// ERROR, FATAL or PANIC, in English if the server says that too (PostgreSQL 9.6 and later do).
     pub(super) severity: String,
@@ -133,9 +136,10 @@ pub(super) struct ServerError {
 }
 
 impl ServerError {
-    /// Parses the body of an ErrorResponse; `None` if it is invalid. `hidden` is replaced in the server's words.
-    pub(super) fn parse(body: &[u8], hidden: &Hidden) -> Option<Self> {
+    /// Parses the body of an ErrorResponse; `None` if it is invalid.
+    pub(super) fn parse(body: &[u8], attempt: &Attempt) -> Option<Self> {
         let mut error = Self::default();
+        let (mut message, mut detail): (&[u8], Option<&[u8]>) = (&[], None);
         let mut shown_severity = String::new();
         let mut rest = body;
         loop {
@@ -144,17 +148,17 @@ impl ServerError {
                 if error.severity.is_empty() {
                     error.severity = shown_severity;
                 }
-                return (!error.message.is_empty()).then_some(error);
+                return (!message.is_empty()).then(|| error.saying(message, detail, attempt));
             }
             let end = tail.iter().position(|byte| *byte == 0)?;
             let text = &tail[..end];
             match field {
                 b'C' => error.code = sqlstate(text),
-                b'M' => error.message = words(text, hidden),
-                b'D' => error.detail = Some(words(text, hidden)),
-                b'S' => shown_severity = words(text, hidden),
-                b'V' => error.severity = words(text, hidden),
-                b'R' => error.routine = words(text, hidden),
+                b'M' => message = text,
+                b'D' => detail = Some(text),
+                b'S' => shown_severity = word(text),
+                b'V' => error.severity = word(text),
+                b'R' => error.routine = word(text),
                 _ => {}
             }
             rest = &tail[end + 1..];
@@ -162,15 +166,37 @@ impl ServerError {
     }
 
     /// An error that tokio-postgres has parsed.
-    pub(super) fn of(error: &DbError, hidden: &Hidden) -> Self {
+    pub(super) fn of(error: &DbError, attempt: &Attempt) -> Self {
         let severity = error.parsed_severity().map_or_else(|| error.severity().to_owned(), |known| known.to_string());
-        Self {
+        let found = Self {
             code: sqlstate(error.code().code().as_bytes()),
-            message: words(error.message().as_bytes(), hidden),
-            detail: error.detail().map(|detail| words(detail.as_bytes(), hidden)),
             severity,
-            routine: words(error.routine().unwrap_or_default().as_bytes(), hidden),
+            routine: word(error.routine().unwrap_or_default().as_bytes()),
+            ..Self::default()
+        };
+        found.saying(error.message().as_bytes(), error.detail().map(str::as_bytes), attempt)
+    }
+
+    fn saying(self, message: &[u8], detail: Option<&[u8]>, attempt: &Attempt) -> Self {
+        Self {
+            message: Some(Secret::new(String::from_utf8_lossy(message))),
+            words: words(message, attempt),
+            detail: detail.map(|detail| words(detail, attempt)),
+            ..self
         }
+    }
+
+    /// The message, and after it the detail.
+    pub(super) fn said(&self) -> String {
+        match &self.detail {
+            Some(detail) => format!("{}: {detail}", self.words),
+            None => self.words.clone(),
+        }
+    }
+
+    /// The message as the server sent it. It decides, and is never shown.
+    pub(super) fn message(&self) -> &str {
+        self.message.as_ref().map_or("", Secret::expose)
     }
 
     /// Whether pg_hba.conf rejects the login: the server has seen no password, and another encryption may help.
@@ -180,15 +206,7 @@ impl ServerError {
     pub(super) fn by_access_rules(&self) -> bool {
         self.code == "28000"
             && (self.routine == "ClientAuthentication"
-                || self.routine.is_empty() && self.message.contains("pg_hba.conf"))
-    }
-
-    /// The message, and after it the detail.
-    pub(super) fn said(&self) -> String {
-        match &self.detail {
-            Some(detail) => format!("{}: {detail}", self.message),
-            None => self.message.clone(),
-        }
+                || self.routine.is_empty() && self.message().contains("pg_hba.conf"))
     }
 }
 
@@ -197,15 +215,14 @@ fn sqlstate(bytes: &[u8]) -> String {
     if good { bytes.iter().copied().map(char::from).collect() } else { String::new() }
 }
 
-/// Decodes a server's text, without what must stay hidden. Before the login it is in the server's own encoding, so
-/// invalid UTF-8 is replaced.
-pub(super) fn words(bytes: &[u8], hidden: &Hidden) -> String {
-    let text = hidden.mask(&String::from_utf8_lossy(bytes));
-    let mut shortened: String = text.chars().take(WORDS_MAX).collect();
-    if shortened.len() < text.len() {
-        shortened.push('…');
-    }
-    shortened
+/// A server's text for a reason. Before the login it is in the server's own encoding, so invalid UTF-8 is replaced.
+pub(super) fn words(bytes: &[u8], attempt: &Attempt) -> String {
+    attempt.quote(bytes, WORDS_MAX)
+}
+
+/// A word that is compared and never shown.
+fn word(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).chars().take(WORDS_MAX).collect()
 }
 
 /// The protocol that these first bytes belong to, if it is not PostgreSQL's.
@@ -270,6 +287,11 @@ pub(super) fn too_large(peer: &Peer) -> Reason {
 mod tests {
     use super::*;
 
+    fn attempt() -> Attempt {
+        let bound = std::time::Duration::from_secs(1);
+        Attempt::new(crate::attempt::Bounds { attempt: bound, connect: bound }, false)
+    }
+
     async fn read(bytes: &[u8]) -> Result<Message, NoMessage> {
         let mut stream = bytes;
         Messages::new(&mut stream, &[]).next().await
@@ -296,22 +318,22 @@ mod tests {
     #[test]
     fn errors_with_odd_fields_are_parsed() {
         let error =
-            ServerError::parse(b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0", &Hidden::default())
-                .unwrap();
-        assert_eq!((error.code.as_str(), error.message.as_str()), ("57P03", "the database system is starting up"));
-        assert_eq!(ServerError::parse(b"MFehler: \xfc\0\0", &Hidden::default()).unwrap().message, "Fehler: \u{fffd}");
+            ServerError::parse(b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0", &attempt()).unwrap();
+        assert_eq!((error.code.as_str(), error.message()), ("57P03", "the database system is starting up"));
+        assert_eq!(ServerError::parse(b"MFehler: \xfc\0\0", &attempt()).unwrap().words, "Fehler: \u{fffd}");
         let fields = b"SFATALE\0VFATAL\0C28000\0Mx\0RClientAuthentication\0\0";
-        let error = ServerError::parse(fields, &Hidden::default()).unwrap();
+        let error = ServerError::parse(fields, &attempt()).unwrap();
         assert_eq!((error.severity.as_str(), error.by_access_rules()), ("FATAL", true));
-        let mut hidden = Hidden::default();
-        hidden.add("hunter2");
+        let hidden = attempt();
+        hidden.hide(&Secret::new("hunter2"));
         let cut = [b"M".as_slice(), &[b'a'; WORDS_MAX - 3], b"hunter2\0\0"].concat();
-        assert!(!ServerError::parse(&cut, &hidden).unwrap().message.contains("hun"), "masked before it is shortened");
-        assert_eq!(ServerError::parse(b"C123456\0Mx\0\0", &Hidden::default()).unwrap().code, "");
+        let words = ServerError::parse(&cut, &hidden).unwrap().words;
+        assert!(words.ends_with("aaa***"), "masked before it is shortened: {words}");
+        assert_eq!(ServerError::parse(b"C123456\0Mx\0\0", &attempt()).unwrap().code, "");
         let long = [b"M".as_slice(), &[b'a'; 1000], b"\0\0"].concat();
-        assert_eq!(ServerError::parse(&long, &Hidden::default()).unwrap().message.chars().count(), WORDS_MAX + 1);
+        assert_eq!(ServerError::parse(&long, &attempt()).unwrap().words.chars().count(), WORDS_MAX + 1);
         for bad in [&b""[..], b"\0", b"M", b"Mx", b"Mx\0", b"C57P03\0\0"] {
-            assert_eq!(ServerError::parse(bad, &Hidden::default()), None, "{bad:?}");
+            assert_eq!(ServerError::parse(bad, &attempt()), None, "{bad:?}");
         }
     }
 }

@@ -7,7 +7,6 @@ mod binding;
 mod context;
 mod errors;
 mod frame;
-mod hidden;
 mod login;
 mod messages;
 mod negotiate;
@@ -35,7 +34,6 @@ use crate::net::Net;
 use crate::net::sniff::Protocol;
 use crate::reason::Reason;
 use context::Context;
-use hidden::Hidden;
 use sslmode::SslMode;
 use uri::{ConnectionInfo, Session};
 
@@ -54,8 +52,6 @@ pub(crate) struct Postgres {
     password_file: Option<PasswordFile>,
     query: Option<String>,
     gone: bool,
-    /// What a server's words may repeat, and no reason shows.
-    hidden: Hidden,
     /// The expectations as the log shows them.
     shown: String,
 }
@@ -119,11 +115,7 @@ impl Kind for Postgres {
             || expectations.has("login")
             || query.is_some()
             || info.session != Session::Any;
-        let mut hidden = std::mem::take(&mut info.hidden);
-        for (_, written) in expectations.written("query") {
-            hidden.add_references(written, parts.given.env);
-        }
-        Ok(Self { info, login, password_file, query, gone, hidden, shown: expectations.shown() })
+        Ok(Self { info, login, password_file, query, gone, shown: expectations.shown() })
     }
 
     fn warnings(&self) -> Vec<String> {

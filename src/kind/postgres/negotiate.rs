@@ -8,10 +8,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time;
 
 use super::context::Context;
-use super::hidden::Hidden;
 use super::messages::{self, Messages, NoMessage, ServerError};
 use super::sslmode::SslMode;
 use super::uri::Server;
+use crate::attempt::Attempt;
 use crate::net::stream::Stream;
 use crate::reason::{Code, Reason, Stage};
 
@@ -88,7 +88,7 @@ pub(super) async fn open(
             Code::TlsUnsupported,
             format!("{peer} does not do TLS, and sslmode={} asks for it", context.target.info.ssl_mode),
         ))),
-        b'E' => Err(server_error(stream, &answer, &context.hidden).await),
+        b'E' => Err(server_error(stream, &answer, context.attempt).await),
         _ => {
             // Read a little more, to recognise the protocol. If nothing more comes, the protocol stays unknown.
             let mut more = [0; 64];
@@ -98,17 +98,17 @@ pub(super) async fn open(
     }
 }
 
-async fn server_error(mut stream: Stream, head: &[u8], hidden: &Hidden) -> OpenFailed {
+async fn server_error(mut stream: Stream, head: &[u8], attempt: &Attempt) -> OpenFailed {
     let mut messages = Messages::new(&mut stream, head);
     match messages.next().await {
-        Ok(message) => match ServerError::parse(&message.body, hidden) {
+        Ok(message) => match ServerError::parse(&message.body, attempt) {
             Some(error) => OpenFailed::ServerError(error),
             None => OpenFailed::Other(messages::not_postgres(&stream.peer(), stream.first())),
         },
         Err(why) => {
             let unread = messages.unread().to_vec();
             OpenFailed::Other(
-                fork_failure(&stream, &unread, hidden).unwrap_or_else(|| messages::reason(&why, &stream, "")),
+                fork_failure(&stream, &unread, attempt).unwrap_or_else(|| messages::reason(&why, &stream, "")),
             )
         }
     }
@@ -118,10 +118,10 @@ async fn server_error(mut stream: Stream, head: &[u8], hidden: &Hidden) -> OpenF
 ///
 /// It reports that in the old form of the protocol: 'E', then text up to a NUL
 /// (postmaster.c: `report_fork_failure_to_client`).
-pub(super) fn fork_failure(stream: &Stream, unread: &[u8], hidden: &Hidden) -> Option<Reason> {
+pub(super) fn fork_failure(stream: &Stream, unread: &[u8], attempt: &Attempt) -> Option<Reason> {
     let text = unread.strip_prefix(b"E")?;
     let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
-    let said = messages::words(text, hidden);
+    let said = messages::words(text, attempt);
     let is_text = said.len() > 8 && said.trim_end().chars().all(|c| !c.is_control());
     is_text.then(|| {
         Reason::new(Code::ProtocolError, format!("{} answered with an error: {}", stream.peer(), said.trim_end()))

@@ -167,7 +167,9 @@ impl<'a> Params<'a> {
             let (name, raw_value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = percent_decode(name).with_context(|| format!("parameter {position}")).in_form(FORM)?;
             if let Some((known, _)) = KNOWN.iter().find(|(known, _)| *known == name) {
-                let value = fill.decoded(raw_value).with_context(|| format!("parameter {known}=")).in_form(FORM)?;
+                // Where waitgate connects is no secret: a reason names it.
+                let noting = if ["host", "hostaddr", "port"].contains(known) { fill.unnoted() } else { fill };
+                let value = noting.decoded(raw_value).with_context(|| format!("parameter {known}=")).in_form(FORM)?;
                 params.given.retain(|earlier| earlier.name != *known);
                 let shown = match () {
                     () if from_variable(fill) => HIDDEN.to_owned(),

@@ -47,7 +47,7 @@ pub(super) async fn ping(context: &Context<'_>, mut stream: Stream) -> Result<Re
             Some(reason) => Err(Failed { reason, by_access_rules: error.by_access_rules() }),
         },
         Err(NotReady::NoMessage(why, unread)) => {
-            let reason = negotiate::fork_failure(&stream, &unread, &context.hidden);
+            let reason = negotiate::fork_failure(&stream, &unread, context.attempt);
             Err(reason.unwrap_or_else(|| messages::reason(&why, &stream, AFTER)).into())
         }
     }
@@ -107,7 +107,7 @@ async fn answer(context: &Context<'_>, stream: &mut Stream) -> Result<Accepts, N
                 return Ok(Accepts::LoggedIn);
             }
             (b'E', body) => {
-                return Err(match ServerError::parse(body, &context.hidden) {
+                return Err(match ServerError::parse(body, context.attempt) {
                     Some(error) => NotReady::ServerError(error),
                     None => NotReady::NoMessage(NoMessage::OtherProtocol, Vec::new()),
                 });

@@ -178,7 +178,7 @@ async fn converse(
         };
         match message.tag {
             b'Z' => return Ok(failed.map_or(Ok(()), Err)),
-            b'E' => match ServerError::parse(&message.body, &context.hidden) {
+            b'E' => match ServerError::parse(&message.body, context.attempt) {
                 // Keep the first error: the next one is often only its consequence.
                 Some(error) => failed = failed.or(Some(error)),
                 None => break NoMessage::OtherProtocol,

@@ -11,7 +11,6 @@ use anyhow::{Context as _, Result, bail};
 
 use super::FORM;
 use super::auth::RequireAuth;
-use super::hidden::Hidden;
 use super::params::{self, Params, Path};
 use super::restrict;
 use super::sslmode::{self, RootCert, SslMode};
@@ -19,7 +18,7 @@ use crate::env::{self, Fill};
 use crate::kind::Parts;
 use crate::kind::path::SOCKET_PATH_MAX;
 use crate::net::address::{self, Host};
-use crate::secret::{HIDDEN, Secret};
+use crate::secret::{Form, HIDDEN, Secret};
 use crate::text::InForm as _;
 
 #[cfg(test)]
@@ -105,8 +104,6 @@ pub(super) struct ConnectionInfo {
     pub(super) tls13_only: bool,
     /// The `search_path` for the target's query.
     pub(super) search_path: Option<String>,
-    /// What a server's words may repeat, and no reason shows: the password, and what came out of variables.
-    pub(super) hidden: Hidden,
     /// A warning for each parameter that waitgate does not use.
     pub(super) ignored: Vec<String>,
     /// The address as the log shows it.
@@ -179,24 +176,15 @@ impl ConnectionInfo {
         if binding == Binding::Require && ssl_mode == SslMode::Disable {
             bail!("channel_binding=require needs TLS, which sslmode=disable forbids ({FORM})");
         }
-        let mut hidden = Hidden::default();
+        // The values of `$(NAME)` are noted already, and so is the login in the URL.
         if let Some(password) = &password {
-            hidden.add(password);
+            fill.note(password);
         }
         if whole {
             let in_url = |name| params.in_url(name).unwrap_or_default();
-            for part in [raw.user, raw.database] {
-                hidden.add_word(&decoded(part, "the user or the database", fill)?);
-            }
-            for name in ["user", "dbname", "options", "application_name"] {
-                hidden.add_word(&in_url(name));
-            }
-        }
-        // The target shows its hosts and ports, wherever they come from.
-        let pairs = raw.query.split('&');
-        let pairs = pairs.filter(|pair| !["host=", "hostaddr=", "port="].iter().any(|name| pair.starts_with(name)));
-        for part in [raw.user, raw.password, raw.database].into_iter().chain(pairs) {
-            hidden.add_references(part, parts.given.env);
+            let database = decoded(raw.database, "the database", fill)?;
+            let others = ["user", "dbname", "options", "application_name"].map(in_url);
+            [database].iter().chain(&others).for_each(|value| fill.note_as(Form::Word, value));
         }
         Ok(Self {
             servers,
@@ -226,7 +214,6 @@ impl ConnectionInfo {
             require_auth,
             tls13_only,
             search_path: search_path(&params),
-            hidden,
             ignored: params.ignored,
             shown,
         })

@@ -157,7 +157,7 @@ impl<'a> Walk<'a> {
         let unaskable = || NotFound::Failed(vec![(self.conf.nameservers[0], NoAnswer::Unaskable)]);
         let mut question = Question { name: full(name).ok_or_else(unaskable)?, rtype };
         let original = question.name.clone();
-        let alias = |end: &Name| (*end != original).then(|| shown(end));
+        let alias = |end: &Name| (*end != original).then(|| self.attempt.quote(shown(end), usize::MAX));
         let mut seen = Vec::new();
         let mut ttl = u32::MAX;
         loop {
@@ -176,7 +176,7 @@ impl<'a> Walk<'a> {
                     ttl = 0;
                 }
                 Content::Loop => {
-                    let chain = seen.iter().map(shown).collect();
+                    let chain = seen.iter().map(|name| self.attempt.quote(shown(name), usize::MAX)).collect();
                     return Err(NotFound::Failed(vec![(server, NoAnswer::Loop(chain))]));
                 }
             }

@@ -171,7 +171,7 @@ pub(crate) async fn handshake(
     attempt.enter(Stage::Tls, &peer);
     let (config, asked) = asked::watched(ClientConfig::clone(&config));
     let session = TlsConnector::from(Arc::new(config)).connect(name.clone(), stream).await;
-    session.map(Stream::tls).map_err(|error| failure(&error, &name.to_str(), peer, asked.request()))
+    session.map(Stream::tls).map_err(|error| failure(&error, &name.to_str(), peer, asked.request(), attempt))
 }
 
 /// Seconds since 1970.

@@ -8,7 +8,9 @@ use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 
 use super::asked::Request;
 use super::fault::{Fault, day};
+use crate::attempt::Attempt;
 use crate::reason::{Code, Hint, Reason};
+use crate::secret::HIDDEN;
 use crate::text;
 
 /// The rustls error in `error`, if rustls ended the read, the write or the handshake.
@@ -21,9 +23,15 @@ pub(crate) fn cause(error: &io::Error) -> Option<&Error> {
 
 /// The reason for a failed handshake with `peer`. The certificate had to be for `name`; `request` says whether the server
 /// asked for a client certificate.
-pub(crate) fn failure(error: &io::Error, name: &str, peer: impl fmt::Display, request: Request) -> Reason {
+pub(crate) fn failure(
+    error: &io::Error,
+    name: &str,
+    peer: impl fmt::Display,
+    request: Request,
+    attempt: &Attempt,
+) -> Reason {
     match cause(error) {
-        Some(error) => reason_after(error, name, peer, request),
+        Some(error) => reason_after(error, name, peer, request, &|said| attempt.quote(said, usize::MAX)),
         None if request == Request::Unanswered => wants_certificate(format_args!("{peer} closed the connection")),
         None => Reason::new(
             Code::TlsClosed,
@@ -32,15 +40,17 @@ pub(crate) fn failure(error: &io::Error, name: &str, peer: impl fmt::Display, re
     }
 }
 
-/// The reason for a rustls error.
+/// The reason for a rustls error after the handshake: then no names of a certificate are compared any more.
 pub(crate) fn reason(error: &Error, name: &str, peer: impl fmt::Display) -> Reason {
-    reason_after(error, name, peer, Request::None)
+    reason_after(error, name, peer, Request::None, &|_| HIDDEN.to_owned())
 }
 
-/// The same when it is known whether the server asked for a client certificate.
-pub(crate) fn reason_after(error: &Error, name: &str, peer: impl fmt::Display, request: Request) -> Reason {
+/// How a reason shows a word of the server.
+type Quote<'a> = &'a dyn Fn(&str) -> String;
+
+fn reason_after(error: &Error, name: &str, peer: impl fmt::Display, request: Request, quote: Quote<'_>) -> Reason {
     match error {
-        Error::InvalidCertificate(certificate) => certificate_reason(certificate, name, peer),
+        Error::InvalidCertificate(certificate) => certificate_reason(certificate, name, peer, quote),
         Error::InvalidMessage(_) => {
             Reason::new(Code::TlsNotTls, format!("{peer} answered, but not in TLS")).with_hint(Hint::UseKind("http"))
         }
@@ -50,7 +60,7 @@ pub(crate) fn reason_after(error: &Error, name: &str, peer: impl fmt::Display, r
     }
 }
 
-fn certificate_reason(error: &CertificateError, name: &str, peer: impl fmt::Display) -> Reason {
+fn certificate_reason(error: &CertificateError, name: &str, peer: impl fmt::Display, quote: Quote<'_>) -> Reason {
     let reason = |code: Code, said: &str| Reason::new(code, format!("{peer} has a certificate {said}"));
     let failed = |said: &str, key: &str| reason(Code::TlsFailed, said).with_key(key);
     match error {
@@ -65,7 +75,7 @@ fn certificate_reason(error: &CertificateError, name: &str, peer: impl fmt::Disp
         }
         CertificateError::NotValidForName => reason(Code::TlsWrongName, &format!("that is not for {name}")),
         CertificateError::NotValidForNameContext { presented, .. } => {
-            reason(Code::TlsWrongName, &wrong_name(name, presented))
+            reason(Code::TlsWrongName, &wrong_name(name, presented, quote))
         }
         CertificateError::BadSignature => reason(
             Code::TlsUnknownIssuer,
@@ -169,7 +179,7 @@ fn old_version(peer: impl fmt::Display) -> Reason {
 }
 
 /// Which names the certificate has instead, the nearest ones first.
-fn wrong_name(name: &str, presented: &[String]) -> String {
+fn wrong_name(name: &str, presented: &[String], quote: Quote<'_>) -> String {
     /// A certificate may have thousands of names.
     const LOOKED_AT: usize = 256;
     if presented.is_empty() {
@@ -187,7 +197,7 @@ fn wrong_name(name: &str, presented: &[String]) -> String {
     let mut names: Vec<&str> = presented.iter().take(LOOKED_AT).map(|has| bare(has)).collect();
     // This sort keeps the order of names that are equally near.
     names.sort_by_key(|has| text::distance(name, has));
-    let mut has = names.iter().take(4).copied().collect::<Vec<_>>().join(", ");
+    let mut has = names.iter().take(4).map(|has| quote(has)).collect::<Vec<_>>().join(", ");
     if let Some(more @ 1..) = presented.len().checked_sub(4) {
         let _ = write!(has, " and {more} more");
     }

@@ -1,9 +1,16 @@
 //! Pointers, comparisons, and documents that are none.
 
+use std::time::Duration;
+
 use super::*;
+use crate::attempt::Bounds;
+
+fn attempt() -> Attempt {
+    Attempt::new(Bounds { attempt: Duration::from_secs(1), connect: Duration::from_secs(1) }, false)
+}
 
 fn check(expectation: &str, document: &str) -> Result<(), String> {
-    Value::parse(expectation, expectation).unwrap().check(document.as_bytes())
+    Value::parse(expectation, expectation).unwrap().check(document.as_bytes(), &attempt())
 }
 
 /// The examples of RFC 6901 section 5.
@@ -119,10 +126,10 @@ fn values_are_compared_with_lists_and_numbers() {
 #[test]
 fn a_value_from_a_variable_hides_the_documents_value() {
     let value = Value::parse("/tok=hunter2x", "/tok=$(T)x").unwrap();
-    assert_eq!(value.check(br#"{"tok":"hunter2"}"#), Err("has another value at /tok".to_owned()));
-    assert_eq!(value.check(b"{}"), Err("has nothing at /tok".to_owned()));
+    assert_eq!(value.check(br#"{"tok":"hunter2"}"#, &attempt()), Err("has another value at /tok".to_owned()));
+    assert_eq!(value.check(b"{}", &attempt()), Err("has nothing at /tok".to_owned()));
     let value = Value::parse("/hunter2=1", "/$(T)=1").unwrap();
-    assert_eq!(value.check(b"{}"), Err("has nothing at /$(T)".to_owned()));
+    assert_eq!(value.check(b"{}", &attempt()), Err("has nothing at /$(T)".to_owned()));
 }
 
 #[test]

@@ -160,7 +160,7 @@ async fn a_client_certificate_that_is_missing_or_refused_is_named_in_both_versio
         (crate::net::tls::asked::Request::None, Code::TlsFailed),
         (crate::net::tls::asked::Request::Unanswered, Code::TlsClientCertificate),
     ] {
-        assert_eq!(crate::net::tls::failure(&error, "h", "1.2.3.4:1", request).code(), code);
+        assert_eq!(crate::net::tls::failure(&error, "h", "1.2.3.4:1", request, &attempt()).code(), code);
     }
 }
 

@@ -150,11 +150,13 @@ fn ok(status: &str) -> String {
 
 async fn ask(http: &Http, addresses: Vec<SocketAddr>, attempt: &Attempt) -> Result<Ready, Reason> {
     let net = net();
-    http.ask(http.request.read(&net)?, &net, addresses, attempt).await
+    http.ask(http.request.read(&net, attempt)?, &net, addresses, attempt).await
 }
 
 async fn probe(text: &str) -> Result<Ready, Reason> {
-    let http = parse(text);
-    let attempt = attempt();
-    tokio::time::timeout(BOUNDS.attempt, http.probe(&net(), &attempt)).await.unwrap_or_else(|_| Err(attempt.cut_off()))
+    let (target, mask) = Target::parse_masking(text, Given { env: &Env::default(), ca_file: false }).unwrap();
+    let attempt = attempt().hiding(&mask);
+    tokio::time::timeout(BOUNDS.attempt, target.probe(&net(), &attempt))
+        .await
+        .unwrap_or_else(|_| Err(attempt.cut_off()))
 }

@@ -1,6 +1,7 @@
 //! Logins against scripted servers.
 
 use super::*;
+use crate::kind::{Given, Target};
 
 #[tokio::test]
 async fn a_failed_login_says_why() {
@@ -137,8 +138,12 @@ async fn secrets_in_a_servers_words_are_hidden() {
             let error = format!("SFATAL\0C{code}\0Mno: hunter2 o'hunter2\0Dit was \"hunter2\"\0\0");
             send(&mut stream, b'E', error.as_bytes());
         });
-        let target = parse(&format!("postgres://app:hunter2@127.0.0.1:{port}/shop?sslmode=disable"));
-        let (outcome, _) = probe(&target, Duration::from_secs(2)).await;
+        let url = format!("postgres://app:hunter2@127.0.0.1:{port}/shop?sslmode=disable");
+        let env = crate::env::Env::default();
+        let (target, mask) = Target::parse_masking(&url, Given { env: &env, ca_file: false }).unwrap();
+        let bound = Duration::from_secs(2);
+        let attempt = Attempt::new(Bounds { attempt: bound, connect: bound }, false).hiding(&mask);
+        let outcome = target.probe(&Net::plain(SystemFiles::default()), &attempt).await;
         server.join().unwrap();
         let text = outcome.unwrap_err().text().to_owned();
         assert!(text.contains("no: *** o'***: it was \"***\"") && !text.contains("hunter2"), "{text}");

@@ -21,6 +21,13 @@ pub(in crate::kind::postgres) fn parse(text: &str) -> Postgres {
     parse_with(text, NO_VARIABLES, false).unwrap_or_else(|error| panic!("{text}: {error:#}"))
 }
 
+/// A server's words as a reason shows them.
+fn quoted(text: &str, vars: &[(&str, &str)], words: &str) -> String {
+    let env: Env = vars.iter().copied().collect();
+    let (_, mask) = Target::parse_masking(text, Given { env: &env, ca_file: false }).unwrap();
+    mask.quote(words, 1000)
+}
+
 fn invalid(text: &str) -> String {
     match parse_with(text, NO_VARIABLES, false) {
         Ok(target) => panic!("{text} was accepted as {target}"),
@@ -141,7 +148,12 @@ fn the_environment_fills_in_what_a_url_leaves_out() {
     let target = parse_with("env:URL#successes=2", whole, false).unwrap();
     assert_eq!(password(&target.info), Some("p#w#"));
     assert_eq!(target.to_string(), "postgres://***@db:5432/***#successes=2");
-    assert_eq!(target.hidden.mask("database \"x\" of u, p#w#"), "database \"***\" of ***, ***");
+    assert_eq!(quoted("env:URL", whole, "database \"x\" of u, p#w#"), "database \"***\" of ***, ***");
+    let some = &[("CREDS", "app:hunter2"), ("PGPASSWORD", "zw0lf"), ("PGUSER", "app"), ("SQL", "s3cr3t")];
+    let address = &[("IP", "10.0.0.1")];
+    assert_eq!(quoted("postgres://db?hostaddr=$(IP)", address, "at 10.0.0.1"), "at 10.0.0.1");
+    let words = "app, app:hunter2, zw0lf, s3cr3t, db";
+    assert_eq!(quoted("postgres://db/$(CREDS)#query=SELECT $(SQL)", some, words), "app, ***, ***, ***, db");
     let target = with("postgres://db?user=$(PW)&dbname=$(PGDATABASE)");
     assert_eq!(target.to_string(), "postgres://$(PW)@db:5433/$(PGDATABASE)");
 }
