@@ -199,6 +199,7 @@ impl Accept {
 }
 
 /// A connection that is as expected.
+#[derive(Debug)]
 pub(super) struct Accepted {
     /// What the server spoke, if it spoke first and a kind of target asks for more in that protocol.
     speaks: Option<Protocol>,
@@ -246,13 +247,7 @@ async fn until_closed(mut stream: impl AsyncRead + Unpin, said: &mut Vec<u8>) ->
 }
 
 /// The reason for a connection that ended: a TLS alert, or a close.
-fn refusal(
-    peer: &impl Display,
-    said: &[u8],
-    error: Option<&io::Error>,
-    after: Duration,
-    attempt: &Attempt,
-) -> Reason {
+fn refusal(peer: &impl Display, said: &[u8], error: Option<&io::Error>, after: Duration, attempt: &Attempt) -> Reason {
     #[cfg(feature = "tls")]
     if let Some(error) = error.and_then(crate::net::tls::cause) {
         return crate::net::tls::reason(error, "this host", peer);

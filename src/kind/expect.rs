@@ -177,10 +177,20 @@ pub(crate) enum Zero {
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Parses a duration: whole numbers with the units ms, s, m, h and d, also combined, at most 24h.
+pub(crate) fn duration(text: &str, zero: Zero) -> Result<Duration> {
+    let parsed = any_duration(text, zero)?;
+    if parsed > DURATION_MAX {
+        bail!("found more than 24h: give at most 24h, or 0 for no limit where that is allowed ({FORM})");
+    }
+    Ok(parsed)
+}
+
+const FORM: &str = "expected a duration such as 500ms, 5s, 1m30s or 2h";
+
+/// The same without a longest duration.
 ///
 /// humantime parses it. It knows more units (`15M` is fifteen months); those are invalid here.
-pub(crate) fn duration(text: &str, zero: Zero) -> Result<Duration> {
-    const FORM: &str = "expected a duration such as 500ms, 5s, 1m30s or 2h";
+pub(super) fn any_duration(text: &str, zero: Zero) -> Result<Duration> {
     let parsed = match text {
         "" => bail!("found nothing ({FORM})"),
         "0" => Duration::ZERO,
@@ -204,9 +214,6 @@ pub(crate) fn duration(text: &str, zero: Zero) -> Result<Duration> {
     };
     if parsed.is_zero() && zero == Zero::Invalid {
         bail!("found zero, which has no meaning here: give at least 1ms ({FORM})");
-    }
-    if parsed > DURATION_MAX {
-        bail!("found more than 24h: give at most 24h, or 0 for no limit where that is allowed ({FORM})");
     }
     Ok(parsed)
 }

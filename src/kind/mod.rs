@@ -20,6 +20,8 @@ mod postgres;
 mod regex;
 mod slips;
 mod tcp;
+#[cfg(feature = "tls")]
+mod tls;
 mod tls_options;
 mod unix;
 
@@ -162,6 +164,7 @@ macro_rules! kinds {
 kinds! {
     dns::Dns if "dns";
     tcp::Tcp;
+    tls::Tls if "tls";
     unix::Unix;
     file::File;
     http::Http if "http";

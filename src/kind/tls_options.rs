@@ -91,6 +91,7 @@ mod with_tls {
 
     use super::{Host, NamedFile, TlsOptions};
     use crate::attempt::Attempt;
+    use crate::kind::instead;
     use crate::net::Net;
     use crate::net::stream::Stream;
     use crate::net::tls::files::{self, Pem};
@@ -123,7 +124,13 @@ mod with_tls {
         ) -> Result<Stream, Reason> {
             let config = self.config(net, verify)?;
             let name = self.server_name(host)?;
-            tls::handshake(config, name, stream, attempt).await
+            let peer = stream.peer();
+            tls::handshake(config, name, stream, attempt).await.map_err(|failed| match failed.spoke {
+                Some(protocol) => Reason::new(Code::TlsNotTls, format!("{peer} answered in {protocol}, not in TLS"))
+                    .with_key(protocol)
+                    .with_hint(instead(Some(protocol))),
+                None => failed.reason,
+            })
         }
 
         fn server_name(&self, host: &Host) -> Result<ServerName<'static>, Reason> {

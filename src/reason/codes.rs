@@ -229,6 +229,9 @@ codes! {
     ExpectBanner = Expect Work "expect.banner",
         "The banner is not the expected one.",
         "The server sent another text than expected: check whether it is the right server.";
+    ExpectCertificate = Expect Work "expect.certificate",
+        "The server's certificate is valid for less time than expected.",
+        "The target asks for more with valid-for=: renew the certificate, or look at what should renew it (cert-manager, ACME).";
     ExpectRole = Expect Work "expect.role",
         "The server has another role than expected: a standby instead of a primary, or a primary instead of a standby.",
         "Look at the failover, and at which Service points to the primary.";

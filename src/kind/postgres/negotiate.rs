@@ -152,7 +152,8 @@ async fn encrypt(context: &Context<'_>, server: &Server, stream: Stream) -> Resu
         }
     };
     let config = context.tls().map_err(OpenFailed::Other)?;
-    let session = tls::handshake(config, name, stream, context.attempt).await.map_err(OpenFailed::Handshake)?;
+    let session = tls::handshake(config, name, stream, context.attempt).await;
+    let session = session.map_err(|failed| OpenFailed::Handshake(failed.reason))?;
     // TLS 1.2 and 1.3 are what waitgate has. Only the higher of the two can be demanded.
     let version = session.session().and_then(|session| session.protocol_version());
     if context.target.info.tls13_only && version != Some(rustls::ProtocolVersion::TLSv1_3) {

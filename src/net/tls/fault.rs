@@ -23,7 +23,7 @@ impl fmt::Display for Fault {
 impl std::error::Error for Fault {}
 
 /// The day in UTC, `2020-01-31`, and at most the last day of 9999: humantime panics after that.
-pub(super) fn day(seconds: u64) -> String {
+pub(crate) fn day(seconds: u64) -> String {
     const LAST: u64 = 253_402_300_799;
     let time = UNIX_EPOCH + Duration::from_secs(seconds.min(LAST));
     humantime::format_rfc3339_seconds(time).to_string().chars().take(10).collect()

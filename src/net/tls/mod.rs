@@ -18,10 +18,12 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::TlsConnector;
 
+use super::sniff::Protocol;
 use super::stream::Stream;
 use crate::attempt::Attempt;
 use crate::reason::{Reason, Stage};
 use anchors::{Anchors, Given};
+pub(crate) use fault::day;
 pub(crate) use reasons::{cause, failure, reason};
 use roots::{Roots, certificates};
 use verify::Verifier;
@@ -160,18 +162,34 @@ impl Tls {
     }
 }
 
+/// A handshake that failed.
+pub(crate) struct HandshakeFailed {
+    pub(crate) reason: Reason,
+    /// What the server spoke instead of TLS, if its first bytes tell.
+    pub(crate) spoke: Option<Protocol>,
+}
+
 /// Makes `stream` a TLS stream. The certificate must be for `name`.
 pub(crate) async fn handshake(
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
     stream: Stream,
     attempt: &Attempt,
-) -> Result<Stream, Reason> {
+) -> Result<Stream, HandshakeFailed> {
     let peer = stream.peer();
     attempt.enter(Stage::Tls, &peer);
     let (config, asked) = asked::watched(ClientConfig::clone(&config));
-    let session = TlsConnector::from(Arc::new(config)).connect(name.clone(), stream).await;
-    session.map(Stream::tls).map_err(|error| failure(&error, &name.to_str(), peer, asked.request(), attempt))
+    let session = TlsConnector::from(Arc::new(config)).connect(name.clone(), stream).into_fallible().await;
+    session.map(Stream::tls).map_err(|(error, stream)| HandshakeFailed {
+        reason: failure(&error, &name.to_str(), peer, asked.request(), attempt),
+        spoke: Protocol::of(stream.first()).filter(|protocol| *protocol != Protocol::Tls),
+    })
+}
+
+/// The last second, from 1970 on, at which the server's certificate is valid.
+pub(crate) fn valid_until(stream: &Stream) -> Option<u64> {
+    let leaf = stream.session()?.peer_certificates()?.first()?;
+    der::Facts::of(leaf).map(|facts| *facts.valid.end())
 }
 
 /// Seconds since 1970.
