@@ -45,6 +45,9 @@ pub(super) fn parse(parts: &Parts<'_>, form: &str) -> Result<(Host, u16)> {
     if let Some(slip) = slips::around(value) {
         bail!("{name}: its value: {slip} (expected {form})");
     }
+    if value.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        bail!("{name}: found a blank or a line break in its value: it must hold one address (expected {form})");
+    }
     let fill = Fill::none().sharing(fill);
     note_login(value, fill);
     endpoint(value, form, fill).with_context(|| name.to_owned())
@@ -113,6 +116,7 @@ mod tests {
         ("HOST", "db"),
         ("ODD", "odd://host/"),
         ("QUOTED", "\"db:5432\""),
+        ("LINES", "a:1\nb:2"),
         ("PW", "redis://:hunter2@db/hunter2"),
     ];
 
@@ -149,6 +153,7 @@ mod tests {
             ("tcp:$(SRV)", "dns:NAME?type=SRV"),
             ("tcp:$(ODD)", "$(ODD): the URL has no port"),
             ("tcp:$(QUOTED)", "$(QUOTED): its value: found a quotation mark"),
+            ("tcp:$(LINES)", "$(LINES): found a blank or a line break"),
             ("tcp:$(UNSET)", "$(UNSET) is not set"),
             ("tcp:db:tcp://10.0.0.1:5432", "NAME_SERVICE_PORT"),
             ("tcp:u@h:1", "found '@'"),
