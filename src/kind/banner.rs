@@ -25,13 +25,15 @@ use crate::secret::Secret;
 use crate::text;
 
 /// How long the connection must stay open.
-pub(super) const HOLD: Spec = Spec::value("hold", "DURATION");
+pub(super) const HOLD: Spec =
+    Spec::value("hold", "DURATION").says("how long the connection must stay open; 0: not at all [default: 50ms]");
 /// The text that waitgate sends once, when the connection is made. It may hold a password.
-pub(super) const SEND: Spec = Spec::value("send", "TEXT").secret();
+pub(super) const SEND: Spec =
+    Spec::value("send", "TEXT").says("say TEXT once after connecting; %0D%0A ends a line").secret();
 /// The text that the server must send.
-pub(super) const BANNER: Spec = Spec::value("banner", "TEXT");
+pub(super) const BANNER: Spec = Spec::value("banner", "TEXT").says("the server says TEXT, first or after send=");
 /// The same, as a regular expression.
-pub(super) const BANNER_MATCH: Spec = Spec::value("banner-match", "REGEX");
+pub(super) const BANNER_MATCH: Spec = Spec::value("banner-match", "REGEX").says("what the server says matches REGEX");
 
 /// Long enough that a proxy on the same machine notices that it has no backend, and short enough to cost nothing.
 /// docker-proxy closes within 12 ms when its backend refuses the connection.

@@ -10,7 +10,7 @@ use crate::reason::{Code, Reason};
 use crate::secret::Secret;
 
 /// Its value is a path. A password in its place is invalid.
-pub(super) const PASSWORD: Spec = Spec::value("password", "@FILE");
+pub(super) const PASSWORD: Spec = Spec::value("password", "@FILE").says("the password is in FILE");
 
 /// The file that holds the password.
 #[derive(Clone, Debug, PartialEq, Eq)]

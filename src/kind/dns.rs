@@ -52,7 +52,11 @@ impl Kind for Dns {
     const NAMES: &'static [&'static str] = &["dns"];
     const FORM: &'static str = "dns:NAME";
     const HELP: &'static [(&'static str, &'static str)] = &[("dns:NAME", "the name has an address")];
-    const EXPECTATIONS: &'static [Spec] = &[Spec::value("min", "N"), Spec::value("has", "VALUE"), GONE];
+    const EXPECTATIONS: &'static [Spec] = &[
+        Spec::value("min", "N").says("at least N addresses of one family, or N records of the type"),
+        Spec::value("has", "VALUE").says("one of the addresses or records is VALUE"),
+        GONE,
+    ];
 
     /// Parses `dns:NAME`, `dns:NAME?type=T` or `dns://SERVER[:PORT]/NAME?type=T` (RFC 4501).
     fn parse(parts: &Parts<'_>) -> Result<Self> {

@@ -19,24 +19,40 @@ pub(crate) enum Takes {
 }
 
 /// One expectation that a kind takes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Spec {
     pub(crate) name: &'static str,
     pub(crate) takes: Takes,
     pub(crate) repeatable: bool,
     /// The log never shows the value of a secret expectation.
     pub(crate) secret: bool,
+    /// What it means, in some words for `--help` and docs/targets.md.
+    pub(crate) says: &'static str,
 }
 
 impl Spec {
     /// `#name=FORM`.
     pub(crate) const fn value(name: &'static str, form: &'static str) -> Self {
-        Self { name, takes: Takes::Value(form), repeatable: false, secret: false }
+        Self { name, takes: Takes::Value(form), repeatable: false, secret: false, says: "" }
     }
 
     /// `#name` without a value.
     pub(crate) const fn flag(name: &'static str) -> Self {
-        Self { name, takes: Takes::Nothing, repeatable: false, secret: false }
+        Self { name, takes: Takes::Nothing, repeatable: false, secret: false, says: "" }
+    }
+
+    /// What it means, in some words.
+    pub(crate) const fn says(mut self, words: &'static str) -> Self {
+        self.says = words;
+        self
+    }
+
+    /// As a target has it: `#name=FORM`.
+    pub(crate) fn form(&self) -> String {
+        match self.takes {
+            Takes::Value(form) => format!("#{}={form}", self.name),
+            Takes::Nothing => format!("#{}", self.name),
+        }
     }
 
     /// A target may give this expectation more than once.
@@ -54,11 +70,11 @@ impl Spec {
 
 /// The expectations that every kind takes.
 pub(crate) const COMMON: &[Spec] = &[
-    Spec::value("timeout", "DURATION"),
-    Spec::value("attempt-timeout", "DURATION"),
-    Spec::value("connect-timeout", "DURATION"),
-    Spec::value("max-pause", "DURATION"),
-    Spec::value("successes", "N"),
+    Spec::value("timeout", "DURATION").says("give up on this target, and the run, so long after its first attempt"),
+    Spec::value("attempt-timeout", "DURATION").says("time limit for one attempt [default: 3s]"),
+    Spec::value("connect-timeout", "DURATION").says("time limit for a DNS question and for connecting [default: 1.2s]"),
+    Spec::value("max-pause", "DURATION").says("longest pause between two attempts"),
+    Spec::value("successes", "N").says("ready answers in a row before it counts as ready"),
 ];
 
 /// One expectation of a target. Its value is decoded, and each `$(NAME)` in it is replaced.

@@ -70,8 +70,8 @@ impl Kind for File {
     const FORM: &'static str = "file:/PATH";
     const HELP: &'static [(&'static str, &'static str)] = &[("file:/PATH", "the file exists")];
     const EXPECTATIONS: &'static [Spec] = &[
-        Spec::value("type", "file|directory|socket"),
-        Spec::value("min-size", "BYTES"),
+        Spec::value("type", "file|directory|socket").says("it is a file, a directory or a socket"),
+        Spec::value("min-size", "BYTES").says("it has at least so many bytes"),
         content::BODY,
         content::MATCH,
         content::JSON,

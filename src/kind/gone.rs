@@ -22,7 +22,8 @@ use crate::net::refusals::still_refused;
 use crate::reason::{Code, Cost, Reason, Stage};
 use crate::text;
 
-pub(super) const GONE: Spec = Spec::flag("gone");
+pub(super) const GONE: Spec =
+    Spec::flag("gone").says("ready when nothing answers there any more, three times in a row");
 
 /// waitgate connects to at most this many addresses at once. More would be a burst of traffic.
 pub(super) const AT_ONCE: usize = 64;

@@ -53,8 +53,8 @@ impl Kind for Tcp {
         banner::SEND,
         banner::BANNER,
         banner::BANNER_MATCH,
-        Spec::value("min", "N"),
-        Spec::flag("all"),
+        Spec::value("min", "N").says("at least N addresses of one family accept"),
+        Spec::flag("all").says("every address of the name accepts"),
         gone::GONE,
     ];
 

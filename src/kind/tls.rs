@@ -20,7 +20,7 @@ use crate::reason::{Code, Reason};
 use crate::text;
 
 /// How long the server's certificate must be valid from now on.
-const VALID_FOR: Spec = Spec::value("valid-for", "DURATION");
+const VALID_FOR: Spec = Spec::value("valid-for", "DURATION").says("the certificate is valid for so long from now on");
 
 /// The longest such duration: ten years.
 const VALID_FOR_MAX: Duration = Duration::from_secs(3650 * 24 * 60 * 60);

@@ -7,15 +7,16 @@ use super::path::NamedFile;
 use crate::net::address::Host;
 
 /// A file of trusted certificates in PEM.
-pub(super) const CA: Spec = Spec::value("ca", "FILE");
+pub(super) const CA: Spec = Spec::value("ca", "FILE").says("trust the certificates in FILE (PEM) only");
 /// The client's certificate in PEM.
-pub(super) const CERT: Spec = Spec::value("cert", "FILE");
+pub(super) const CERT: Spec = Spec::value("cert", "FILE").says("the client's certificate (PEM)");
 /// The key of that certificate in PEM.
-pub(super) const KEY: Spec = Spec::value("key", "FILE");
+pub(super) const KEY: Spec = Spec::value("key", "FILE").says("the key of the client's certificate (PEM)");
 /// The name that the server's certificate must have, if it is not the host.
-pub(super) const SERVERNAME: Spec = Spec::value("servername", "NAME");
+pub(super) const SERVERNAME: Spec =
+    Spec::value("servername", "NAME").says("the name that the server's certificate must have");
 /// The server's certificate is not verified.
-pub(super) const INSECURE: Spec = Spec::flag("insecure");
+pub(super) const INSECURE: Spec = Spec::flag("insecure").says("do not verify the server's certificate");
 
 /// The warning of a target with [`INSECURE`].
 pub(super) const INSECURE_WARNING: &str = "#insecure: the server's certificate is not verified";

@@ -14,11 +14,13 @@ use crate::reason::{Code, Reason, Stage};
 use json::Value;
 
 /// The text that the content must hold.
-pub(super) const BODY: Spec = Spec::value("body", "TEXT");
+pub(super) const BODY: Spec = Spec::value("body", "TEXT").says("the content has TEXT in it");
 /// The pattern that must match in it.
-pub(super) const MATCH: Spec = Spec::value("match", "REGEX");
+pub(super) const MATCH: Spec = Spec::value("match", "REGEX").says("the content matches REGEX");
 /// The value that it must have, as a JSON document.
-pub(super) const JSON: Spec = Spec::value("json", "/POINTER=VALUE").repeatable();
+pub(super) const JSON: Spec = Spec::value("json", "/POINTER=VALUE")
+    .says("a value of the JSON; also != > >= < <=, several as a,b, or the pointer alone")
+    .repeatable();
 
 /// `body=` searches at most this much of the content, in bytes.
 const SEARCHED_MAX: usize = 1024 * 1024;

@@ -54,17 +54,20 @@ impl Kind for Http {
     const HELP: &'static [(&'static str, &'static str)] =
         &[("http://HOST[:PORT]/PATH", "GET is answered with 200 to 399; also https:")];
     const EXPECTATIONS: &'static [Spec] = &[
-        Spec::value("status", "200,204,300-399"),
-        Spec::value("method", "METHOD"),
-        Spec::value("header", "NAME:VALUE or NAME:@FILE").repeatable().secret(),
-        Spec::value("bearer", "@FILE").secret(),
-        Spec::value("data", "TEXT or @FILE").secret(),
-        Spec::value("answer-header", "NAME or NAME:VALUE").repeatable(),
+        Spec::value("status", "200,204,300-399").says("the statuses that are ready [default: 200-399]"),
+        Spec::value("method", "METHOD").says("the method of the request [default: GET, or POST with data=]"),
+        Spec::value("header", "NAME:VALUE or NAME:@FILE")
+            .says("a header of the request; the value may be a file's content")
+            .repeatable()
+            .secret(),
+        Spec::value("bearer", "@FILE").says("Authorization: Bearer with the token in FILE").secret(),
+        Spec::value("data", "TEXT or @FILE").says("the body of the request").secret(),
+        Spec::value("answer-header", "NAME or NAME:VALUE").says("the answer has this header").repeatable(),
         content::BODY,
         content::MATCH,
         content::JSON,
-        Spec::flag("follow"),
-        Spec::flag("proxy"),
+        Spec::flag("follow").says("follow redirects to other hosts too"),
+        Spec::flag("proxy").says("use the proxy that http_proxy, https_proxy and no_proxy name"),
         tls_options::CA,
         tls_options::CERT,
         tls_options::KEY,

@@ -81,9 +81,9 @@ impl Kind for Postgres {
         ("postgres://USER:PASSWORD@HOST/DATABASE", "the login works"),
     ];
     const EXPECTATIONS: &'static [Spec] = &[
-        Spec::flag("login"),
-        Spec::value("role", "primary|standby"),
-        Spec::value("query", "SQL"),
+        Spec::flag("login").says("log in, also without a password"),
+        Spec::value("role", "primary|standby").says("log in; the server is a primary or a standby"),
+        Spec::value("query", "SQL").says("log in; the first value of the answer is not NULL, false, 0 or empty"),
         PASSWORD,
         gone::GONE,
     ];
