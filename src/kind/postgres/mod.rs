@@ -62,10 +62,11 @@ pub(crate) struct Postgres {
 
 impl Kind for Postgres {
     const NAMES: &'static [&'static str] = &["postgres", "postgresql"];
-    /// Of Django's dj-database-url, Doctrine, Ecto, golang-migrate and SQLAlchemy's dialects.
+    /// Of Django's dj-database-url and django-environ, Doctrine, Ecto, golang-migrate and SQLAlchemy's dialects.
     const ALSO: &'static [&'static str] = &[
         "postgis",
         "pgsql",
+        "psql",
         "pdo-pgsql",
         "pg",
         "pgx",

@@ -168,7 +168,13 @@ impl<'a> Params<'a> {
             let name = percent_decode(name).with_context(|| format!("parameter {position}")).in_form(FORM)?;
             if let Some((known, _)) = KNOWN.iter().find(|(known, _)| *known == name) {
                 let value = fill.decoded(raw_value).with_context(|| format!("parameter {known}=")).in_form(FORM)?;
-                params.given.retain(|earlier| earlier.name != *known);
+                if params.given.iter().any(|earlier| earlier.name == *known) {
+                    let list = if *known == "host" { "; several hosts are one list, host=A,B" } else { "" };
+                    params.ignored.push(format!(
+                        "the parameter {known}= is there more than once: only the last one counts, as in libpq{list}"
+                    ));
+                    params.given.retain(|earlier| earlier.name != *known);
+                }
                 let shown = match () {
                     () if from_variable(fill) => HIDDEN.to_owned(),
                     () if env::refers(raw_value) => raw_value.to_owned(),

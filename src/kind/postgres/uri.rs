@@ -113,8 +113,8 @@ pub(super) struct ConnectionInfo {
     pub(super) shown: String,
 }
 
-/// The parts of a URI, with each `$(NAME)` as written in the target.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// The parts of a URI, with each `$(NAME)` as written in the target. No Debug: one of them is the password.
+#[derive(Default)]
 struct Raw<'a> {
     user: &'a str,
     password: &'a str,
@@ -268,7 +268,17 @@ impl fmt::Display for Server {
         match &self.host {
             HostOrFolder::Host(host) => write!(f, "{host}:{}", self.port),
             // Encoded as in a URI, so that a person can paste it into one.
-            HostOrFolder::Folder(folder) => write!(f, "{}:{}", folder.replace('/', "%2F"), self.port),
+            HostOrFolder::Folder(folder) => {
+                for byte in folder.bytes() {
+                    match byte {
+                        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                            write!(f, "{}", char::from(byte))?;
+                        }
+                        other => write!(f, "%{other:02X}")?,
+                    }
+                }
+                write!(f, ":{}", self.port)
+            }
         }
     }
 }
@@ -297,6 +307,11 @@ impl<'a> Raw<'a> {
         };
         let (authority, tail) = url.split_at(url.find(['/', '?']).unwrap_or(url.len()));
         let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
+        if authority.matches('@').count() > 1 && authority.contains(',') {
+            bail!(
+                "found more than one '@' before the path: one login, before the first host, is for all hosts (USER:PASSWORD@HOST,HOST); an '@' in a user or password is written %40 ({FORM})"
+            );
+        }
         let (userinfo, hosts) = address::userinfo(authority).in_form(FORM)?;
         // A raw '/' ends the host, as in libpq. An '@' after it shows that the '/' belongs to a password.
         if path.contains('@') {

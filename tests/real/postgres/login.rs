@@ -189,8 +189,12 @@ fn queries() {
         ("SELEC", "42601"),
         ("SELECT 1; COMMIT; DROP TABLE migrations", "42601"),
         ("DROP TABLE migrations", "25006"),
-        ("SELECT pg_sleep(60)", "57014"),
+        ("SELECT pg_sleep(60)", "waits for a lock of another session"),
         ("COPY migrations TO STDOUT", "not a row"),
+        ("SELECT FROM pg_catalog.pg_class", "has no column"),
+        ("DO $x$ BEGIN END $x$", "never has a row"),
+        ("SET x.y = 1", "never has a row"),
+        ("-- a comment", "never has a row"),
         ("SELECT repeat('x', 3000000)", "1 MiB"),
     ] {
         once(no).failure().stderr_has(says).took(Duration::ZERO..Duration::from_secs(2));

@@ -251,3 +251,42 @@ async fn a_bound_login_needs_the_certificates_key() {
         }
     }
 }
+
+/// A server that has no `SET LOCAL`: the query itself did not run.
+#[tokio::test]
+async fn a_transaction_that_does_not_begin_is_not_blamed_on_the_query() {
+    let reason = probed("postgres://app@127.0.0.1:PORT/shop?sslmode=disable#query=SELECT 1", |stream| {
+        startup(stream);
+        send(stream, b'R', &[0; 4]);
+        send(stream, b'Z', b"I");
+        let mut tag = [0];
+        stream.read_exact(&mut tag).unwrap();
+        assert!(tag == *b"Q" && packet(stream).starts_with(b"BEGIN READ ONLY"));
+        send(stream, b'E', b"SERROR\0VERROR\0C0A000\0MSET LOCAL is not implemented\0\0");
+        send(stream, b'Z', b"I");
+        rest(stream);
+    })
+    .await
+    .unwrap_err();
+    assert_eq!(reason.code(), Code::ExpectQuery);
+    let text = reason.text();
+    assert!(text.contains("does not begin a read-only transaction") && text.contains("not implemented"), "{text}");
+}
+
+/// After a crash the server ends every session with a warning, and with no error (postgres.c: quickdie).
+#[tokio::test]
+async fn the_last_words_before_a_crash_are_the_reason() {
+    let reason = probed("postgres://app@127.0.0.1:PORT/shop?sslmode=disable#login", |stream| {
+        startup(stream);
+        send(stream, b'R', &[0; 4]);
+        send(stream, b'Z', b"I");
+        let mut sync = [0; 5];
+        stream.read_exact(&mut sync).unwrap();
+        send(stream, b'N', b"SWARNING\0VWARNING\0C01000\0Mnothing\0\0");
+        send(stream, b'N', b"SWARNING\0VWARNING\0C57P02\0Mbecause of crash of another server process\0\0");
+    })
+    .await
+    .unwrap_err();
+    assert_eq!(reason.code(), Code::ProtocolNotAccepting);
+    assert!(reason.text().contains("crash of another server process"), "{}", reason.text());
+}
