@@ -17,6 +17,7 @@ mod ping;
 mod probe;
 mod query;
 mod restrict;
+mod server;
 mod sslmode;
 #[cfg(test)]
 mod tests;

@@ -9,8 +9,8 @@ use tokio::time::{self, Instant};
 
 use super::context::Context;
 use super::negotiate::{self, Encryption, OpenFailed};
+use super::server::{HostOrFolder, Server};
 use super::sslmode::SslMode;
-use super::uri::{HostOrFolder, Server};
 use super::{errors, login, ping};
 use crate::kind::{Ready, gone};
 use crate::net::address::Host;

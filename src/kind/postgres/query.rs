@@ -186,7 +186,7 @@ async fn converse(
     if let Err(error) = stream.write_all(packet).await {
         return Err(messages::reason(&error.into(), stream, AFTER));
     }
-    let mut failed: Option<ServerError> = None;
+    let (mut failed, mut last_words) = (None::<ServerError>, None);
     let mut messages = Messages::with_rows(stream);
     let why = loop {
         let message = match messages.next().await {
@@ -201,7 +201,7 @@ async fn converse(
                 None => break NoMessage::OtherProtocol,
             },
             // NoticeResponse, ParameterStatus and NotificationResponse come at any time.
-            b'N' => failed = failed.or(ServerError::last_words(&message.body, &context.hidden)),
+            b'N' => last_words = last_words.or(ServerError::last_words(&message.body, &context.hidden)),
             b'S' | b'A' => {}
             b'1' | b'2' | b'C' | b'D' | b'G' | b'H' | b'I' | b'T' | b'W' | b'n' | b's' | b't' => {
                 if handle(message.tag, &message.body).is_none() {
@@ -213,7 +213,7 @@ async fn converse(
         }
     };
     // A server that shuts down sends an error first (57P01), and then no ReadyForQuery.
-    match (failed, why) {
+    match (failed.or(last_words), why) {
         (Some(error), NoMessage::Closed) => Err(errors::of_query(&peer, &error)),
         (_, NoMessage::TooLong) => Err(messages::too_large(&peer)),
         (_, why) => Err(messages::reason(&why, stream, AFTER)),

@@ -32,7 +32,11 @@ fn the_schema_of_the_url_is_the_querys() {
     {
         let target = pg.url("postgres:secret", &format!("postgres{parameter}#query=SELECT done FROM migrations"));
         let ended = Run::new(["--once", &target]).end();
-        if found { ended.success() } else { ended.failure().stderr_has("42P01") };
+        if found {
+            ended.success()
+        } else {
+            ended.failure().stderr_has("42P01")
+        };
     }
 }
 

@@ -290,3 +290,50 @@ async fn the_last_words_before_a_crash_are_the_reason() {
     assert_eq!(reason.code(), Code::ProtocolNotAccepting);
     assert!(reason.text().contains("crash of another server process"), "{}", reason.text());
 }
+
+/// The words of tokio-postgres and postgres-protocol decide here. An update of them must not change the reason.
+#[tokio::test]
+async fn a_login_that_waitgate_does_not_have_is_named() {
+    let reason = probed("postgres://app:hunter2@127.0.0.1:PORT/shop?sslmode=disable", |stream| {
+        startup(stream);
+        send(stream, b'R', b"\0\0\0\x0aOAUTHBEARER\0\0");
+        rest(stream);
+    })
+    .await
+    .unwrap_err();
+    assert_eq!(reason.code(), Code::ProtocolAuthMethod);
+    assert!(reason.text().contains("a SASL login other than SCRAM"), "{}", reason.text());
+}
+
+/// A query may raise such a warning itself.
+#[tokio::test]
+async fn a_warning_of_the_query_is_not_the_servers_end() {
+    let outcome = probed("postgres://app@127.0.0.1:PORT/shop?sslmode=disable#query=SELECT f()", |stream| {
+        startup(stream);
+        send(stream, b'R', &[0; 4]);
+        send(stream, b'Z', b"I");
+        let mut tag = [0];
+        stream.read_exact(&mut tag).unwrap();
+        packet(stream);
+        send(stream, b'C', b"BEGIN\0");
+        send(stream, b'Z', b"T");
+        // Parse, Bind, Describe, Execute and Sync.
+        for _ in 0..5 {
+            stream.read_exact(&mut tag).unwrap();
+            packet(stream);
+        }
+        send(stream, b'1', b"");
+        send(stream, b'2', b"");
+        send(stream, b'T', b"\0\x01f\0\0\0\0\0\0\0\0\0\0\x17\0\x04\xff\xff\xff\xff\0\0");
+        send(stream, b'N', b"SWARNING\0VWARNING\0C57P01\0Mraised by f\0\0");
+        send(stream, b'D', b"\0\x01\0\0\0\x011");
+        send(stream, b'C', b"SELECT 1\0");
+        send(stream, b'Z', b"T");
+        stream.read_exact(&mut tag).unwrap();
+        packet(stream);
+        send(stream, b'C', b"ROLLBACK\0");
+        send(stream, b'Z', b"I");
+        rest(stream);
+    });
+    outcome.await.unwrap();
+}
