@@ -46,9 +46,11 @@ const KNOWN: &[(&str, Option<&str>)] = &[
     ("sslaccept", None),
     ("sslidentity", None),
     ("schema", None),
-    // Those of pgx and of the JDBC driver.
+    // Those of pgx, of the JDBC driver and of others.
     ("search_path", None),
     ("currentSchema", None),
+    ("targetServerType", None),
+    ("require_ssl", None),
 ];
 
 /// Parameters of libpq and of drivers that change nothing for a probe.
@@ -110,7 +112,6 @@ const IGNORED: &[&str] = &[
     "prepared_statement_cache_queries",
     "prepared_statements",
     "replication",
-    "require_ssl",
     "scram_client_key",
     "scram_server_key",
     "serverVersion",
@@ -123,7 +124,6 @@ const IGNORED: &[&str] = &[
     "statement_timeout",
     "stringtype",
     "supa",
-    "targetServerType",
     "timezone",
     "uselibpqcompat",
 ];

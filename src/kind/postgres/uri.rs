@@ -192,18 +192,7 @@ impl ConnectionInfo {
             options: params.get("options")?,
             connect_timeout: connect_timeout(&params)?,
             binding,
-            session: params.choice(
-                "target_session_attrs",
-                &[
-                    ("any", Session::Any),
-                    ("read-write", Session::ReadWrite),
-                    ("read-only", Session::ReadOnly),
-                    ("primary", Session::Primary),
-                    ("standby", Session::Standby),
-                    ("prefer-standby", Session::Any),
-                ],
-                Session::Any,
-            )?,
+            session: session(&params)?,
             require_auth,
             tls13_only,
             search_path: search_path(&params),
@@ -361,6 +350,31 @@ fn ports(params: &Params<'_>) -> Result<Vec<Option<u16>>> {
 fn search_path(params: &Params<'_>) -> Option<String> {
     let schema = params.in_url("schema").map(|schema| format!("\"{}\"", schema.replace('"', "\"\"")));
     schema.or_else(|| params.in_url("search_path")).or_else(|| params.in_url("currentSchema"))
+}
+
+/// libpq's `target_session_attrs`, or else the JDBC driver's `targetServerType`. That driver calls a server that takes
+/// writes a primary (pgjdbc: ConnectionFactoryImpl.tryConnect).
+fn session(params: &Params<'_>) -> Result<Session> {
+    let words = [
+        ("any", Session::Any),
+        ("primary", Session::ReadWrite),
+        ("master", Session::ReadWrite),
+        ("secondary", Session::ReadOnly),
+        ("slave", Session::ReadOnly),
+        ("preferPrimary", Session::Any),
+        ("preferSecondary", Session::Any),
+        ("preferSlave", Session::Any),
+    ];
+    let jdbc = params.choice("targetServerType", &words, Session::Any)?;
+    let words = [
+        ("any", Session::Any),
+        ("read-write", Session::ReadWrite),
+        ("read-only", Session::ReadOnly),
+        ("primary", Session::Primary),
+        ("standby", Session::Standby),
+        ("prefer-standby", Session::Any),
+    ];
+    params.choice("target_session_attrs", &words, jdbc)
 }
 
 /// libpq counts in seconds. Zero or less means no timeout.

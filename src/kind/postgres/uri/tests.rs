@@ -284,6 +284,19 @@ fn warnings_name_known_parameters_only() {
 }
 
 #[test]
+fn the_jdbc_drivers_role_and_require_ssl_are_honoured() {
+    let session = |more: &str| parse(&format!("postgres://db?{more}")).info.session;
+    assert_eq!(session("targetServerType=primary"), Session::ReadWrite);
+    assert_eq!(session("targetServerType=slave"), Session::ReadOnly);
+    assert_eq!(session("targetServerType=preferSecondary"), Session::Any);
+    assert_eq!(session("targetServerType=primary&target_session_attrs=standby"), Session::Standby);
+    assert!(invalid("postgres://db?targetServerType=hunter2").contains("unknown value"));
+    #[cfg(feature = "tls")]
+    assert_eq!(parse("postgres://db?require_ssl=true").info.ssl_mode, SslMode::Require);
+    assert!(parse("postgres://db?targetServerType=any&require_ssl=0").info.ignored.is_empty());
+}
+
+#[test]
 fn a_parameter_that_comes_twice_gives_a_warning() {
     let target = parse("postgres:///d?host=a&host=b&user=hunter2&user=app");
     assert_eq!(target.to_string(), "postgres://app@b:5432/d");
