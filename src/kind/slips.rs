@@ -32,9 +32,9 @@ pub(super) fn for_a_shell(rest: &str) -> Option<&'static str> {
             "found '${' in the address: no shell runs here; write $(NAME) to fill in an environment variable, without a default",
         );
     }
-    let mut references = rest.split("$(").skip(1).map(|after| after.split(')').next().unwrap_or_default());
+    let mut references = server.split("$(").skip(1).map(|after| after.split(')').next().unwrap_or_default());
     references.any(|name| name.contains(char::is_whitespace)).then_some(
-        "found $( ) with a command in it: no shell runs here; for a Service of the Pod's own namespace its short name is enough",
+        "found $( ) with a command in it: no shell runs here; a Service of the Pod's own namespace is found by its short name",
     )
 }
 

@@ -180,8 +180,8 @@ fn slips_are_named() {
         ("http://${HOST:-db}/", "without a default"),
         ("postgres:${HOST:-db}:5432", "without a default"),
         ("unix:${RUN:-/run}/a.sock", "without a default"),
-        ("dns:db.$(cat /x/namespace).svc", "its short name is enough"),
-        ("http://db.$(cat /x/namespace).svc/", "its short name is enough"),
+        ("dns:db.$(cat /x/namespace).svc", "found by its short name"),
+        ("http://db.$(cat /x/namespace).svc/", "found by its short name"),
         ("http://[::1:80/", "IPv6 address"),
         ("db+postgresql://app@db/shop", "leave out what comes before postgresql:"),
         ("r2dbc:pool:postgresql://db/shop", "leave out what comes before postgresql:"),
@@ -206,6 +206,8 @@ fn slips_are_named() {
         assert!(message.contains(says) && !message.contains("hunter2"), "{target}: {message}");
     }
     // In a password these characters are meant as they are.
+    let message = error(&[("U", "postgres://app:$(a b)@db/shop")], &["env:U"]);
+    assert!(message.contains("found a blank"), "{message}");
     for target in ["postgres://app:${x@db/shop", "http://app:${x@db/a/${b}"] {
         assert!(plan(&[target]).is_ok(), "{target}");
     }
