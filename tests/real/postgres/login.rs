@@ -160,6 +160,9 @@ fn several_hosts_and_the_one_with_the_role() {
     says(&hosts).success().stderr_has(&standby.addr.to_string());
     says(&format!("{hosts}#role=primary")).success().stderr_has(&primary.addr.to_string());
     says(&format!("{hosts}?target_session_attrs=read-write")).success().stderr_has(&primary.addr.to_string());
+    // The standby would let it in, and libpq would not ask there.
+    let wrong = format!("postgres://postgres:hunter2@{},{}/postgres", primary.addr, standby.addr);
+    says(&wrong).failure().stderr_has("28P01").nowhere("hunter2");
     let only = format!("postgres://postgres:secret@{}/postgres#role=standby", primary.addr);
     says(&only).failure().stderr_has("is a primary");
     // Promotion under a waiting gate.

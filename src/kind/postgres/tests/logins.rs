@@ -190,10 +190,15 @@ async fn a_wrong_password_is_tried_once_in_an_attempt() {
         let dir = tempfile::tempdir().unwrap();
         let hosts = dir.path().join("hosts");
         std::fs::write(&hosts, "127.0.0.1 db.test\n127.0.0.2 db.test\n").unwrap();
-        let target = parse(&format!("postgres://app:pw@db.test:{port}?sslmode=disable"));
-        let (outcome, _) = probe_with(&hosts, &target, Duration::from_secs(2)).await;
-        assert!(outcome.unwrap_err().text().contains(code));
-        assert_eq!(logins.load(Ordering::SeqCst), expected, "{code} {routine}");
+        // Two addresses of a name, and two hosts.
+        for hosts_of in ["db.test:PORT", "127.0.0.1:PORT,127.0.0.2:PORT"] {
+            let servers = hosts_of.replace("PORT", &port.to_string());
+            let target = parse(&format!("postgres://app:pw@{servers}?sslmode=disable"));
+            logins.store(0, Ordering::SeqCst);
+            let (outcome, _) = probe_with(&hosts, &target, Duration::from_secs(2)).await;
+            assert!(outcome.unwrap_err().text().contains(code));
+            assert_eq!(logins.load(Ordering::SeqCst), expected, "{code} {routine} {servers}");
+        }
     }
 }
 
