@@ -28,7 +28,9 @@ pub(crate) fn printable(text: &str) -> String {
 /// A duration as a person reads it: `850ms`, `12.3s`, `2m 5s`.
 pub(crate) fn duration(duration: Duration) -> String {
     match duration.as_millis() {
-        0 => "0s".into(),
+        0 if duration.is_zero() => "0s".into(),
+        // Not "0s": something happened in this time.
+        0 => format!("0.{}ms", duration.as_micros().div_ceil(100).clamp(1, 9)),
         millis @ 1..1000 => format!("{millis}ms"),
         millis @ 1000..60_000 if millis % 1000 < 100 => format!("{}s", millis / 1000),
         millis @ 1000..60_000 => format!("{}.{}s", millis / 1000, millis % 1000 / 100),
@@ -141,6 +143,9 @@ mod tests {
             (86_400_000, "24h"),
         ] {
             assert_eq!(duration(Duration::from_millis(millis)), text);
+        }
+        for (nanos, text) in [(1, "0.1ms"), (400_000, "0.4ms"), (999_999, "0.9ms")] {
+            assert_eq!(duration(Duration::from_nanos(nanos)), text);
         }
     }
 

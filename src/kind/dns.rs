@@ -118,6 +118,13 @@ impl Kind for Dns {
         Ok(Self { server, name, rtype, min, has, gone, shown: parts.expectations.shown() })
     }
 
+    fn ready_when(&self) -> String {
+        match self.rtype {
+            Some(rtype) => format!("the name has a record of type {rtype}"),
+            None => "the name has an address".to_owned(),
+        }
+    }
+
     async fn probe(&self, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
         let name = match &self.name {
             Host::Ip(ip) => return self.judge(&[RData::from(*ip)], "no query needed", None, attempt),

@@ -385,9 +385,12 @@ impl Target {
         fill: Fill<'_>,
         given: Given<'_>,
     ) -> Result<(Self, Overrides)> {
-        let Some((kind, rest)) = address.split_once(':') else { bail!("{}", slips::no_colon()) };
+        let Some((kind, rest)) = address.split_once(':') else { bail!("{}", slips::no_colon(address)) };
         let kind = kind.to_ascii_lowercase();
         let Some((row, kind)) = Row::named(&kind) else { bail!("{}", slips::unknown_kind(&kind, rest)) };
+        if let Some(slip) = slips::for_a_shell(rest) {
+            bail!("{slip} (expected {})", row.form);
+        }
         if address.contains(|c: char| c.is_whitespace()) {
             bail!("{} (expected {})", row.blank, row.form);
         }

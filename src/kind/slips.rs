@@ -21,8 +21,30 @@ pub(super) fn around(text: &str) -> Option<&'static str> {
     })
 }
 
+/// What is wrong in an address that was written for a shell. `rest` follows the kind's colon.
+///
+/// In a user and a password these characters may be meant as they are.
+pub(super) fn for_a_shell(rest: &str) -> Option<&'static str> {
+    let authority = rest.strip_prefix("//").unwrap_or(rest).split(['/', '?']).next().unwrap_or_default();
+    let server = authority.rsplit('@').next().unwrap_or_default();
+    if server.contains("${") {
+        return Some(
+            "found '${' in the address: no shell runs here; write $(NAME) to fill in an environment variable, without a default",
+        );
+    }
+    let mut references = server.split("$(").skip(1).map(|after| after.split(')').next().unwrap_or_default());
+    references.any(|name| name.contains(char::is_whitespace)).then_some(
+        "found $( ) with a command in it: no shell runs here; a Service of the Pod's own namespace is found by its short name",
+    )
+}
+
 /// What to say about an address without a colon.
-pub(super) fn no_colon() -> String {
+pub(super) fn no_colon(address: &str) -> String {
+    // The connection strings of libpq, lib/pq, GORM and Npgsql: keywords in the place of a URL.
+    let lower = address.to_ascii_lowercase();
+    if ["host=", "server=", "dbname=", "database="].iter().any(|keyword| lower.contains(keyword)) {
+        return format!("found keywords such as host=…: write a URL in their place (expected {})", forms());
+    }
     format!("the kind and its colon are missing (expected {})", forms())
 }
 
@@ -32,6 +54,15 @@ pub(super) fn unknown_kind(kind: &str, rest: &str) -> String {
     match kind {
         "jdbc" => {
             return "a jdbc: URL is Java's own form: leave out jdbc: and write user and password into the URL, as in postgres://USER@HOST/DATABASE".into();
+        }
+        // `db+postgresql:` is Celery's, `r2dbc:postgresql:` is Java's.
+        _ if kind.ends_with("+postgresql")
+            || rest.starts_with("postgresql:")
+            || rest.starts_with("pool:postgresql:") =>
+        {
+            return format!(
+                "the kind before the first colon is unknown: leave out what comes before postgresql: (expected {forms})"
+            );
         }
         "udp" => return format!("no probe can tell whether a UDP port is ready (expected {forms})"),
         _ => {}

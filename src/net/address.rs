@@ -39,6 +39,12 @@ impl Host {
             if bare.contains('%') {
                 bail!("a zone after '%' is not supported in a host: give an address that is valid on every link");
             }
+            if let Some((_, port)) = text.rsplit_once(':')
+                && !port.is_empty()
+                && port.bytes().all(|b| b.is_ascii_digit())
+            {
+                bail!("found a port in the place of the host alone, or an IPv6 address with a mistake in it");
+            }
             bail!("the host has the colons or brackets of an IPv6 address but is not one");
         }
         if let Ok(ip) = text.parse::<Ipv4Addr>() {

@@ -175,6 +175,10 @@ fn slips_are_named() {
         ("tcp:$$(HOST):1", "only Kubernetes turns $$( into $("),
         ("tcp:a:1#hold=50", "did you mean 50s or 50ms?"),
         ("kafka://a:1", "for a server that listens"),
+        ("tcp:${DB_HOST:-db}:5432", "without a default"),
+        ("tcp:db:${PORT:-1}", "without a default"),
+        ("tcp:db.$(cat /x/namespace).svc:1", "found by its short name"),
+        ("unix:${RUN:-/run}/a.sock", "without a default"),
         ("tcp:a:1#successes=4294967296", "too large"),
     ] {
         let error = error(&[], &[target]);
@@ -182,7 +186,43 @@ fn slips_are_named() {
     }
     assert!(error(&[("U", "\"tcp:a:1\"")], &["env:U"]).contains("env:U: its value: found a quotation mark"));
     assert!(error(&[("U", " tcp:a:1")], &["env:U"]).contains("found a blank"));
+    for keywords in ["host=db port=5432 password=hunter2", "Server=db;Password=hunter2;Database=x"] {
+        let message = error(&[("U", keywords)], &["env:U"]);
+        assert!(message.contains("keywords such as host=") && !message.contains("hunter2"), "{message}");
+    }
     assert!(error(&[], &["--timeout=$$(T)", "tcp:a:1"]).starts_with("--timeout: found $$(NAME)"));
+}
+
+#[cfg(all(feature = "dns", feature = "http", feature = "postgres"))]
+#[test]
+fn slips_in_addresses_of_other_kinds_are_named() {
+    for (target, says) in [
+        ("http://${HOST:-db}/", "without a default"),
+        ("postgres:${HOST:-db}:5432", "without a default"),
+        ("dns:db.$(cat /x/namespace).svc", "found by its short name"),
+        ("http://db.$(cat /x/namespace).svc/", "found by its short name"),
+        ("http://[::1:80/", "IPv6 address"),
+        ("db+postgresql://app@db/shop", "leave out what comes before postgresql:"),
+        ("r2dbc:pool:postgresql://db/shop", "leave out what comes before postgresql:"),
+    ] {
+        let error = error(&[], &[target]);
+        assert!(error.starts_with("target 1: ") && error.contains(says), "{target}: {error}");
+    }
+    let address = [("ADDR", "cache:6379"), ("LOGIN", "app:hunter2")];
+    for (target, says) in [
+        ("http://$(ADDR)/", "a port in the place of the host"),
+        ("postgres://$(ADDR)/x", "a port in the place of the host"),
+        ("http://$(LOGIN)@db/", "one variable for each"),
+    ] {
+        let message = error(&address, &[target]);
+        assert!(message.contains(says) && !message.contains("hunter2"), "{target}: {message}");
+    }
+    // In a password these characters are meant as they are.
+    let message = error(&[("U", "postgres://app:$(a b)@db/shop")], &["env:U"]);
+    assert!(message.contains("found a blank"), "{message}");
+    for target in ["postgres://app:${x@db/shop", "http://app:${x@db/a/${b}"] {
+        assert!(plan(&[target]).is_ok(), "{target}");
+    }
 }
 
 #[test]

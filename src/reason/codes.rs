@@ -182,7 +182,7 @@ codes! {
         "All connections of the server are in use: find out which clients hold them, raise the limit, or use a pooler.";
     ProtocolPooler = Protocol Work "protocol.pooler",
         "A pooler answered, and its server did not.",
-        "The pooler is there, and its server is not, or the pooler does not know the database. Look at the pooler's log and configuration.";
+        "The pooler is there, and its server is not, or it refuses the pooler's own login. Look at the pooler's log, and at the server that its configuration names.";
     ProtocolPassword = Protocol Credentials "protocol.password",
         "The server refused the password, or asks for one that the target does not give.",
         "Check the Secret, and the user in the server. The user may be created later.";

@@ -216,6 +216,10 @@ fn dry_run_says_when_each_target_is_ready() {
     let targets =
         ["tcp:h:1", "unix:/s#gone", "tcp:h:2#hold=1s#timeout=9s", "file:/f", "postgres:h:3", "postgres://u:p@h/d"];
     let ended = plan(&targets, &[]);
+    #[cfg(feature = "dns")]
+    plan(&["dns:db?type=SRV", "dns:db"], &[])
+        .stdout_has("ready when the name has a record of type SRV\n")
+        .stdout_has("ready when the name has an address\n");
     for line in [
         "ready when a connection is accepted and stays open\n",
         "ready when it is gone\n",

@@ -73,7 +73,8 @@ impl Value {
             bail!("a JSON pointer begins with '/' ({FORM})");
         }
         let unescape = |token: &str| {
-            if token.replace("~0", "").replace("~1", "").contains('~') {
+            // RFC 6901 section 3: every '~' is followed by 0 or 1.
+            if token.split('~').skip(1).any(|after| !after.starts_with(['0', '1'])) {
                 bail!("in a JSON pointer write ~0 for '~', and ~1 for a '/' that belongs to a name ({FORM})");
             }
             Ok(token.replace("~1", "/").replace("~0", "~"))

@@ -118,7 +118,7 @@ fn login(raw: &str, fill: Fill<'_>) -> Result<Login> {
     let user = fill.decoded(user)?;
     // RFC 7617 section 2: the first colon ends the user.
     if user.contains(':') {
-        bail!("found a ':' in the user: Basic authentication cannot send one");
+        bail!("found a ':' in the user, which ends it: write http://$(USER):$(PASSWORD)@HOST, one variable for each");
     }
     let password = password.map(|raw| fill.decoded(raw)).transpose()?;
     Ok(Login { user: Secret::new(user), password: password.map(Secret::new) })

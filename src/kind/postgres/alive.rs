@@ -29,8 +29,12 @@ pub(super) async fn sync(context: &Context<'_>, stream: &mut Stream, head: &[u8]
     frontend::sync(&mut packet);
     stream.write_all(&packet).await.map_err(|error| NoAnswer::NoMessage(error.into()))?;
     let mut messages = Messages::new(stream, head);
+    let mut last_words = None;
     loop {
-        let message = messages.next().await.map_err(NoAnswer::NoMessage)?;
+        let message = match messages.next().await {
+            Ok(message) => message,
+            Err(why) => return Err(last_words.map_or(NoAnswer::NoMessage(why), NoAnswer::ServerError)),
+        };
         match message.tag {
             b'Z' => return Ok(()),
             // No statement is running, so an error concerns the session, and often no ReadyForQuery follows.
@@ -39,7 +43,8 @@ pub(super) async fn sync(context: &Context<'_>, stream: &mut Stream, head: &[u8]
                 return Err(error.map_or(NoAnswer::NoMessage(NoMessage::OtherProtocol), NoAnswer::ServerError));
             }
             // NoticeResponse, ParameterStatus and NotificationResponse come at any time.
-            b'N' | b'S' | b'A' => {}
+            b'N' => last_words = last_words.or(ServerError::last_words(&message.body, context.attempt)),
+            b'S' | b'A' => {}
             _ => return Err(NoAnswer::NoMessage(NoMessage::OtherProtocol)),
         }
     }

@@ -11,11 +11,12 @@ use super::auth::Rules;
 #[cfg(feature = "tls")]
 use super::params::Path;
 use super::passfile::{self, Login};
+use super::server::Server;
 #[cfg(feature = "tls")]
 use super::sslmode::SslMode;
 #[cfg(feature = "tls")]
 use super::uri::Binding;
-use super::uri::{ConnectionInfo, Server};
+use super::uri::ConnectionInfo;
 use crate::attempt::Attempt;
 use crate::kind::credentials::{read_password, read_text};
 use crate::net::Net;

@@ -141,11 +141,32 @@ pub(super) fn of_query(peer: &Peer, error: &ServerError) -> Reason {
     match error.code.as_str() {
         "57P01" | "57P02" | "57P03" | "53300" => reason(peer, error),
         "08P01" if error.severity != "ERROR" => reason(peer, error),
+        // The timeout that waitgate sets, or an administrator.
+        code @ "57014" => {
+            let text = format!(
+                "the query at {peer} was cancelled: {} (57014): it is slow, or it waits for a lock of another session, such as a migration (--attempt-timeout sets how long it may take)",
+                error.said()
+            );
+            Reason::new(Code::ExpectQuery, text).with_key(code)
+        }
         code => {
             let text = format!("the query at {peer} failed: {} ({code})", error.said());
             Reason::new(Code::ExpectQuery, text).with_key(code)
         }
     }
+}
+
+/// The reason for an error of the transaction that waitgate begins for a query: the query did not run.
+pub(super) fn of_begin(peer: &Peer, error: &ServerError) -> Reason {
+    let reason = of_query(peer, error);
+    if reason.code() != Code::ExpectQuery {
+        return reason;
+    }
+    reason.with_text(format!(
+        "{peer} does not begin a read-only transaction, which #query= needs: {} ({})",
+        error.said(),
+        error.code
+    ))
 }
 
 #[cfg(test)]

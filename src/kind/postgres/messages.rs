@@ -165,6 +165,12 @@ impl ServerError {
         }
     }
 
+    /// Parses the body of a NoticeResponse, and returns it if the server ends every session with it. After a crash of
+    /// another session, and in an immediate shutdown, it sends no error (postgres.c: quickdie).
+    pub(super) fn last_words(body: &[u8], attempt: &Attempt) -> Option<Self> {
+        Self::parse(body, attempt).filter(|notice| matches!(notice.code.as_str(), "57P01" | "57P02"))
+    }
+
     /// An error that tokio-postgres has parsed.
     pub(super) fn of(error: &DbError, attempt: &Attempt) -> Self {
         let severity = error.parsed_severity().map_or_else(|| error.severity().to_owned(), |known| known.to_string());

@@ -16,6 +16,7 @@ mod ping;
 mod probe;
 mod query;
 mod restrict;
+mod server;
 mod sslmode;
 #[cfg(test)]
 mod tests;
@@ -58,10 +59,11 @@ pub(crate) struct Postgres {
 
 impl Kind for Postgres {
     const NAMES: &'static [&'static str] = &["postgres", "postgresql"];
-    /// Of Django's dj-database-url, Doctrine, Ecto, golang-migrate and SQLAlchemy's dialects.
+    /// Of Django's dj-database-url and django-environ, Doctrine, Ecto, golang-migrate and SQLAlchemy's dialects.
     const ALSO: &'static [&'static str] = &[
         "postgis",
         "pgsql",
+        "psql",
         "pdo-pgsql",
         "pg",
         "pgx",

@@ -9,8 +9,8 @@ use tokio::time;
 
 use super::context::Context;
 use super::messages::{self, Messages, NoMessage, ServerError};
+use super::server::Server;
 use super::sslmode::SslMode;
-use super::uri::Server;
 use crate::attempt::Attempt;
 use crate::net::stream::Stream;
 use crate::reason::{Code, Reason, Stage};
@@ -166,7 +166,7 @@ async fn encrypt(context: &Context<'_>, server: &Server, stream: Stream) -> Resu
 
 #[cfg(feature = "tls")]
 fn server_name(server: &Server) -> Option<rustls::pki_types::ServerName<'static>> {
-    use super::uri::HostOrFolder;
+    use super::server::HostOrFolder;
     use crate::net::address::Host;
     match &server.host {
         HostOrFolder::Folder(_) => None,

@@ -46,9 +46,11 @@ const KNOWN: &[(&str, Option<&str>)] = &[
     ("sslaccept", None),
     ("sslidentity", None),
     ("schema", None),
-    // Those of pgx and of the JDBC driver.
+    // Those of pgx, of the JDBC driver and of others.
     ("search_path", None),
     ("currentSchema", None),
+    ("targetServerType", None),
+    ("require_ssl", None),
 ];
 
 /// Parameters of libpq and of drivers that change nothing for a probe.
@@ -110,7 +112,6 @@ const IGNORED: &[&str] = &[
     "prepared_statement_cache_queries",
     "prepared_statements",
     "replication",
-    "require_ssl",
     "scram_client_key",
     "scram_server_key",
     "serverVersion",
@@ -123,7 +124,6 @@ const IGNORED: &[&str] = &[
     "statement_timeout",
     "stringtype",
     "supa",
-    "targetServerType",
     "timezone",
     "uselibpqcompat",
 ];
@@ -170,7 +170,13 @@ impl<'a> Params<'a> {
                 // Where waitgate connects is no secret: a reason names it.
                 let noting = if ["host", "hostaddr", "port"].contains(known) { fill.unnoted() } else { fill };
                 let value = noting.decoded(raw_value).with_context(|| format!("parameter {known}=")).in_form(FORM)?;
-                params.given.retain(|earlier| earlier.name != *known);
+                if params.given.iter().any(|earlier| earlier.name == *known) {
+                    let list = if *known == "host" { "; several hosts are one list, host=A,B" } else { "" };
+                    params.ignored.push(format!(
+                        "the parameter {known}= is there more than once: only the last one counts, as in libpq{list}"
+                    ));
+                    params.given.retain(|earlier| earlier.name != *known);
+                }
                 let shown = match () {
                     () if from_variable(fill) => HIDDEN.to_owned(),
                     () if env::refers(raw_value) => raw_value.to_owned(),

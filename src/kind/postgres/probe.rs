@@ -9,8 +9,8 @@ use tokio::time::{self, Instant};
 
 use super::context::Context;
 use super::negotiate::{self, Encryption, OpenFailed};
+use super::server::{HostOrFolder, Server};
 use super::sslmode::SslMode;
-use super::uri::{HostOrFolder, Server};
 use super::{errors, login, ping};
 use crate::kind::{Ready, gone};
 use crate::net::address::Host;
@@ -42,10 +42,23 @@ impl Context<'_> {
             };
             match outcome {
                 Ok(ready) => return Ok(ready),
-                Err(reason) => failed.push((server, reason)),
+                Err(reason) => {
+                    // As libpq, which does not try the remaining hosts after a refused login (manual: Specifying
+                    // Multiple Hosts): an application with this list would not connect either.
+                    let refused = self.refuses_the_password(server, &reason);
+                    failed.push((server, reason));
+                    if refused {
+                        break;
+                    }
+                }
             }
         }
         Err(furthest(failed))
+    }
+
+    /// Whether the server refuses the credentials of the target.
+    fn refuses_the_password(&self, server: &Server, reason: &Reason) -> bool {
+        reason.code() == Code::ProtocolPassword && self.password(server).is_some()
     }
 
     /// Tries each address of one server until one is ready.
@@ -83,9 +96,9 @@ impl Context<'_> {
                     // The addresses of a name have the same users. Each wrong password is a line in a log and may help
                     // to lock the user out: do not try it at the next address. libpq does not try it either (manual:
                     // Specifying Multiple Hosts). pg_hba.conf may differ between addresses: after 28000, go on.
-                    let wrong_password = reason.code() == Code::ProtocolPassword && self.password(server).is_some();
+                    let refused = self.refuses_the_password(server, &reason);
                     failed.push((address, reason));
-                    if wrong_password {
+                    if refused {
                         break;
                     }
                 }

@@ -38,9 +38,8 @@ pub(super) async fn role(context: &Context<'_>, stream: &mut Stream) -> Result<(
     };
     let peer = stream.peer();
     context.attempt.enter(Stage::Expect, format_args!("the question for the role of {peer}"));
-    let value = first_value(context, sql, stream).await?.map_err(|error| errors::of_query(&peer, &error))?;
-    let value = value.and_then(|value| value.text);
-    if value.as_deref() == Some(yes.as_bytes()) {
+    let found = first_value(context, sql, stream).await?.map_err(|error| errors::of_query(&peer, &error))?;
+    if matches!(&found, Found::Value(value) if value.text.as_deref() == Some(yes.as_bytes())) {
         return Ok(());
     }
     let (found, expected) = match wanted {
@@ -65,14 +64,16 @@ pub(super) async fn query(context: &Context<'_>, sql: &str, stream: &mut Stream)
         let literal = path.replace('\\', "\\\\").replace('\'', "''");
         let _ = write!(begin, "; SELECT pg_catalog.set_config('search_path', E'{literal}', true)");
     }
-    simple(context, &begin, stream).await?;
-    let value = first_value(context, sql, stream).await?;
+    simple(context, &begin, stream).await?.map_err(|error| errors::of_begin(&peer, &error))?;
+    let found = first_value(context, sql, stream).await?;
     // A pooler drops a server session that is still in a transaction, also in a failed one.
-    simple(context, "ROLLBACK", stream).await?;
-    let value = value.map_err(|error| errors::of_query(&peer, &error))?;
-    let why = match &value {
-        None => Some("has no row"),
-        Some(value) => value.why_not(),
+    simple(context, "ROLLBACK", stream).await?.map_err(|error| errors::of_query(&peer, &error))?;
+    let found = found.map_err(|error| errors::of_query(&peer, &error))?;
+    let why = match &found {
+        Found::Value(value) => value.why_not(),
+        Found::NoRow => Some("has no row"),
+        Found::NoColumn => Some("has no column: the SELECT must name one"),
+        Found::NeverRows => Some("never has a row: the query must be a SELECT"),
     };
     match why {
         None => Ok(()),
@@ -80,8 +81,21 @@ pub(super) async fn query(context: &Context<'_>, sql: &str, stream: &mut Stream)
     }
 }
 
-/// The first column of the first row.
+/// What a statement returned.
 #[derive(Debug)]
+enum Found {
+    /// The first column of the first row.
+    Value(Value),
+    /// There is no row.
+    NoRow,
+    /// The rows have no column (`SELECT FROM t`).
+    NoColumn,
+    /// It is a statement that returns no rows, such as `DO` or `SET`, or it is empty.
+    NeverRows,
+}
+
+/// The first column of the first row.
+#[derive(Debug, PartialEq, Eq)]
 struct Value {
     /// The object identifier of its type (pg_type.dat). For a domain it is that of the base type.
     kind: u32,
@@ -115,8 +129,8 @@ impl Value {
 /// The outcome of a statement after which the server is ready for the next one.
 type Answer<T> = Result<T, ServerError>;
 
-/// Runs one statement and returns the first column of its first row, or `None` if there is no row.
-async fn first_value(context: &Context<'_>, sql: &str, stream: &mut Stream) -> Result<Answer<Option<Value>>, Reason> {
+/// Runs one statement and returns the first column of its first row.
+async fn first_value(context: &Context<'_>, sql: &str, stream: &mut Stream) -> Result<Answer<Found>, Reason> {
     let mut packet = BytesMut::new();
     let made = frontend::parse("", sql, [], &mut packet)
         .and_then(|()| {
@@ -131,29 +145,32 @@ async fn first_value(context: &Context<'_>, sql: &str, stream: &mut Stream) -> R
     }
     frontend::sync(&mut packet);
     let mut kind = 0;
-    let mut first: Option<Value> = None;
+    let mut found = Found::NoRow;
     let answer = converse(context, &packet, stream, |tag, body| {
-        match tag {
-            b'T' => kind = first_type(body)?,
-            b'D' if first.is_none() => first = Some(first_column(kind, body)?),
+        match (tag, &found) {
+            (b'T', _) if body.starts_with(&[0, 0]) => found = Found::NoColumn,
+            (b'T', _) => kind = first_type(body)?,
+            // NoData, the answer to Describe.
+            (b'n', _) => found = Found::NeverRows,
+            (b'D', Found::NoColumn) => {}
+            (b'D', Found::NoRow) => found = Found::Value(first_column(kind, body)?),
             // waitgate asked for one row, and COPY sends no row.
-            b'D' | b'G' | b'H' | b'W' => return None,
+            (b'D' | b'G' | b'H' | b'W', _) => return None,
             _ => {}
         }
         Some(())
     })
     .await?;
-    Ok(answer.map(|()| first))
+    Ok(answer.map(|()| found))
 }
 
-/// Runs statements that return nothing.
-async fn simple(context: &Context<'_>, sql: &str, stream: &mut Stream) -> Result<(), Reason> {
+/// Runs statements whose answer does not matter.
+async fn simple(context: &Context<'_>, sql: &str, stream: &mut Stream) -> Result<Answer<()>, Reason> {
     let mut packet = BytesMut::new();
     if frontend::query(sql, &mut packet).is_err() {
         return Err(Reason::new(Code::ExpectQuery, "the query is too long to be sent"));
     }
-    let peer = stream.peer();
-    converse(context, &packet, stream, |_, _| Some(())).await?.map_err(|error| errors::of_query(&peer, &error))
+    converse(context, &packet, stream, |_, _| Some(())).await
 }
 
 /// Sends `packet` and reads up to ReadyForQuery.
@@ -169,7 +186,7 @@ async fn converse(
     if let Err(error) = stream.write_all(packet).await {
         return Err(messages::reason(&error.into(), stream, AFTER));
     }
-    let mut failed: Option<ServerError> = None;
+    let (mut failed, mut last_words) = (None::<ServerError>, None);
     let mut messages = Messages::with_rows(stream);
     let why = loop {
         let message = match messages.next().await {
@@ -184,7 +201,8 @@ async fn converse(
                 None => break NoMessage::OtherProtocol,
             },
             // NoticeResponse, ParameterStatus and NotificationResponse come at any time.
-            b'N' | b'S' | b'A' => {}
+            b'N' => last_words = last_words.or(ServerError::last_words(&message.body, context.attempt)),
+            b'S' | b'A' => {}
             b'1' | b'2' | b'C' | b'D' | b'G' | b'H' | b'I' | b'T' | b'W' | b'n' | b's' | b't' => {
                 if handle(message.tag, &message.body).is_none() {
                     let why = format!("the query's answer from {peer} is not a row: the query must be a SELECT");
@@ -195,7 +213,7 @@ async fn converse(
         }
     };
     // A server that shuts down sends an error first (57P01), and then no ReadyForQuery.
-    match (failed, why) {
+    match (failed.or(last_words), why) {
         (Some(error), NoMessage::Closed) => Err(errors::of_query(&peer, &error)),
         (_, NoMessage::TooLong) => Err(messages::too_large(&peer)),
         (_, why) => Err(messages::reason(&why, stream, AFTER)),

@@ -117,6 +117,8 @@ pub(super) fn choose(params: &Params<'_>, ca_file: bool) -> Result<(SslMode, Roo
     given = given.max(params.choice("ssl", &SSL, None)?);
     // The form before libpq had `sslmode`.
     given = given.max(params.choice("requiressl", &[("0", None), ("1", Some(SslMode::Require))], None)?);
+    let require_ssl = [("false", None), ("0", None), ("true", Some(SslMode::Require)), ("1", Some(SslMode::Require))];
+    given = given.max(params.choice("require_ssl", &require_ssl, None)?);
     if prisma == Some(true) && given != Some(SslMode::Disable) {
         given = Some(SslMode::VerifyFull);
     }

@@ -3,7 +3,6 @@
 //! waitgate splits the text first and replaces each `$(NAME)` afterwards, so a value may hold any character.
 //! No message repeats any part of the text: a misplaced part may be the end of a password.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use super::FORM;
 use super::auth::RequireAuth;
 use super::params::{self, Params, Path};
 use super::restrict;
+use super::server::{HostOrFolder, Server};
 use super::sslmode::{self, RootCert, SslMode};
 use crate::env::{self, Fill};
 use crate::kind::Parts;
@@ -32,25 +32,6 @@ const DEFAULT_PORT: u16 = 5432;
 /// libpq takes the name of the operating system's user, which a container often does not have. waitgate must never ask
 /// for it (getpwuid).
 const DEFAULT_USER: &str = "postgres";
-
-/// How the target names one server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum HostOrFolder {
-    /// Its name or address. waitgate looks the name up, and the server's certificate must be for it.
-    Host(Host),
-    /// The folder of its unix socket.
-    Folder(String),
-}
-
-/// One server of the target, and where to connect to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Server {
-    pub(super) host: HostOrFolder,
-    /// `hostaddr=`: waitgate connects to this address and does not look the name up.
-    pub(super) hostaddr: Option<IpAddr>,
-    /// The port. The name of a unix socket contains it too.
-    pub(super) port: u16,
-}
 
 /// libpq's `channel_binding`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,8 +91,8 @@ pub(super) struct ConnectionInfo {
     pub(super) shown: String,
 }
 
-/// The parts of a URI, with each `$(NAME)` as written in the target.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// The parts of a URI, with each `$(NAME)` as written in the target. No Debug: one of them is the password.
+#[derive(Default)]
 struct Raw<'a> {
     user: &'a str,
     password: &'a str,
@@ -199,18 +180,7 @@ impl ConnectionInfo {
             options: params.get("options")?,
             connect_timeout: connect_timeout(&params)?,
             binding,
-            session: params.choice(
-                "target_session_attrs",
-                &[
-                    ("any", Session::Any),
-                    ("read-write", Session::ReadWrite),
-                    ("read-only", Session::ReadOnly),
-                    ("primary", Session::Primary),
-                    ("standby", Session::Standby),
-                    ("prefer-standby", Session::Any),
-                ],
-                Session::Any,
-            )?,
+            session: session(&params)?,
             require_auth,
             tls13_only,
             search_path: search_path(&params),
@@ -227,36 +197,6 @@ impl ConnectionInfo {
         let verified = matches!(self.ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull);
         self.ssl_mode != SslMode::Disable
             && (self.identity.is_some() || verified && matches!(self.root_cert, RootCert::File(_)))
-    }
-}
-
-/// libpq's default folders for sockets, upstream and in Debian. A password file calls both of them localhost.
-const SOCKET_FOLDERS: [&str; 2] = ["/tmp", "/var/run/postgresql"];
-
-impl Server {
-    /// The host as a password file names it: an IPv6 address has no brackets (fe-connect.c: passwordFromFile).
-    pub(super) fn in_passfile(&self) -> String {
-        match &self.host {
-            HostOrFolder::Host(Host::Ip(ip)) => ip.to_string(),
-            HostOrFolder::Host(Host::Name(name)) => name.clone(),
-            HostOrFolder::Folder(folder) if SOCKET_FOLDERS.contains(&folder.as_str()) => "localhost".into(),
-            HostOrFolder::Folder(folder) => folder.clone(),
-        }
-    }
-
-    /// The path of the unix socket (libpq: UNIXSOCK_PATH).
-    pub(super) fn socket_path(folder: &str, port: u16) -> String {
-        format!("{}/.s.PGSQL.{port}", folder.trim_end_matches('/'))
-    }
-}
-
-impl fmt::Display for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.host {
-            HostOrFolder::Host(host) => write!(f, "{host}:{}", self.port),
-            // Encoded as in a URI, so that a person can paste it into one.
-            HostOrFolder::Folder(folder) => write!(f, "{}:{}", folder.replace('/', "%2F"), self.port),
-        }
     }
 }
 
@@ -284,6 +224,11 @@ impl<'a> Raw<'a> {
         };
         let (authority, tail) = url.split_at(url.find(['/', '?']).unwrap_or(url.len()));
         let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
+        if authority.matches('@').count() > 1 && authority.contains(',') {
+            bail!(
+                "found more than one '@' before the path: one login, before the first host, is for all hosts (USER:PASSWORD@HOST,HOST); an '@' in a user or password is written %40 ({FORM})"
+            );
+        }
         let (userinfo, hosts) = address::userinfo(authority).in_form(FORM)?;
         // A raw '/' ends the host, as in libpq. An '@' after it shows that the '/' belongs to a password.
         if path.contains('@') {
@@ -392,6 +337,31 @@ fn ports(params: &Params<'_>) -> Result<Vec<Option<u16>>> {
 fn search_path(params: &Params<'_>) -> Option<String> {
     let schema = params.in_url("schema").map(|schema| format!("\"{}\"", schema.replace('"', "\"\"")));
     schema.or_else(|| params.in_url("search_path")).or_else(|| params.in_url("currentSchema"))
+}
+
+/// libpq's `target_session_attrs`, or else the JDBC driver's `targetServerType`. That driver calls a server that takes
+/// writes a primary (pgjdbc: ConnectionFactoryImpl.tryConnect).
+fn session(params: &Params<'_>) -> Result<Session> {
+    let words = [
+        ("any", Session::Any),
+        ("primary", Session::ReadWrite),
+        ("master", Session::ReadWrite),
+        ("secondary", Session::ReadOnly),
+        ("slave", Session::ReadOnly),
+        ("preferPrimary", Session::Any),
+        ("preferSecondary", Session::Any),
+        ("preferSlave", Session::Any),
+    ];
+    let jdbc = params.choice("targetServerType", &words, Session::Any)?;
+    let words = [
+        ("any", Session::Any),
+        ("read-write", Session::ReadWrite),
+        ("read-only", Session::ReadOnly),
+        ("primary", Session::Primary),
+        ("standby", Session::Standby),
+        ("prefer-standby", Session::Any),
+    ];
+    params.choice("target_session_attrs", &words, jdbc)
 }
 
 /// libpq counts in seconds. Zero or less means no timeout.

@@ -22,6 +22,9 @@ use crate::reason::{Code, Reason, Stage};
 /// new address.
 const CACHED_MAX: Duration = Duration::from_secs(5);
 
+/// How long addresses are remembered after that, for hints only.
+const FORGOTTEN: Duration = Duration::from_mins(1);
+
 /// The one resolver of a run. Between attempts it caches addresses for at most 5 s, and it knows whose turn it is under
 /// `options rotate`. Each walk reads the system's files again, as glibc does.
 pub(crate) struct Resolver {
@@ -107,8 +110,16 @@ impl Resolver {
         if let Some(via) = found.via.as_ref().filter(|_| !walk.conf.use_vc) {
             self.answered.set(Some(via.server));
         }
-        self.cache.borrow_mut().insert(name.to_owned(), cached);
+        self.remember(name, cached);
         Ok(found)
+    }
+
+    fn remember(&self, name: &str, cached: Cached) {
+        let mut cache = self.cache.borrow_mut();
+        // Servers may redirect to a new name each time. What ended a while ago is of no use for a hint either.
+        let now = Instant::now();
+        cache.retain(|_, cached| cached.until + FORGOTTEN > now);
+        cache.insert(name.to_owned(), cached);
     }
 
     /// The records of type `rtype` of `name`. This uses the search list and not the hosts file.
@@ -322,6 +333,20 @@ mod tests {
         for beyond in ["second-", "second-name", "third"] {
             assert!(resolver.find(beyond, Need::First, &attempt()).await.is_err(), "{beyond}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn addresses_of_long_ago_are_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let resolver = resolver(folder.path(), "");
+        for at in 0..1000 {
+            let until = Instant::now() + CACHED_MAX;
+            let source = Source::Hosts;
+            resolver
+                .remember(&format!("n{at}"), Cached { until, addresses: vec![], complete: true, source, via: None });
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert!(resolver.cache.borrow().len() <= 70, "{}", resolver.cache.borrow().len());
     }
 
     #[tokio::test]

@@ -74,6 +74,10 @@ fn reasons_say_what_openssl_has() {
     leaf(folder, "under-odd", "rsa:2048", "odd-ca", "-days 30");
     leaf(folder, "sha1", "rsa:2048", "ca", "-days 30 -sha1");
     leaf(folder, "odd", P521, "ca", "-days 30");
+    leaf(folder, "pss", "rsa-pss", "ca", "-days 30");
+    // Without extensions, OpenSSL 3.0 makes version 1.
+    std::fs::copy(folder.join("good.key"), folder.join("version1.key")).unwrap();
+    openssl(folder, "x509 -req -in good.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out version1.pem -days 30");
     const OLD: &[&str] = &["-cipher", "ALL:@SECLEVEL=0"];
     let old = |version: &'static str| [OLD, &[version]].concat();
     let asks = |version: &'static str| ["-Verify", "1", "-CAfile", "ca.pem", version];
@@ -82,6 +86,14 @@ fn reasons_say_what_openssl_has() {
         ("under-weak", "weak-ca", OLD, "whose CA has an RSA key of 1024 bits, which is too short"),
         ("under-odd", "odd-ca", OLD, "whose CA has a key of a kind that waitgate does not support"),
         ("sha1", "ca", OLD, "(SHA-1 with RSA)"),
+        ("version1", "ca", &[], "X.509 version 1"),
+        // What docs/http.md and docs/postgres.md list. OpenSSL's client connects to each of them.
+        ("odd", "ca", &[], "HandshakeFailure"),
+        ("pss", "ca", &[], "HandshakeFailure"),
+        ("good", "ca", &["-groups", "P-521"], "HandshakeFailure"),
+        ("good", "ca", &["-tls1_2", "-cipher", "AES128-GCM-SHA256"], "HandshakeFailure"),
+        ("good", "ca", &["-tls1_2", "-cipher", "DHE-RSA-AES128-GCM-SHA256"], "HandshakeFailure"),
+        ("good", "ca", &["-tls1_2", "-cipher", "ECDHE-RSA-AES128-SHA256"], "HandshakeFailure"),
         ("good", "ca", &old("-tls1_1"), "speaks only versions of TLS that waitgate does not"),
         ("good", "ca", &asks("-tls1_2"), "wants one that it trusts"),
         ("good", "ca", &asks("-tls1_3"), "wants a client certificate that it trusts"),

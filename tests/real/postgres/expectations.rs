@@ -21,6 +21,25 @@ fn query() {
     assert_eq!(pg.sql("SELECT to_regclass('t') IS NULL"), "t");
 }
 
+/// The application of a Prisma, pgx or JDBC URL looks for its tables there.
+#[test]
+fn the_schema_of_the_url_is_the_querys() {
+    let pg = Pg::started();
+    pg.sql("CREATE SCHEMA app");
+    pg.sql("CREATE TABLE app.migrations AS SELECT 1 AS done");
+    for (parameter, found) in
+        [("?schema=app", true), ("?search_path=other,app", true), ("?currentSchema=app", true), ("", false)]
+    {
+        let target = pg.url("postgres:secret", &format!("postgres{parameter}#query=SELECT done FROM migrations"));
+        let ended = Run::new(["--once", &target]).end();
+        if found {
+            ended.success()
+        } else {
+            ended.failure().stderr_has("42P01")
+        };
+    }
+}
+
 #[test]
 fn migrations_are_waited_for() {
     let pg = Pg::started();

@@ -160,6 +160,9 @@ fn several_hosts_and_the_one_with_the_role() {
     says(&hosts).success().stderr_has(&standby.addr.to_string());
     says(&format!("{hosts}#role=primary")).success().stderr_has(&primary.addr.to_string());
     says(&format!("{hosts}?target_session_attrs=read-write")).success().stderr_has(&primary.addr.to_string());
+    // The standby would let it in, and libpq would not ask there.
+    let wrong = format!("postgres://postgres:hunter2@{},{}/postgres", primary.addr, standby.addr);
+    says(&wrong).failure().stderr_has("28P01").nowhere("hunter2");
     let only = format!("postgres://postgres:secret@{}/postgres#role=standby", primary.addr);
     says(&only).failure().stderr_has("is a primary");
     // Promotion under a waiting gate.
@@ -189,8 +192,12 @@ fn queries() {
         ("SELEC", "42601"),
         ("SELECT 1; COMMIT; DROP TABLE migrations", "42601"),
         ("DROP TABLE migrations", "25006"),
-        ("SELECT pg_sleep(60)", "57014"),
+        ("SELECT pg_sleep(60)", "waits for a lock of another session"),
         ("COPY migrations TO STDOUT", "not a row"),
+        ("SELECT FROM pg_catalog.pg_class", "has no column"),
+        ("DO $x$ BEGIN END $x$", "never has a row"),
+        ("SET x.y = 1", "never has a row"),
+        ("-- a comment", "never has a row"),
         ("SELECT repeat('x', 3000000)", "1 MiB"),
     ] {
         once(no).failure().stderr_has(says).took(Duration::ZERO..Duration::from_secs(2));

@@ -84,6 +84,18 @@ fn no_pg_hba_entry() {
 }
 
 /// Whoever lets in without a password gets as far as a session, and is told goodbye.
+/// One file is away, and no session can start: libpq's rule counts that error as accepting.
+#[test]
+fn broken_inside() {
+    let pg = Pg::started();
+    let map = pg.path("data/global/pg_filenode.map");
+    std::fs::rename(&map, map.with_extension("away")).unwrap();
+    assert_eq!(isready(pg.addr, &[]), ACCEPTING);
+    Run::new(["--once", &format!("postgres:{}", pg.addr)]).end().failure().stderr_has("58P01");
+    std::fs::rename(map.with_extension("away"), &map).unwrap();
+    ready(pg.addr, ACCEPTING);
+}
+
 #[test]
 fn trusting() {
     let mut pg = Pg::new();

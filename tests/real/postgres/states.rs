@@ -153,6 +153,19 @@ fn shutting_down_is_not_ready() {
     drop(session);
 }
 
+/// The server's last words are a warning there, not an error.
+#[test]
+fn an_immediate_shutdown_within_a_query_is_named() {
+    let mut pg = Pg::started();
+    let target = format!("{}#query=SELECT pg_sleep(8)", pg.url("postgres:secret", "postgres"));
+    let running = Run::new(["--once", "--attempt-timeout=9s", &target]).start();
+    pg.until("to run the query", || {
+        pg.sql("SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(8)' AND state = 'active'") == "1"
+    });
+    pg.crash();
+    running.end().failure().stderr_has("ended the session").stderr_has("immediate shutdown");
+}
+
 #[test]
 fn no_free_connection_is_not_ready() {
     let mut pg = Pg::new();

@@ -195,10 +195,15 @@ async fn a_wrong_password_is_tried_once_in_an_attempt() {
         let dir = tempfile::tempdir().unwrap();
         let hosts = dir.path().join("hosts");
         std::fs::write(&hosts, "127.0.0.1 db.test\n127.0.0.2 db.test\n").unwrap();
-        let target = parse(&format!("postgres://app:pw@db.test:{port}?sslmode=disable"));
-        let (outcome, _) = probe_with(&hosts, &target, Duration::from_secs(2)).await;
-        assert!(outcome.unwrap_err().text().contains(code));
-        assert_eq!(logins.load(Ordering::SeqCst), expected, "{code} {routine}");
+        // Two addresses of a name, and two hosts.
+        for hosts_of in ["db.test:PORT", "127.0.0.1:PORT,127.0.0.2:PORT"] {
+            let servers = hosts_of.replace("PORT", &port.to_string());
+            let target = parse(&format!("postgres://app:pw@{servers}?sslmode=disable"));
+            logins.store(0, Ordering::SeqCst);
+            let (outcome, _) = probe_with(&hosts, &target, Duration::from_secs(2)).await;
+            assert!(outcome.unwrap_err().text().contains(code));
+            assert_eq!(logins.load(Ordering::SeqCst), expected, "{code} {routine} {servers}");
+        }
     }
 }
 
@@ -255,4 +260,90 @@ async fn a_bound_login_needs_the_certificates_key() {
             assert_eq!(text.contains("whose key it does not hold"), !let_in, "{version:?} {more}: {text}");
         }
     }
+}
+
+/// A server that has no `SET LOCAL`: the query itself did not run.
+#[tokio::test]
+async fn a_transaction_that_does_not_begin_is_not_blamed_on_the_query() {
+    let reason = probed("postgres://app@127.0.0.1:PORT/shop?sslmode=disable#query=SELECT 1", |stream| {
+        startup(stream);
+        send(stream, b'R', &[0; 4]);
+        send(stream, b'Z', b"I");
+        let mut tag = [0];
+        stream.read_exact(&mut tag).unwrap();
+        assert!(tag == *b"Q" && packet(stream).starts_with(b"BEGIN READ ONLY"));
+        send(stream, b'E', b"SERROR\0VERROR\0C0A000\0MSET LOCAL is not implemented\0\0");
+        send(stream, b'Z', b"I");
+        rest(stream);
+    })
+    .await
+    .unwrap_err();
+    assert_eq!(reason.code(), Code::ExpectQuery);
+    let text = reason.text();
+    assert!(text.contains("does not begin a read-only transaction") && text.contains("not implemented"), "{text}");
+}
+
+/// After a crash the server ends every session with a warning, and with no error (postgres.c: quickdie).
+#[tokio::test]
+async fn the_last_words_before_a_crash_are_the_reason() {
+    let reason = probed("postgres://app@127.0.0.1:PORT/shop?sslmode=disable#login", |stream| {
+        startup(stream);
+        send(stream, b'R', &[0; 4]);
+        send(stream, b'Z', b"I");
+        let mut sync = [0; 5];
+        stream.read_exact(&mut sync).unwrap();
+        send(stream, b'N', b"SWARNING\0VWARNING\0C01000\0Mnothing\0\0");
+        send(stream, b'N', b"SWARNING\0VWARNING\0C57P02\0Mbecause of crash of another server process\0\0");
+    })
+    .await
+    .unwrap_err();
+    assert_eq!(reason.code(), Code::ProtocolNotAccepting);
+    assert!(reason.text().contains("crash of another server process"), "{}", reason.text());
+}
+
+/// The words of tokio-postgres and postgres-protocol decide here. An update of them must not change the reason.
+#[tokio::test]
+async fn a_login_that_waitgate_does_not_have_is_named() {
+    let reason = probed("postgres://app:hunter2@127.0.0.1:PORT/shop?sslmode=disable", |stream| {
+        startup(stream);
+        send(stream, b'R', b"\0\0\0\x0aOAUTHBEARER\0\0");
+        rest(stream);
+    })
+    .await
+    .unwrap_err();
+    assert_eq!(reason.code(), Code::ProtocolAuthMethod);
+    assert!(reason.text().contains("a SASL login other than SCRAM"), "{}", reason.text());
+}
+
+/// A query may raise such a warning itself.
+#[tokio::test]
+async fn a_warning_of_the_query_is_not_the_servers_end() {
+    let outcome = probed("postgres://app@127.0.0.1:PORT/shop?sslmode=disable#query=SELECT f()", |stream| {
+        startup(stream);
+        send(stream, b'R', &[0; 4]);
+        send(stream, b'Z', b"I");
+        let mut tag = [0];
+        stream.read_exact(&mut tag).unwrap();
+        packet(stream);
+        send(stream, b'C', b"BEGIN\0");
+        send(stream, b'Z', b"T");
+        // Parse, Bind, Describe, Execute and Sync.
+        for _ in 0..5 {
+            stream.read_exact(&mut tag).unwrap();
+            packet(stream);
+        }
+        send(stream, b'1', b"");
+        send(stream, b'2', b"");
+        send(stream, b'T', b"\0\x01f\0\0\0\0\0\0\0\0\0\0\x17\0\x04\xff\xff\xff\xff\0\0");
+        send(stream, b'N', b"SWARNING\0VWARNING\0C57P01\0Mraised by f\0\0");
+        send(stream, b'D', b"\0\x01\0\0\0\x011");
+        send(stream, b'C', b"SELECT 1\0");
+        send(stream, b'Z', b"T");
+        stream.read_exact(&mut tag).unwrap();
+        packet(stream);
+        send(stream, b'C', b"ROLLBACK\0");
+        send(stream, b'Z', b"I");
+        rest(stream);
+    });
+    outcome.await.unwrap();
 }

@@ -296,8 +296,47 @@ fn warnings_name_known_parameters_only() {
 }
 
 #[test]
+fn the_jdbc_drivers_role_and_require_ssl_are_honoured() {
+    let session = |more: &str| parse(&format!("postgres://db?{more}")).info.session;
+    assert_eq!(session("targetServerType=primary"), Session::ReadWrite);
+    assert_eq!(session("targetServerType=slave"), Session::ReadOnly);
+    assert_eq!(session("targetServerType=preferSecondary"), Session::Any);
+    assert_eq!(session("targetServerType=primary&target_session_attrs=standby"), Session::Standby);
+    assert!(invalid("postgres://db?targetServerType=hunter2").contains("unknown value"));
+    #[cfg(feature = "tls")]
+    assert_eq!(parse("postgres://db?require_ssl=true").info.ssl_mode, SslMode::Require);
+    assert!(parse("postgres://db?targetServerType=any&require_ssl=0").info.ignored.is_empty());
+}
+
+#[test]
+fn a_parameter_that_comes_twice_gives_a_warning() {
+    let target = parse("postgres:///d?host=a&host=b&user=hunter2&user=app");
+    assert_eq!(target.to_string(), "postgres://app@b:5432/d");
+    let warned = &target.info.ignored;
+    assert!(warned.len() == 2 && warned[0].contains("host=A,B") && warned[1].contains("user="), "{warned:?}");
+    assert!(!warned.concat().contains("hunter2"), "{warned:?}");
+}
+
+#[test]
+fn a_socket_is_shown_as_it_can_be_pasted() {
+    for url in ["postgres://app@%2Fcloudsql%2Fproj:eu:one/d", "postgres://app@/d?host=/cloudsql/proj:eu:one"] {
+        let shown = parse(url).to_string();
+        assert_eq!(shown, "postgres://app@%2Fcloudsql%2Fproj%3Aeu%3Aone:5432/d");
+        assert_eq!(parse(&shown).info.servers, parse(url).info.servers);
+    }
+}
+
+#[test]
+fn a_login_for_each_host_is_invalid() {
+    let message = invalid("postgres://app:hunter2@a,app:hunter2@b/d");
+    assert!(message.contains("for all hosts") && !message.contains("hunter2"), "{message}");
+}
+
+#[test]
 fn schemes_of_applications_are_taken() {
-    for scheme in ["postgis", "pgsql", "ecto", "cockroachdb", "timescale", "pgx5", "cockroachdb+asyncpg", "PGSQL"] {
+    for scheme in
+        ["postgis", "pgsql", "psql", "ecto", "cockroachdb", "timescale", "pgx5", "cockroachdb+asyncpg", "PGSQL"]
+    {
         let target = parse(&format!("{scheme}://app:pw@db/shop"));
         assert_eq!(target.to_string(), "postgres://app@db:5432/shop", "{scheme}");
     }
