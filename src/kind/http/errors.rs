@@ -124,7 +124,7 @@ impl Failed<'_> {
                 return Reason::new(Code::ProtocolClosed, text).with_key("tls");
             }
             let text = format!("{peer} accepted the connection and closed it without an answer");
-            return Reason::new(Code::ProtocolClosed, text).with_hint(Hint::ProxyClosed);
+            return Reason::new(Code::ProtocolClosed, text).with_hint(Hint::ClosedUnanswered);
         }
         if !plain {
             return not_http(address, None);
