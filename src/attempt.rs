@@ -35,6 +35,8 @@ pub(crate) struct Attempt {
     cut: RefCell<Option<(Stage, Reason)>>,
     /// The full name of a host outside the cluster, if the name was meant for the cluster.
     astray: RefCell<Option<String>>,
+    /// Why the attempt is at another place than the target's address: "after a redirect to HOST:PORT".
+    after: RefCell<Option<String>>,
     entered: RefCell<Vec<(Stage, Instant)>>,
 }
 
@@ -51,6 +53,7 @@ impl Attempt {
             silent: Cell::new(None),
             cut: RefCell::default(),
             astray: RefCell::default(),
+            after: RefCell::default(),
             entered: RefCell::default(),
         }
     }
@@ -84,6 +87,12 @@ impl Attempt {
     /// A name that was meant for the cluster was found outside it, as `full`.
     pub(crate) fn found_as(&self, full: &str) {
         *self.astray.borrow_mut() = Some(full.to_owned());
+    }
+
+    /// From now on the attempt is at another place than the target's address. `after` says why, as in "after a redirect
+    /// to HOST:PORT".
+    pub(crate) fn moved(&self, after: &str) {
+        *self.after.borrow_mut() = Some(after.to_owned());
     }
 
     /// `text`, with the full name that was used if it is outside the cluster.
@@ -156,7 +165,10 @@ impl Attempt {
     pub(crate) fn cut_off(&self) -> Reason {
         let reason = self.cut_off_here();
         let text = self.with_full_name(reason.text());
-        reason.with_text(text)
+        match &*self.after.borrow() {
+            Some(after) => reason.with_text(format!("{after}: {text}")),
+            None => reason.with_text(text),
+        }
     }
 
     fn cut_off_here(&self) -> Reason {
@@ -213,6 +225,8 @@ mod tests {
         let stages: Vec<_> = attempt.timings().into_iter().map(|(stage, _)| stage).collect();
         assert_eq!(stages, [Stage::Resolve, Stage::Connect, Stage::Tls]);
         assert_eq!(attempt.timings()[0].1, Duration::from_millis(1240));
+        attempt.moved("after a redirect to b:80");
+        assert!(attempt.cut_off().text().starts_with("after a redirect to b:80: 10.0.0.1:5432 accepted"));
         attempt.enter(Stage::Resolve, "again");
         tokio::time::advance(Duration::from_millis(60)).await;
         assert_eq!(attempt.timings()[0], (Stage::Resolve, Duration::from_millis(1300)), "a repeated stage is summed");

@@ -171,8 +171,7 @@ impl Outgoing {
         let first = first.await;
         let InFlight { mut sending, address, progress } = first.map_err(|failed| self.unreached(net, host, &failed))?;
         attempt.accept();
-        let after = self.after.as_ref().map(|after| format!("{after}: ")).unwrap_or_default();
-        attempt.enter(Stage::Protocol, format_args!("{after}{address} accepted the connection and the request"));
+        attempt.enter(Stage::Protocol, format_args!("{address} accepted the connection and the request"));
         sending.as_mut().await;
         match sending.as_mut().take_output() {
             Some(Ok(response)) => Ok(Answer { response, address }),

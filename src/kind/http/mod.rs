@@ -144,6 +144,7 @@ impl Http {
             followed += 1;
             let other_host = url.host_str() != request.url().host_str();
             request.redirect(url, status);
+            attempt.moved(request.after.as_deref().unwrap_or_default());
             if request.is_proxied() {
                 continue;
             }
@@ -158,6 +159,8 @@ impl Http {
             for address in &mut addresses {
                 address.set_port(request.port());
             }
+            let name = if let Host::Name(name) = &host { Some(name.as_str()) } else { None };
+            connect::expect_silence(net, name, &addresses, attempt);
         }
     }
 }
