@@ -266,3 +266,22 @@ fn text_that_cannot_be_seen_is_escaped() {
     ended.failure().stderr_has("a\\u{61c}b\\u{200b}c\\u{e0041}d");
     Run::new(["--dry-run", "unix:/a\u{202e}b"]).end().success().stdout_has("/a\\u{202e}b").nowhere("\u{202e}");
 }
+
+#[test]
+fn a_single_attempt_is_announced_as_one() {
+    for (options, targets, starts) in [
+        ("", 1, "try 1 target once, within 15m:\n"),
+        ("", 2, "try 2 targets once each, in this order, up to the first that is not ready, within 15m:\n"),
+        ("--parallel", 2, "try 2 targets once each, all at once, within 15m:\n"),
+    ] {
+        let targets = vec!["tcp:127.0.0.1:1"; targets];
+        let run = || Run::new(targets.iter().copied().chain(options.split_whitespace())).arg("--once");
+        run().arg("--dry-run").end().success().stdout_has(starts);
+    }
+    let start = |targets: &[&str]| Run::new(targets).arg("--once").arg("-v").end().stderr;
+    let one = concat!("waitgate ", env!("CARGO_PKG_VERSION"), ": trying 1 target once, within 15m\n");
+    assert!(start(&["tcp:127.0.0.1:1"]).starts_with(one));
+    let two =
+        concat!("waitgate ", env!("CARGO_PKG_VERSION"), ": trying 2 targets once each, in order, without a timeout\n");
+    assert!(start(&["-t0", "tcp:127.0.0.1:1", "tcp:127.0.0.1:1"]).starts_with(two));
+}
