@@ -72,9 +72,10 @@ pub(crate) struct Wants {
 }
 
 impl Tls {
-    /// `ca_file` is the content of --ca-file: certificates in PEM, trusted besides the Mozilla roots.
-    pub(crate) fn new(ca_file: Option<&[u8]>, insecure: bool) -> Result<Self> {
-        let more_roots = ca_file.map(|pem| roots::given(pem, "--ca-file")).transpose()?.unwrap_or_default();
+    /// `ca_file` is how messages call the file of --ca-file, and its content: certificates in PEM, trusted besides the
+    /// Mozilla roots.
+    pub(crate) fn new(ca_file: Option<(&str, &[u8])>, insecure: bool) -> Result<Self> {
+        let more_roots = ca_file.map(|(from, pem)| roots::given(pem, from)).transpose()?.unwrap_or_default();
         Ok(Self { insecure, more_roots, ..Self::default() })
     }
 

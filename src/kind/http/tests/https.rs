@@ -22,7 +22,11 @@ impl Ca {
     }
 
     pub(super) fn net(&self) -> Net {
-        Net::new(SystemFiles::default(), false, Tls::new(Some(self.0.pem().as_bytes()), false).unwrap())
+        Net::new(
+            SystemFiles::default(),
+            false,
+            Tls::new(Some(("--ca-file x", self.0.pem().as_bytes())), false).unwrap(),
+        )
     }
 
     fn issue(&self, name: &str) -> Issued {

@@ -164,6 +164,59 @@ async fn a_client_certificate_that_is_missing_or_refused_is_named_in_both_versio
     }
 }
 
+/// A server that ends each handshake with this alert (RFC 8446 section 6).
+fn alerts(number: u8) -> SocketAddr {
+    raw(move |mut connection| {
+        let _ = connection.read(&mut [0; 4096]);
+        let _ = connection.write_all(&[0x15, 3, 3, 0, 2, 2, number]);
+        // An early close would reset the connection before the alert is read.
+        let _ = connection.read(&mut [0; 4096]);
+    })
+}
+
+#[tokio::test]
+async fn alerts_are_named_by_what_they_mean() {
+    for (number, code, says) in [
+        (43, Code::TlsClientCertificate, "does not accept the kind of our client certificate"),
+        (44, Code::TlsClientCertificate, "says that our client certificate was revoked"),
+        (45, Code::TlsClientCertificate, "says that our client certificate has expired"),
+        (46, Code::TlsClientCertificate, "wants a client certificate that it trusts"),
+        (48, Code::TlsClientCertificate, "wants a client certificate that it trusts"),
+        (40, Code::TlsFailed, "ended the TLS handshake with the alert HandshakeFailure"),
+        (70, Code::TlsFailed, "speaks only versions of TLS that waitgate does not"),
+        // By an address, no name is sent.
+        (112, Code::TlsWrongName, "an address sends no name: give #servername=, or a name instead of the address"),
+        (80, Code::TlsFailed, "an address sends no name: if the server needs one, give #servername="),
+    ] {
+        let server = alerts(number);
+        let reason = probe(&format!("https://{server}/")).await.unwrap_err();
+        assert!(reason.code() == code && reason.text().contains(says), "{number}: {}", reason.text());
+    }
+    for (number, says) in [(112, "does not know the name api.example"), (80, "with the alert InternalError")] {
+        let server = alerts(number);
+        let reason = probe(&format!("https://{server}/#servername=api.example")).await.unwrap_err();
+        assert!(reason.text().ends_with(says), "{number}: {}", reason.text());
+    }
+}
+
+/// nginx with `ssl_reject_handshake` and haproxy with `strict-sni` know the right certificate only by the name.
+#[tokio::test]
+async fn a_server_that_needs_a_name_gets_one_by_servername() {
+    let ca = Ca::new();
+    let mut config = ca.config(ca.issue_as(|_| {}), Clients::Unasked, &[&TLS12, &TLS13]);
+    let (chain, key) = ca.issue_as(|params| {
+        *params = CertificateParams::new(vec!["api.example".to_owned()]).unwrap();
+    });
+    let key = rustls::crypto::ring::sign::any_supported_type(&key).unwrap();
+    let mut by_name = rustls::server::ResolvesServerCertUsingSni::new();
+    by_name.add("api.example", rustls::sign::CertifiedKey::new(chain, key)).unwrap();
+    config.cert_resolver = Arc::new(by_name);
+    let address = serve(config, OK);
+    let reason = probe_by(&ca.net(), &format!("https://{address}/")).await.unwrap_err();
+    assert_eq!(reason.stage(), Stage::Tls, "{}", reason.text());
+    probe_by(&ca.net(), &format!("https://{address}/#servername=api.example")).await.unwrap();
+}
+
 #[tokio::test]
 async fn files_that_do_not_belong_together_say_how() {
     let (files, ca) = (Files::new(), Ca::new());
