@@ -12,6 +12,7 @@ mod request;
 mod status;
 mod tls;
 mod tunnel;
+mod upload;
 mod url;
 
 #[cfg(test)]
