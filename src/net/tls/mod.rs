@@ -5,6 +5,7 @@ pub(crate) mod asked;
 mod der;
 mod fault;
 pub(crate) mod files;
+mod not_pem;
 mod reasons;
 pub(crate) mod roots;
 mod verify;
@@ -55,7 +56,7 @@ impl Identity {
         let chain = certificates(cert)?;
         match PrivateKeyDer::from_pem_slice(key) {
             Ok(key) => Ok(Self { chain, key }),
-            Err(_) => bail!("expected a private key in PEM without a passphrase (PKCS#8, PKCS#1 or SEC1), found none"),
+            Err(_) => bail!("found no private key (expected one in PEM without a passphrase: PKCS#8, PKCS#1 or SEC1)"),
         }
     }
 }

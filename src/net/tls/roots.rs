@@ -11,6 +11,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use super::anchors::{Anchors, Given};
+use super::not_pem;
 use crate::env::Env;
 use crate::file::{self, PEM_MAX};
 use crate::text::printable;
@@ -86,16 +87,16 @@ pub(super) fn given(pem: &[u8], from: &str) -> Result<Vec<Given>> {
 pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
     let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match parsed {
-        Ok(found) if found.is_empty() => bail!("expected certificates in PEM, found no -----BEGIN CERTIFICATE-----"),
+        Ok(found) if found.is_empty() => bail!("{} (expected certificates in PEM)", not_pem::seems(pem)),
         Ok(found) => {
             let mut store = RootCertStore::empty();
             let (good, _) = store.add_parsable_certificates(found.iter().cloned());
             if good == 0 {
-                bail!("expected certificates in PEM, found no X.509 certificate");
+                bail!("found no X.509 certificate (expected certificates in PEM)");
             }
             Ok(found)
         }
-        Err(_) => bail!("expected certificates in PEM, found something that is not PEM"),
+        Err(_) => bail!("found something that is not PEM (expected certificates in PEM)"),
     }
 }
 

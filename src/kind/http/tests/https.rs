@@ -266,6 +266,17 @@ async fn tls_to_a_plain_port_and_plain_http_to_a_tls_port_are_reported() {
 }
 
 #[tokio::test]
+async fn a_mistake_in_a_header_is_named_over_tls_too() {
+    let ca = Ca::new();
+    let address = ca.server("127.0.0.1", false, &[], "HTTP/1.1 200 OK\r\nX-A : 1\r\n\r\n");
+    let reason = probe_by(&ca.net(), &format!("https://{address}/")).await.unwrap_err();
+    assert!(reason.text().contains("an HTTP answer that is not valid: one of its headers"), "{}", reason.text());
+    let other = ca.server("127.0.0.1", false, &[], "220 mail.example ESMTP\r\n");
+    let reason = probe_by(&ca.net(), &format!("https://{other}/")).await.unwrap_err();
+    assert!(reason.text().contains("answered, but not in HTTP"), "{}", reason.text());
+}
+
+#[tokio::test]
 async fn an_echo_is_not_tls() {
     let echo = raw(|mut connection| {
         let mut buffer = [0; 2048];

@@ -1,6 +1,7 @@
 //! Which CA is trusted, what a failed handshake is said to mean, and where the client certificate goes.
 
 use super::https::{Ca, Clients, OK, probe_by, rcgen_pem, serve, serve_with};
+use super::redirects::{GIVEN, assert_bare};
 use super::*;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyPair,
@@ -257,6 +258,46 @@ async fn another_origin_sees_no_client_certificate_and_no_server_name() {
     probe_by(&ca.net(), &format!("https://{first}/{given}")).await.unwrap();
     let first_seen = (1, Some("localhost".to_owned()));
     assert_eq!(*seen.lock().unwrap(), [first_seen, (0, None)]);
+}
+
+/// What the target gives is not sent to another origin: here from http: to https:, on the wire.
+#[tokio::test]
+async fn https_after_http_gets_nothing_of_the_target() {
+    let ca = Ca::new();
+    let config = Arc::new(ca.config(ca.issue_as(|_| {}), Clients::Unasked, &[&TLS13]));
+    let (tell, told) = std::sync::mpsc::channel();
+    let secure = raw(move |connection| {
+        let session = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+        let mut stream = rustls::StreamOwned::new(session, connection);
+        let (mut said, mut piece) = (Vec::new(), [0; 1024]);
+        while !said.ends_with(b"\r\n\r\n") {
+            let read = stream.read(&mut piece).unwrap();
+            said.extend_from_slice(&piece[..read]);
+        }
+        let _ = stream.write_all(OK.as_bytes());
+        stream.conn.send_close_notify();
+        let _ = stream.flush();
+        // Whatever comes after the head is data.
+        let rest =
+            std::iter::repeat_with(|| stream.read(&mut piece)).map_while(|read| read.ok().filter(|read| *read > 0));
+        let body = "x".repeat(rest.sum());
+        tell.send(Seen { head: String::from_utf8(said).unwrap().trim_end().to_owned() + "\r\n", body }).unwrap();
+    });
+    for status in ["301", "302", "303", "307", "308"] {
+        let plain = Server::always(&format!("HTTP/1.1 {status} x\r\nLocation: https://{secure}/x\r\n\r\n"));
+        let url = plain.url(&format!("/{GIVEN}")).replace("http://", "http://hunter2:hunter2@");
+        probe_by(&ca.net(), &url).await.unwrap();
+        assert_eq!(plain.seen()[0].header("cookie"), ["hunter2"]);
+        assert_bare(&told.recv_timeout(Duration::from_secs(10)).unwrap());
+        let outcome = probe_by(&ca.net(), &format!("{url}#data=hunter2")).await;
+        assert_eq!(plain.seen()[1].body, "hunter2");
+        if status < "304" {
+            outcome.unwrap();
+            assert_bare(&told.recv_timeout(Duration::from_secs(10)).unwrap());
+        } else {
+            assert_eq!(outcome.unwrap_err().code(), Code::ExpectRedirect);
+        }
+    }
 }
 
 #[tokio::test]

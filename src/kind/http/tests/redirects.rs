@@ -50,10 +50,10 @@ async fn a_redirect_without_a_location_is_a_status_like_any_other() {
 }
 
 /// Everything that a target can give.
-const GIVEN: &str = "#header=Cookie:hunter2#header=Host:hunter2#header=X-Api-Key:hunter2#header=User-Agent:hunter2#header=Content-Type:hunter2/x";
+pub(super) const GIVEN: &str = "#header=Cookie:hunter2#header=Host:hunter2#header=X-Api-Key:hunter2#header=User-Agent:hunter2#header=Content-Type:hunter2/x";
 
 /// What another origin may see: what waitgate sends by itself.
-fn assert_bare(seen: &Seen) {
+pub(super) fn assert_bare(seen: &Seen) {
     let mut names: Vec<&str> = seen.head.lines().skip(1).filter_map(|line| Some(line.split_once(": ")?.0)).collect();
     names.sort_unstable();
     assert_eq!(names, ["accept", "accept-encoding", "connection", "host", "user-agent"], "{}", seen.head);
