@@ -39,6 +39,14 @@ impl Host {
             if bare.contains('%') {
                 bail!("a zone after '%' is not supported in a host: give an address that is valid on every link");
             }
+            // A port beside the host was split off before, so this came out of a variable.
+            if let Some((name, port)) = text.rsplit_once(':')
+                && !name.contains(':')
+                && !port.is_empty()
+                && port.bytes().all(|b| b.is_ascii_digit())
+            {
+                bail!("found a port in the host's variable: give host and port each its own variable");
+            }
             bail!("the host has the colons or brackets of an IPv6 address but is not one");
         }
         if let Ok(ip) = text.parse::<Ipv4Addr>() {
@@ -192,9 +200,14 @@ pub(crate) fn host_port(raw: &str, form: &str, fill: Fill<'_>) -> Result<(Host, 
         }
         bail!("the port is missing (expected {form})");
     };
-    let host = filled(host, fill).and_then(|text| name_variable(host, Host::parse(&text))).in_form(&expected)?;
+    let host = self::host(host, fill).in_form(&expected)?;
     let port = filled(number, fill).and_then(|text| name_variable(number, port(&text))).in_form(&expected)?;
     Ok((host, port))
+}
+
+/// Parses a raw host, and fills in its `$(NAME)`.
+pub(crate) fn host(raw: &str, fill: Fill<'_>) -> Result<Host> {
+    filled(raw, fill).and_then(|text| name_variable(raw, Host::parse(&text)))
 }
 
 /// Adds the variable's name to the error if `raw` is one `$(NAME)` and nothing more.
@@ -204,7 +217,7 @@ fn name_variable<T>(raw: &str, parsed: Result<T>) -> Result<T> {
 }
 
 /// Fills in a host or a port. If a variable is empty, the error names it: the later error would not.
-pub(crate) fn filled(raw: &str, fill: Fill<'_>) -> Result<String> {
+fn filled(raw: &str, fill: Fill<'_>) -> Result<String> {
     let text = fill.plain(raw)?;
     if text.is_empty() && env::refers(raw) {
         bail!("{raw} is empty: set it to a value");

@@ -232,6 +232,7 @@ impl Plan {
             .map_or("without a timeout".to_owned(), |timeout| format!("{within} {}", text::duration(timeout)));
         let targets = count(self.targets.len(), "target");
         let _ = match (self.once, self.targets.len()) {
+            (false, 1) => writeln!(out, "wait {until} for {targets}:"),
             (false, _) => writeln!(out, "wait {until} for {targets}, {order}:"),
             (true, 1) => writeln!(out, "try {targets} once, {until}:"),
             (true, _) => writeln!(out, "try {targets} once each, {order}, {until}:"),
