@@ -125,6 +125,11 @@ async fn a_certificate_that_cannot_be_accepted_is_so_for_a_reason() {
         let reason = probe_by(&ca.net(), &format!("https://{address}/")).await.unwrap_err();
         assert!(reason.code() == code && reason.text().contains(says), "{}", reason.text());
     }
+    let (chain, key) = plain.issue_as(|_| {});
+    let long = (vec![chain[0].clone(); 400], key);
+    let address = serve(plain.config(long, Clients::Unasked, &[&TLS13]), OK);
+    let reason = probe_by(&plain.net(), &format!("https://{address}/")).await.unwrap_err();
+    assert!(reason.text().ends_with("than waitgate reads, such as very many certificates"), "{}", reason.text());
     let address = serve(plain.config(seven, Clients::Unasked, &[&TLS13]), OK);
     let reason = probe_by(&plain.net(), &format!("https://{address}/#servername=api.example")).await.unwrap_err();
     let says = "is not for api.example (it has api2.example, api1.example, ";
