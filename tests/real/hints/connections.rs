@@ -168,6 +168,8 @@ pub(crate) fn proxy_closed(it: &Witness) {
 pub(crate) fn closed_unanswered(it: &Witness) {
     let proxy = Fake::closing();
     it.given(run(&format!("http://{}/", proxy.addr)));
+    it.given(run(&format!("postgres:{}", proxy.addr)));
+    it.given(run(&login(&proxy)));
     it.instead("ProxyClosed", run(&format!("tcp:{}", proxy.addr)));
 }
 
