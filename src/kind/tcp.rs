@@ -219,8 +219,8 @@ mod tests {
     #[tokio::test]
     async fn more_addresses_than_an_attempt_has_time_for() {
         let hosts = tempfile::NamedTempFile::new().unwrap();
-        let lines: String = (1..=200).map(|n| format!("127.0.0.{n} many\n")).collect();
-        std::fs::write(hosts.path(), lines).unwrap();
+        let lines: Vec<String> = (1..=200).map(|n| format!("127.0.0.{n} many")).collect();
+        std::fs::write(hosts.path(), lines.join("\n")).unwrap();
         let files = SystemFiles { hosts: hosts.path().to_owned(), ..SystemFiles::default() };
         let bounds = Bounds { attempt: Duration::from_secs(3), connect: Duration::from_secs(1) };
         let tcp = parse("tcp:many:1#all#hold=800ms").unwrap();
