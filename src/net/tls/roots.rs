@@ -66,7 +66,12 @@ pub(crate) fn inherited(env: &Env) -> (Vec<Given>, Vec<String>) {
 }
 
 fn unused(name: &str, path: &Path) -> String {
-    let path = printable(&path.to_string_lossy());
+    let path = path.to_string_lossy();
+    if path.contains("-----BEGIN") || path.contains(['\n', '\r']) {
+        // It may be a key.
+        return format!("{name} is not used: it takes a path, and found a content");
+    }
+    let path = printable(&path);
     format!("{name}={path} is not used: waitgate can read no PEM certificates there")
 }
 
@@ -125,6 +130,8 @@ mod tests {
         let (roots, warnings) = of(&path("bad"), &format!("{}:{}:{}", path("full"), path("empty"), path("none")));
         assert_eq!((roots.len(), warnings.len()), (1, 3), "{warnings:?}");
         assert!(warnings[0].starts_with("SSL_CERT_FILE="));
+        let (_, warnings) = of("-----BEGIN PRIVATE KEY-----\nhunter2\n", "");
+        assert!(warnings.len() == 1 && !warnings[0].contains("hunter2"), "{warnings:?}");
         let (roots, warnings) = of("", "");
         assert!(roots.is_empty() && warnings.is_empty());
         // A folder that would fill the memory is read up to the limit.
