@@ -304,7 +304,7 @@ impl Outgoing {
         let answered = alive.as_ref().map(Alive::answered);
         let sending = async move {
             let outcome = request.send().await;
-            // Nothing is sent any more, and the answer is read to its end.
+            // From now on the rest of the answer comes before the rest of the data.
             answered.inspect(|answered| answered.store(true, Ordering::Relaxed));
             outcome
         };

@@ -24,6 +24,10 @@ const PIECE: usize = 16 * 1024;
 /// pieces more slowly, so hyper waits and reads between them.
 const PAUSE: Duration = Duration::from_millis(2);
 
+/// The time for the rest of an answer whose head has come. Some servers end their answer only after they have read all of
+/// the data, such as an echo, so it is sent all the same.
+const PAUSE_IN_ANSWER: Duration = Duration::from_millis(50);
+
 /// What keeps the request of an attempt alive. If it is dropped, the connection is closed.
 pub(super) struct Alive {
     answered: Arc<AtomicBool>,
@@ -31,7 +35,7 @@ pub(super) struct Alive {
 }
 
 impl Alive {
-    /// To be set once the head of the answer has come: the rest of the data is not sent.
+    /// To be set once the head of the answer has come: the rest of the data is sent more slowly.
     pub(super) fn answered(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.answered)
     }
@@ -44,7 +48,8 @@ pub(super) fn body(data: Bytes) -> (reqwest::Body, Option<Alive>) {
     }
     let answered = Arc::new(AtomicBool::new(false));
     let (ended, has_ended) = oneshot::channel();
-    let pieces = Pieces { left: data, pause: None, answered: Arc::clone(&answered), ended: has_ended };
+    let pieces =
+        Pieces { left: data, pause: None, answered: Arc::clone(&answered), in_answer: false, ended: has_ended };
     (reqwest::Body::wrap(pieces), Some(Alive { answered, _ended: ended }))
 }
 
@@ -52,6 +57,8 @@ struct Pieces {
     left: Bytes,
     pause: Option<Pin<Box<Sleep>>>,
     answered: Arc<AtomicBool>,
+    /// Whether the pause is one within the answer.
+    in_answer: bool,
     ended: oneshot::Receiver<Infallible>,
 }
 
@@ -64,12 +71,16 @@ impl Body for Pieces {
             return Poll::Ready(None);
         }
         if Pin::new(&mut self.ended).poll(cx).is_ready() {
+            self.left.clear();
             return Poll::Ready(Some(Err(io::Error::other("the attempt has ended"))));
         }
-        if self.answered.load(Ordering::Relaxed) {
-            return Poll::Pending;
+        let answered = self.answered.load(Ordering::Relaxed);
+        if answered != self.in_answer {
+            self.in_answer = answered;
+            self.pause = None;
         }
-        let pause = self.pause.get_or_insert_with(|| Box::pin(time::sleep(PAUSE)));
+        let length = if answered { PAUSE_IN_ANSWER } else { PAUSE };
+        let pause = self.pause.get_or_insert_with(|| Box::pin(time::sleep(length)));
         ready!(pause.as_mut().poll(cx));
         self.pause = None;
         let length = self.left.len().min(PIECE);

@@ -181,6 +181,23 @@ async fn long_data_arrives_whole() {
     assert_eq!(seen[0].body, "0123456789".repeat(6000));
 }
 
+/// An echo answers while it reads, and ends its answer after it has read all of the data.
+#[tokio::test]
+async fn a_server_may_need_all_of_the_data_to_end_its_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let echo = raw(|connection| {
+        let mut reader = BufReader::new(&connection);
+        let mut line = String::new();
+        while line != "\r\n" {
+            line.clear();
+            reader.read_line(&mut line).unwrap();
+        }
+        (&connection).write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n").unwrap();
+        std::io::copy(&mut reader.take(60_000), &mut &connection).unwrap();
+    });
+    probe(&format!("http://{echo}/{}#match=789$", long_data(&folder))).await.unwrap();
+}
+
 /// Neither the rest of the data nor the body of the answer keeps the connection open.
 #[tokio::test]
 async fn no_connection_outlives_an_answer_before_the_end_of_the_data() {
