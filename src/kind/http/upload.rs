@@ -22,7 +22,7 @@ const PIECE: usize = 16 * 1024;
 
 /// The time for an answer before each piece. A server on another machine needs longer, but its network also takes the
 /// pieces more slowly, so hyper waits and reads between them.
-const PAUSE: Duration = Duration::from_millis(2);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The time for the rest of an answer whose head has come. Some servers end their answer only after they have read all of
 /// the data, such as an echo, so it is sent all the same.
