@@ -287,7 +287,9 @@ fn net(plan: &mut Plan, env: &Env) -> Result<Net> {
     let ca_file = plan.ca_file.as_ref().map(|(_, path)| read(path).with_context(named)).transpose()?;
     #[cfg(feature = "tls")]
     {
-        let mut tls = crate::net::tls::Tls::new(ca_file.as_deref(), plan.insecure).with_context(named)?;
+        let name = named();
+        let ca_file = ca_file.as_deref().map(|pem| (name.as_str(), pem));
+        let mut tls = crate::net::tls::Tls::new(ca_file, plan.insecure).with_context(named)?;
         if !plan.insecure && plan.targets.iter().any(|planned| planned.target.uses_tls()) {
             let (roots, warnings) = crate::net::tls::roots::inherited(env);
             plan.warnings.extend(warnings);

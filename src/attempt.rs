@@ -36,6 +36,8 @@ pub(crate) struct Attempt {
     cut: RefCell<Option<(Stage, Reason)>>,
     /// The full name of a host outside the cluster, if the name was meant for the cluster.
     astray: RefCell<Option<String>>,
+    /// Why the attempt is at another place than the target's address: "after a redirect to HOST:PORT".
+    after: RefCell<Option<String>>,
     entered: RefCell<Vec<(Stage, Instant)>>,
     /// Hides the target's secrets, and those that the attempt has read from files.
     mask: RefCell<Mask>,
@@ -55,6 +57,7 @@ impl Attempt {
             silent: Cell::new(None),
             cut: RefCell::default(),
             astray: RefCell::default(),
+            after: RefCell::default(),
             entered: RefCell::default(),
             mask: RefCell::default(),
             led_by_server: Cell::new(false),
@@ -127,6 +130,12 @@ impl Attempt {
         *self.astray.borrow_mut() = Some(full.to_owned());
     }
 
+    /// From now on the attempt is at another place than the target's address. `after` says why, as in "after a redirect
+    /// to HOST:PORT".
+    pub(crate) fn moved(&self, after: &str) {
+        *self.after.borrow_mut() = Some(after.to_owned());
+    }
+
     /// `text`, with the full name that was used if it is outside the cluster.
     pub(crate) fn with_full_name(&self, text: &str) -> String {
         match &*self.astray.borrow() {
@@ -196,8 +205,12 @@ impl Attempt {
     /// The hint for silence is added only after half of the connect timeout.
     pub(crate) fn cut_off(&self) -> Reason {
         let reason = self.cut_off_here();
-        let text = self.screen(&self.with_full_name(reason.text()));
-        reason.with_text(text)
+        let text = self.with_full_name(reason.text());
+        let text = match &*self.after.borrow() {
+            Some(after) => format!("{after}: {text}"),
+            None => text,
+        };
+        reason.with_text(self.screen(&text))
     }
 
     fn cut_off_here(&self) -> Reason {
@@ -254,6 +267,8 @@ mod tests {
         let stages: Vec<_> = attempt.timings().into_iter().map(|(stage, _)| stage).collect();
         assert_eq!(stages, [Stage::Resolve, Stage::Connect, Stage::Tls]);
         assert_eq!(attempt.timings()[0].1, Duration::from_millis(1240));
+        attempt.moved("after a redirect to b:80");
+        assert!(attempt.cut_off().text().starts_with("after a redirect to b:80: 10.0.0.1:5432 accepted"));
         attempt.enter(Stage::Resolve, "again");
         tokio::time::advance(Duration::from_millis(60)).await;
         assert_eq!(attempt.timings()[0], (Stage::Resolve, Duration::from_millis(1300)), "a repeated stage is summed");

@@ -78,7 +78,7 @@ impl Kind for Dns {
             None => None,
             Some(raw) => {
                 let (host, port) = address::split(raw);
-                let host = Host::parse(&fill(host)?).in_form(FORM)?;
+                let host = address::host(host, parts.fill).in_form(FORM)?;
                 let port = port.map(|raw| address::port(&fill(raw)?).in_form(FORM)).transpose()?;
                 Some((host, port.unwrap_or(DNS_PORT)))
             }

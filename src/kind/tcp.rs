@@ -106,6 +106,7 @@ impl Tcp {
             }
             host => connect::resolve_all(net, host, self.port, Need::Both, attempt).await?,
         };
+        self.has_time_for(if all { addresses.len() } else { addresses.len().min(min) }, attempt)?;
         attempt.enter(Stage::Connect, text::list(&addresses));
         let mut accepted: Vec<SocketAddr> = Vec::new();
         let mut failed = Vec::new();
@@ -150,6 +151,21 @@ impl Tcp {
         Err(Reason::new(Code::ExpectQuorum, text).with_cost(cost).with_key(accepted.len()).with_hint(hint))
     }
 
+    /// Whether that many addresses can be watched for `hold` within the attempt: a limited number of them at once.
+    fn has_time_for(&self, addresses: usize, attempt: &Attempt) -> Result<(), Reason> {
+        let rounds = u32::try_from(addresses.div_ceil(AT_ONCE)).unwrap_or(u32::MAX);
+        let (takes, has) = (self.accept.waits().saturating_mul(rounds), attempt.until() - attempt.started());
+        if takes < has {
+            return Ok(());
+        }
+        let text = format!(
+            "{addresses} addresses take {} at least ({AT_ONCE} at once, each for #hold), and an attempt has at most {}: give a longer #attempt-timeout= or a shorter #hold=",
+            text::duration(takes),
+            text::duration(has)
+        );
+        Err(Reason::new(Code::ExpectQuorum, text).with_key("time"))
+    }
+
     async fn accepts(
         &self,
         net: &Net,
@@ -171,8 +187,10 @@ impl fmt::Display for Tcp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attempt::Bounds;
     use crate::env::Env;
     use crate::kind::{Given, Target};
+    use crate::net::names::resolv_conf::SystemFiles;
 
     fn parse(text: &str) -> Result<Tcp> {
         let (target, _) = Target::parse(text, Given { env: &Env::default(), ca_file: false })?;
@@ -203,6 +221,22 @@ mod tests {
             let message = format!("{:#}", parse(text).unwrap_err());
             assert!(message.contains(word), "{text}: {message}");
         }
+    }
+
+    #[tokio::test]
+    async fn more_addresses_than_an_attempt_has_time_for() {
+        let hosts = tempfile::NamedTempFile::new().unwrap();
+        let lines: Vec<String> = (1..=200).map(|n| format!("127.0.0.{n} many")).collect();
+        std::fs::write(hosts.path(), lines.join("\n")).unwrap();
+        let files = SystemFiles { hosts: hosts.path().to_owned(), ..SystemFiles::default() };
+        let bounds = Bounds { attempt: Duration::from_secs(3), connect: Duration::from_secs(1) };
+        let tcp = parse("tcp:many:1#all#hold=800ms").unwrap();
+        let reason = tcp.probe(&Net::plain(files), &Attempt::new(bounds, false)).await.unwrap_err();
+        assert_eq!(reason.code(), Code::ExpectQuorum);
+        assert_eq!(
+            reason.text(),
+            "200 addresses take 3.2s at least (64 at once, each for #hold), and an attempt has at most 3s: give a longer #attempt-timeout= or a shorter #hold="
+        );
     }
 
     #[test]

@@ -39,11 +39,15 @@ impl Host {
             if bare.contains('%') {
                 bail!("a zone after '%' is not supported in a host: give an address that is valid on every link");
             }
-            if let Some((_, port)) = text.rsplit_once(':')
+            // A port beside the host was split off before, so this came out of a variable.
+            if let Some((name, port)) = text.rsplit_once(':')
                 && !port.is_empty()
                 && port.bytes().all(|b| b.is_ascii_digit())
             {
-                bail!("found a port in the place of the host alone, or an IPv6 address with a mistake in it");
+                if name.contains(':') {
+                    bail!("found a port in the place of the host alone, or an IPv6 address with a mistake in it");
+                }
+                bail!("found a port in the host's variable: give host and port each its own variable");
             }
             bail!("the host has the colons or brackets of an IPv6 address but is not one");
         }
@@ -198,9 +202,14 @@ pub(crate) fn host_port(raw: &str, form: &str, fill: Fill<'_>) -> Result<(Host, 
         }
         bail!("the port is missing (expected {form})");
     };
-    let host = filled(host, fill).and_then(|text| name_variable(host, Host::parse(&text))).in_form(&expected)?;
+    let host = self::host(host, fill).in_form(&expected)?;
     let port = filled(number, fill).and_then(|text| name_variable(number, port(&text))).in_form(&expected)?;
     Ok((host, port))
+}
+
+/// Parses a raw host, and fills in its `$(NAME)`.
+pub(crate) fn host(raw: &str, fill: Fill<'_>) -> Result<Host> {
+    filled(raw, fill).and_then(|text| name_variable(raw, Host::parse(&text)))
 }
 
 /// Adds the variable's name to the error if `raw` is one `$(NAME)` and nothing more.
@@ -210,7 +219,7 @@ fn name_variable<T>(raw: &str, parsed: Result<T>) -> Result<T> {
 }
 
 /// Fills in a host or a port. If a variable is empty, the error names it: the later error would not.
-pub(crate) fn filled(raw: &str, fill: Fill<'_>) -> Result<String> {
+fn filled(raw: &str, fill: Fill<'_>) -> Result<String> {
     let text = fill.plain(raw)?;
     if text.is_empty() && env::refers(raw) {
         bail!("{raw} is empty: set it to a value");

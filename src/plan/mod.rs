@@ -223,14 +223,20 @@ impl Plan {
         let mut out = String::new();
         let order = match (self.once, self.parallel) {
             (false, false) => "in this order",
-            (false, true) => "all at once",
-            (true, false) => "one attempt each, in this order, up to the first that is not ready",
-            (true, true) => "one attempt each, all at once",
+            (_, true) => "all at once",
+            (true, false) => "in this order, up to the first that is not ready",
         };
+        let within = if self.once { "within" } else { "for up to" };
         let until = self
             .timeout
-            .map_or("without a timeout".to_owned(), |timeout| format!("for up to {}", text::duration(timeout)));
-        let _ = writeln!(out, "wait {until} for {}, {order}:", count(self.targets.len(), "target"));
+            .map_or("without a timeout".to_owned(), |timeout| format!("{within} {}", text::duration(timeout)));
+        let targets = count(self.targets.len(), "target");
+        let _ = match (self.once, self.targets.len()) {
+            (false, 1) => writeln!(out, "wait {until} for {targets}:"),
+            (false, _) => writeln!(out, "wait {until} for {targets}, {order}:"),
+            (true, 1) => writeln!(out, "try {targets} once, {until}:"),
+            (true, _) => writeln!(out, "try {targets} once each, {order}, {until}:"),
+        };
         for (at, planned) in self.targets.iter().enumerate() {
             let Bounds { attempt, connect } = planned.bounds;
             let _ = writeln!(out, "{:3}  {}", at + 1, planned.shown);

@@ -210,8 +210,8 @@ fn slips_in_addresses_of_other_kinds_are_named() {
     }
     let address = [("ADDR", "cache:6379"), ("LOGIN", "app:hunter2")];
     for (target, says) in [
-        ("http://$(ADDR)/", "a port in the place of the host"),
-        ("postgres://$(ADDR)/x", "a port in the place of the host"),
+        ("http://$(ADDR)/", "a port in the host's variable"),
+        ("postgres://$(ADDR)/x", "a port in the host's variable"),
         ("http://$(LOGIN)@db/", "one variable for each"),
     ] {
         let message = error(&address, &[target]);

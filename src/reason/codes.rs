@@ -164,7 +164,7 @@ codes! {
         "The port is open and its server is silent: it is starting, overloaded or stopped, or it speaks another protocol. If it is only slow, give a longer --attempt-timeout.";
     ProtocolClosed = Protocol Work "protocol.closed",
         "The connection was accepted and then closed.",
-        "A proxy (docker-proxy, a sidecar, a load balancer) accepts and has no backend yet, or the server rejects this client.";
+        "A proxy (docker-proxy, a sidecar, a load balancer) accepts and has no backend yet, or the server rejects this client, or it speaks another protocol than the target's kind.";
     ProtocolOther = Protocol Work "protocol.other",
         "The server answered in another protocol than the target's kind.",
         "The reason says which protocol it looks like. Check the port, or use the kind for that protocol.";

@@ -48,17 +48,22 @@ impl Text {
             Event::Heartbeat(standings) => return self.heartbeat(standings),
             Event::Start(plan) => {
                 let order = if plan.parallel { "all at once" } else { "in order" };
+                let within = if plan.once { "within" } else { "for up to" };
                 let until = plan
                     .timeout
-                    .map_or("without a timeout".to_owned(), |timeout| format!("for up to {}", text::duration(timeout)));
+                    .map_or("without a timeout".to_owned(), |timeout| format!("{within} {}", text::duration(timeout)));
                 let targets = count(plan.targets.len(), "target");
                 let how = if plan.targets.len() == 1 { String::new() } else { format!(" {order},") };
-                let verb = if plan.once { "one attempt at" } else { "waiting for" };
+                let (verb, once) = match (plan.once, plan.targets.len()) {
+                    (false, _) => ("waiting for", ""),
+                    (true, 1) => ("trying", " once"),
+                    (true, _) => ("trying", " once each"),
+                };
                 let delay = match plan.initial_delay {
                     Duration::ZERO => String::new(),
                     delay => format!(", the first attempt after {}", text::duration(delay)),
                 };
-                format!("waitgate {}: {verb} {targets},{how} {until}{delay}", env!("CARGO_PKG_VERSION"))
+                format!("waitgate {}: {verb} {targets}{once},{how} {until}{delay}", env!("CARGO_PKG_VERSION"))
             }
             Event::Warning(text) => format!("{}: {text}", self.paint(YELLOW, "warning")),
             Event::Attempt { target, number, outcome, in_a_row, attempt, pause, .. } => {

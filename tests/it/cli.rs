@@ -1,5 +1,7 @@
 //! The command line: what it prints when asked, and how the environment fills it.
 
+use std::fs;
+
 use crate::support::{Fake, Run, free_port};
 
 /// A plan of this target with these options and this environment, as `--dry-run` prints it.
@@ -263,10 +265,75 @@ fn a_secret_that_comes_back_is_hidden() {
     }
 }
 
+/// Characters that change the direction of a text, that have no width, or that are tags.
+const UNSEEN: &str = "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{200b}\u{200c}\u{200d}\u{200e}\u{200f}\
+    \u{2060}\u{2061}\u{2062}\u{2063}\u{2064}\u{feff}\u{e0000}\u{e0001}\u{e0041}\u{e007f}\u{61c}\u{180e}";
+
+/// In what a server says, in the content and the name of a file, in a target, in a name of the environment, in wrong
+/// input: whatever is printed, and in each format.
 #[test]
 fn text_that_cannot_be_seen_is_escaped() {
-    let fake = Fake::greeting("a\u{61c}b\u{200b}c\u{e0041}d\r\n");
-    let ended = Run::new(["--once", &format!("tcp:{}#banner=x", fake.addr)]).end();
-    ended.failure().stderr_has("a\\u{61c}b\\u{200b}c\\u{e0041}d");
-    Run::new(["--dry-run", "unix:/a\u{202e}b"]).end().success().stdout_has("/a\\u{202e}b").nowhere("\u{202e}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(format!("f{UNSEEN}")).display().to_string();
+    fs::write(&file, format!("{{\"a\":\"x{UNSEEN}\"}}")).unwrap();
+    let log = folder.path().join("log");
+    let banner = Fake::greeting(format!("a{UNSEEN}\r\n"));
+    let web = Fake::answering(format!("HTTP/1.1 404 a{UNSEEN}\r\nContent-Length: 0\r\n\r\n"));
+    let away = Fake::answering(format!("HTTP/1.1 302 x\r\nLocation: http://a{UNSEEN}/\r\nContent-Length: 0\r\n\r\n"));
+    let database = Fake::postgres_error("XX000", &format!("a{UNSEEN}"));
+    // Each with whether the characters are in what it prints, so that the test cannot pass by silence.
+    for (target, shown) in [
+        (format!("tcp:{}#banner=x", banner.addr), true),
+        (format!("tcp:{}#banner=x{UNSEEN}", banner.addr), true),
+        (format!("http://{}/", web.addr), false),
+        (format!("http://{}/{UNSEEN}", web.addr), true),
+        (format!("http://{}/#body=x{UNSEEN}", web.addr), true),
+        (format!("http://{}/#header=x:@{file}", web.addr), false),
+        (format!("http://{}/#follow", away.addr), false),
+        (format!("postgres://a@{}/d{UNSEEN}?sslmode=disable#login", database.addr), true),
+        (format!("unix:/nowhere{UNSEEN}"), true),
+        (format!("file:{file}#json=/a=b"), true),
+        (format!("file:{file}#json=/{UNSEEN}=b"), true),
+        (format!("dns:{UNSEEN}"), false),
+        (format!("env:{UNSEEN}"), false),
+        (format!("{UNSEEN}:a"), false),
+        (format!("tcp:a:1#{UNSEEN}=1"), false),
+    ] {
+        for options in ["-v", "-q", "--log-format=json -v", "--dry-run", "--dry-run --log-format=json"] {
+            fs::write(&log, "").unwrap();
+            let run = Run::new(["--once", &target]).env(format!("WAITGATE_{UNSEEN}"), "1");
+            let run = options.split(' ').fold(run, Run::arg).arg("--termination-log").arg(&log);
+            let ended = run.end();
+            let message = fs::read_to_string(&log).unwrap();
+            for hidden in UNSEEN.chars() {
+                ended.nowhere(&hidden.to_string());
+                assert!(!message.contains(hidden), "{message}");
+            }
+            if shown && !options.contains("json") && !options.contains("dry") {
+                ended.stderr_has("\\u{202a}\\u{202b}\\u{202c}");
+            }
+            if shown && options == "-v" {
+                ended.stderr_has("WAITGATE_\\u{202a}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_single_attempt_is_announced_as_one() {
+    for (options, targets, starts) in [
+        ("", 1, "try 1 target once, within 15m:\n"),
+        ("", 2, "try 2 targets once each, in this order, up to the first that is not ready, within 15m:\n"),
+        ("--parallel", 2, "try 2 targets once each, all at once, within 15m:\n"),
+    ] {
+        let targets = vec!["tcp:127.0.0.1:1"; targets];
+        let run = || Run::new(targets.iter().copied().chain(options.split_whitespace())).arg("--once");
+        run().arg("--dry-run").end().success().stdout_has(starts);
+    }
+    let start = |targets: &[&str]| Run::new(targets).arg("--once").arg("-v").end().stderr;
+    let one = concat!("waitgate ", env!("CARGO_PKG_VERSION"), ": trying 1 target once, within 15m\n");
+    assert!(start(&["tcp:127.0.0.1:1"]).starts_with(one));
+    let two =
+        concat!("waitgate ", env!("CARGO_PKG_VERSION"), ": trying 2 targets once each, in order, without a timeout\n");
+    assert!(start(&["-t0", "tcp:127.0.0.1:1", "tcp:127.0.0.1:1"]).starts_with(two));
 }

@@ -190,3 +190,15 @@ fn a_missing_interpreter_is_named_as_the_cause() {
     let ended = then(&fake, [program.as_str()]).end();
     ended.failure().stderr_says("begins with #!/nonexistent/interpreter, which is not in this image");
 }
+
+#[test]
+fn a_program_that_is_removed_during_the_wait_is_not_called_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = program(folder.path(), "#!/bin/sh\n");
+    let addr = free_port();
+    let running = Run::new([&format!("tcp:{addr}"), "--", &program]).start();
+    running.line("refused");
+    std::fs::remove_file(&program).unwrap();
+    let _fake = Fake::on(addr, crate::support::fake::linger);
+    running.end().failure().stderr_has("cannot run the command: the file is not there any more");
+}

@@ -8,15 +8,15 @@ use std::{
 use crate::support::{Fake, Pod, Run, fake::linger};
 
 /// A Pod, and the node that routes for it. The node refuses what goes to 10.96.0.0/16 and fd96::/64 by ICMP.
-struct Node {
-    pod: Pod,
+pub(crate) struct Node {
+    pub(crate) pod: Pod,
     node: Pod,
 }
 
 const PORT: u16 = 6379;
 
 impl Node {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (pod, node) = (Pod::new(), Pod::new());
         let pid = &pod.enter_network()[2];
         node.sh(&format!(

@@ -162,11 +162,17 @@ pub(crate) struct Authority {
 
 impl Authority {
     pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// One whose own certificate is odd in some way.
+    pub(crate) fn with(odd: impl FnOnce(&mut CertificateParams)) -> Self {
         let mut params = CertificateParams::new([]).expect("no names is a valid list of names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         // Clients take a certificate whose issuer has its own name for a self-signed one,
         // and one authority for another of the same name.
         params.distinguished_name.push(DnType::CommonName, format!("authority of {}", loopback()));
+        odd(&mut params);
         let key = KeyPair::generate().expect("must be able to make a key");
         let issuer = CertifiedIssuer::self_signed(params, key).expect("must be able to sign");
         let folder = tempfile::tempdir().expect("must be able to make a temporary folder");

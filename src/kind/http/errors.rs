@@ -124,13 +124,18 @@ impl Failed<'_> {
                 return Reason::new(Code::ProtocolClosed, text).with_key("tls");
             }
             let text = format!("{peer} accepted the connection and closed it without an answer");
-            return Reason::new(Code::ProtocolClosed, text).with_hint(Hint::ProxyClosed);
+            return Reason::new(Code::ProtocolClosed, text).with_hint(Hint::ClosedUnanswered);
         }
+        let mistake = hyper(error).find_map(Mistake::of);
         if !plain {
-            return not_http(address, None);
+            return match mistake {
+                Some(mistake @ Mistake::Header(_)) => invalid(address, Some(mistake.words())),
+                _ => not_http(address, None),
+            };
         }
         match sniff::look(address, attempt).await {
             Err(reason) => reason,
+            Ok(Some(Protocol::Http)) => invalid(address, mistake.as_ref().map(Mistake::words)),
             Ok(protocol) => not_http(address, protocol),
         }
     }
@@ -150,12 +155,13 @@ impl Failed<'_> {
     }
 }
 
+fn invalid(address: SocketAddr, why: Option<&str>) -> Reason {
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    Reason::new(Code::ProtocolOther, format!("{address} sent an HTTP answer that is not valid{why}")).with_key("HTTP")
+}
+
 fn not_http(address: SocketAddr, protocol: Option<Protocol>) -> Reason {
     match protocol {
-        Some(Protocol::Http) => {
-            Reason::new(Code::ProtocolOther, format!("{address} sent an HTTP answer that is not valid"))
-                .with_key("HTTP")
-        }
         Some(Protocol::Tls) => Reason::new(Code::ProtocolTlsWanted, format!("{address} wants TLS on this port"))
             .with_hint(kind::instead(protocol)),
         _ => kind::other_protocol(address, "HTTP", protocol),
@@ -170,6 +176,37 @@ fn hyper<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a hyper
 /// Whether the head is longer than hyper's bounds. hyper has a predicate for this only for servers, so look at the words.
 fn is_too_large(error: &hyper::Error) -> bool {
     error.is_parse() && error.to_string().contains("too large")
+}
+
+/// What is wrong with an answer. hyper tells most of this only by its words, which hold nothing of the answer.
+enum Mistake {
+    /// Something before or in the status line: perhaps it is not HTTP.
+    First(&'static str),
+    /// Something after the status line.
+    Header(&'static str),
+}
+
+impl Mistake {
+    fn of(error: &hyper::Error) -> Option<Self> {
+        Some(match error.to_string().as_str() {
+            "received unexpected message from connection" => Self::First("it came before the request"),
+            "invalid HTTP version parsed" => Self::First("its version is neither HTTP/1.1 nor HTTP/1.0"),
+            "invalid HTTP status-code parsed" => Self::First("its status is not a number of three digits"),
+            "invalid HTTP header parsed" => Self::Header("one of its headers breaks the rules (RFC 9112 section 5)"),
+            "invalid content-length parsed" => Self::Header("its Content-Length is not one number"),
+            "invalid transfer-encoding parsed" => Self::Header("it has a Transfer-Encoding other than chunked"),
+            "unexpected transfer-encoding parsed" => {
+                Self::Header("it has a Transfer-Encoding, which HTTP/1.0 does not have")
+            }
+            _ => return None,
+        })
+    }
+
+    fn words(&self) -> &'static str {
+        match self {
+            Self::First(words) | Self::Header(words) => words,
+        }
+    }
 }
 
 /// Whether the server sent something before it got the request. hyper has no predicate for this.

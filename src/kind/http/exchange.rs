@@ -20,6 +20,7 @@ use super::connector::{Progress, Watch};
 use super::errors::Failed;
 use super::proxy::Proxy;
 use super::tls;
+use super::upload::{self, Alive};
 use super::url::Login;
 use crate::attempt::Attempt;
 use crate::net::Net;
@@ -55,6 +56,8 @@ pub(super) struct Outgoing {
 pub(super) struct Answer {
     pub(super) response: Response,
     pub(super) address: SocketAddr,
+    /// Keeps the connection while the body is read.
+    pub(super) _alive: Option<Alive>,
 }
 
 impl Outgoing {
@@ -148,13 +151,13 @@ impl Outgoing {
             net.refusals.heed(address, attempt, connect).await
         });
         let first = first.await;
-        let InFlight { mut sending, address, progress } = first.map_err(|failed| self.unreached(net, host, &failed))?;
+        let InFlight { mut sending, address, progress, alive } =
+            first.map_err(|failed| self.unreached(net, host, &failed))?;
         attempt.accept();
-        let after = self.after.as_ref().map(|after| format!("{after}: ")).unwrap_or_default();
-        attempt.enter(Stage::Protocol, format_args!("{after}{address} accepted the connection and the request"));
+        attempt.enter(Stage::Protocol, format_args!("{address} accepted the connection and the request"));
         sending.as_mut().await;
         match sending.as_mut().take_output() {
-            Some(Ok(response)) => Ok(Answer { response, address }),
+            Some(Ok(response)) => Ok(Answer { response, address, _alive: alive }),
             Some(Err(error)) => {
                 let reason = self.failed(&error, &self.wire_url(), address, &progress).answering(attempt).await;
                 // The hint is about the server, and does not help with the proxy.
@@ -180,7 +183,8 @@ impl Outgoing {
     ) -> Result<InFlight, Reason> {
         let progress = Arc::new(Progress::default());
         let client = self.client(net, address, &progress)?;
-        let mut sending: Pin<Box<MaybeDone<Sending>>> = Box::pin(maybe_done(self.execute(net, client)));
+        let (sending, alive) = self.execute(net, client);
+        let mut sending: Pin<Box<MaybeDone<Sending>>> = Box::pin(maybe_done(sending));
         let tunnel = self.tunnels();
         if tunnel {
             // Until TLS begins, waitgate cannot see which of the two it waits for.
@@ -220,7 +224,7 @@ impl Outgoing {
             return Err(connect::timed_out(address, bound));
         }
         if progress.connected.load(Ordering::Relaxed) {
-            return Ok(InFlight { sending, address, progress: Arc::clone(&progress) });
+            return Ok(InFlight { sending, address, progress: Arc::clone(&progress), alive });
         }
         let Some(Err(error)) = sending.as_mut().take_output() else {
             return Err(Reason::new(Code::LocalSocket, format!("cannot connect to {address}")));
@@ -261,7 +265,7 @@ impl Outgoing {
         }
     }
 
-    fn execute(&self, net: &Net, client: Client) -> Sending {
+    fn execute(&self, net: &Net, client: Client) -> (Sending, Option<Alive>) {
         let mut request = reqwest::Request::new(self.method.clone(), self.wire_url());
         *request.headers_mut() = self.headers.clone();
         if self.tls.name().is_some()
@@ -269,12 +273,21 @@ impl Outgoing {
         {
             request.headers_mut().entry(HOST).or_insert(authority);
         }
-        *request.body_mut() = self.data.clone().map(Into::into);
+        let (body, alive) = self.data.clone().map(upload::body).unzip();
+        *request.body_mut() = body;
+        let alive = alive.flatten();
         let mut request = reqwest::RequestBuilder::from_parts(client, request);
         if let Some(Login { user, password }) = &self.login {
             request = request.basic_auth(user.expose(), password.as_ref().map(Secret::expose));
         }
-        net.threads.start(Box::pin(request.send()))
+        let answered = alive.as_ref().map(Alive::answered);
+        let sending = async move {
+            let outcome = request.send().await;
+            // From now on the rest of the answer comes before the rest of the data.
+            answered.inspect(|answered| answered.store(true, Ordering::Relaxed));
+            outcome
+        };
+        (net.threads.start(Box::pin(sending)), alive)
     }
 
     /// The URL for reqwest, which takes the name for the TLS handshake from it.
@@ -343,6 +356,7 @@ struct InFlight {
     sending: Pin<Box<MaybeDone<Sending>>>,
     address: SocketAddr,
     progress: Arc<Progress>,
+    alive: Option<Alive>,
 }
 
 /// The port that `url` names or implies.

@@ -11,6 +11,7 @@ mod request;
 mod status;
 mod tls;
 mod tunnel;
+mod upload;
 mod url;
 
 #[cfg(test)]
@@ -145,6 +146,7 @@ impl Http {
             followed += 1;
             let other_host = url.host_str() != request.url().host_str();
             request.redirect(url, status, attempt);
+            attempt.moved(request.after.as_deref().unwrap_or_default());
             if other_host {
                 attempt.led_by_server();
             }
@@ -162,6 +164,8 @@ impl Http {
             for address in &mut addresses {
                 address.set_port(request.port());
             }
+            let name = if let Host::Name(name) = &host { Some(name.as_str()) } else { None };
+            connect::expect_silence(net, name, &addresses, attempt);
         }
     }
 }

@@ -48,7 +48,7 @@ impl Location {
             bail!("an IPv6 address needs brackets, as in {kind}://[::1]:8080/ (expected {form})");
         }
         let fill = |raw| parts.fill.plain(raw).map_err(in_form);
-        let host = Host::parse(&fill(raw_host)?).map_err(in_form)?;
+        let host = address::host(raw_host, parts.fill).map_err(in_form)?;
         let port = match raw_port {
             Some(raw) => Some(address::port(&fill(raw)?).map_err(in_form)?),
             None => None,

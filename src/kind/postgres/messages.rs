@@ -9,7 +9,7 @@ use crate::attempt::Attempt;
 use crate::kind;
 use crate::net::sniff::Protocol;
 use crate::net::stream::{Peer, Stream};
-use crate::reason::{Code, Reason};
+use crate::reason::{Code, Hint, Reason};
 use crate::secret::Secret;
 use crate::text::os_error;
 
@@ -260,7 +260,9 @@ pub(super) fn closed(peer: &Peer, first: &[u8], after: &str) -> Reason {
     if other_protocol(first).is_some() {
         return not_postgres(peer, first);
     }
-    Reason::new(Code::ProtocolClosed, format!("{peer} accepted the connection and closed it {after}"))
+    let reason = Reason::new(Code::ProtocolClosed, format!("{peer} accepted the connection and closed it {after}"));
+    // PostgreSQL itself says why it ends a session, so something else is there.
+    if first.is_empty() { reason.with_hint(Hint::ClosedUnanswered) } else { reason }
 }
 
 /// Whether an error comes from TLS.

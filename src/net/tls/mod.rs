@@ -5,6 +5,7 @@ pub(crate) mod asked;
 mod der;
 mod fault;
 pub(crate) mod files;
+mod not_pem;
 mod reasons;
 pub(crate) mod roots;
 mod verify;
@@ -57,7 +58,7 @@ impl Identity {
         let chain = certificates(cert)?;
         match PrivateKeyDer::from_pem_slice(key) {
             Ok(key) => Ok(Self { chain, key }),
-            Err(_) => bail!("expected a private key in PEM without a passphrase (PKCS#8, PKCS#1 or SEC1), found none"),
+            Err(_) => bail!("found no private key (expected one in PEM without a passphrase: PKCS#8, PKCS#1 or SEC1)"),
         }
     }
 }
@@ -74,9 +75,10 @@ pub(crate) struct Wants {
 }
 
 impl Tls {
-    /// `ca_file` is the content of --ca-file: certificates in PEM, trusted besides the Mozilla roots.
-    pub(crate) fn new(ca_file: Option<&[u8]>, insecure: bool) -> Result<Self> {
-        let more_roots = ca_file.map(|pem| roots::given(pem, "--ca-file")).transpose()?.unwrap_or_default();
+    /// `ca_file` is how messages call the file of --ca-file, and its content: certificates in PEM, trusted besides the
+    /// Mozilla roots.
+    pub(crate) fn new(ca_file: Option<(&str, &[u8])>, insecure: bool) -> Result<Self> {
+        let more_roots = ca_file.map(|(from, pem)| roots::given(pem, from)).transpose()?.unwrap_or_default();
         Ok(Self { insecure, more_roots, ..Self::default() })
     }
 

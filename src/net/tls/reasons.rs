@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::io;
 use std::net::IpAddr;
 
-use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
 
 use super::asked::Request;
 use super::fault::{Fault, day};
@@ -51,6 +51,13 @@ type Quote<'a> = &'a dyn Fn(&str) -> String;
 fn reason_after(error: &Error, name: &str, peer: impl fmt::Display, request: Request, quote: Quote<'_>) -> Reason {
     match error {
         Error::InvalidCertificate(certificate) => certificate_reason(certificate, name, peer, quote),
+        Error::InvalidMessage(
+            InvalidMessage::HandshakePayloadTooLarge | InvalidMessage::CertificatePayloadTooLarge,
+        ) => Reason::new(
+            Code::TlsFailed,
+            format!("{peer} sent more in its TLS handshake than waitgate reads, such as very many certificates"),
+        )
+        .with_key("large"),
         Error::InvalidMessage(_) => {
             Reason::new(Code::TlsNotTls, format!("{peer} answered, but not in TLS")).with_hint(Hint::UseKind("http"))
         }

@@ -11,6 +11,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use super::anchors::{Anchors, Given};
+use super::not_pem;
 use crate::env::Env;
 use crate::file::{self, PEM_MAX};
 use crate::text::printable;
@@ -65,7 +66,12 @@ pub(crate) fn inherited(env: &Env) -> (Vec<Given>, Vec<String>) {
 }
 
 fn unused(name: &str, path: &Path) -> String {
-    let path = printable(&path.to_string_lossy());
+    let path = path.to_string_lossy();
+    if path.contains("-----BEGIN") || path.contains(['\n', '\r']) {
+        // It may be a key.
+        return format!("{name} is not used: it takes a path, and found a content");
+    }
+    let path = printable(&path);
     format!("{name}={path} is not used: waitgate can read no PEM certificates there")
 }
 
@@ -86,16 +92,16 @@ pub(super) fn given(pem: &[u8], from: &str) -> Result<Vec<Given>> {
 pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
     let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match parsed {
-        Ok(found) if found.is_empty() => bail!("expected certificates in PEM, found no -----BEGIN CERTIFICATE-----"),
+        Ok(found) if found.is_empty() => bail!("{} (expected certificates in PEM)", not_pem::seems(pem)),
         Ok(found) => {
             let mut store = RootCertStore::empty();
             let (good, _) = store.add_parsable_certificates(found.iter().cloned());
             if good == 0 {
-                bail!("expected certificates in PEM, found no X.509 certificate");
+                bail!("found no X.509 certificate (expected certificates in PEM)");
             }
             Ok(found)
         }
-        Err(_) => bail!("expected certificates in PEM, found something that is not PEM"),
+        Err(_) => bail!("found something that is not PEM (expected certificates in PEM)"),
     }
 }
 
@@ -124,6 +130,8 @@ mod tests {
         let (roots, warnings) = of(&path("bad"), &format!("{}:{}:{}", path("full"), path("empty"), path("none")));
         assert_eq!((roots.len(), warnings.len()), (1, 3), "{warnings:?}");
         assert!(warnings[0].starts_with("SSL_CERT_FILE="));
+        let (_, warnings) = of("-----BEGIN PRIVATE KEY-----\nhunter2\n", "");
+        assert!(warnings.len() == 1 && !warnings[0].contains("hunter2"), "{warnings:?}");
         let (roots, warnings) = of("", "");
         assert!(roots.is_empty() && warnings.is_empty());
         // A folder that would fill the memory is read up to the limit.

@@ -55,6 +55,7 @@ hints! {
     Rejected rejected
     Overloaded overloaded
     ProxyClosed proxy_closed
+    ClosedUnanswered closed_unanswered
     Gateway gateway
     NoDns no_dns
     DnsDropped dns_dropped

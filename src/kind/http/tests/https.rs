@@ -22,7 +22,11 @@ impl Ca {
     }
 
     pub(super) fn net(&self) -> Net {
-        Net::new(SystemFiles::default(), false, Tls::new(Some(self.0.pem().as_bytes()), false).unwrap())
+        Net::new(
+            SystemFiles::default(),
+            false,
+            Tls::new(Some(("--ca-file x", self.0.pem().as_bytes())), false).unwrap(),
+        )
     }
 
     fn issue(&self, name: &str) -> Issued {
@@ -259,6 +263,17 @@ async fn tls_to_a_plain_port_and_plain_http_to_a_tls_port_are_reported() {
     let address = ca.server("127.0.0.1", false, &[], OK);
     let reason = probe(&format!("http://{address}/")).await.unwrap_err();
     assert_eq!((reason.code(), reason.hint()), (Code::ProtocolTlsWanted, Some(Hint::UseKind("https"))));
+}
+
+#[tokio::test]
+async fn a_mistake_in_a_header_is_named_over_tls_too() {
+    let ca = Ca::new();
+    let address = ca.server("127.0.0.1", false, &[], "HTTP/1.1 200 OK\r\nX-A : 1\r\n\r\n");
+    let reason = probe_by(&ca.net(), &format!("https://{address}/")).await.unwrap_err();
+    assert!(reason.text().contains("an HTTP answer that is not valid: one of its headers"), "{}", reason.text());
+    let other = ca.server("127.0.0.1", false, &[], "220 mail.example ESMTP\r\n");
+    let reason = probe_by(&ca.net(), &format!("https://{other}/")).await.unwrap_err();
+    assert!(reason.text().contains("answered, but not in HTTP"), "{}", reason.text());
 }
 
 #[tokio::test]

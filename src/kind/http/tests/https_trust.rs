@@ -1,6 +1,7 @@
 //! Which CA is trusted, what a failed handshake is said to mean, and where the client certificate goes.
 
 use super::https::{Ca, Clients, OK, probe_by, rcgen_pem, serve, serve_with};
+use super::redirects::{GIVEN, assert_bare};
 use super::*;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyPair,
@@ -124,6 +125,11 @@ async fn a_certificate_that_cannot_be_accepted_is_so_for_a_reason() {
         let reason = probe_by(&ca.net(), &format!("https://{address}/")).await.unwrap_err();
         assert!(reason.code() == code && reason.text().contains(says), "{}", reason.text());
     }
+    let (chain, key) = plain.issue_as(|_| {});
+    let long = (vec![chain[0].clone(); 400], key);
+    let address = serve(plain.config(long, Clients::Unasked, &[&TLS13]), OK);
+    let reason = probe_by(&plain.net(), &format!("https://{address}/")).await.unwrap_err();
+    assert!(reason.text().ends_with("than waitgate reads, such as very many certificates"), "{}", reason.text());
     let address = serve(plain.config(seven, Clients::Unasked, &[&TLS13]), OK);
     let reason = probe_by(&plain.net(), &format!("https://{address}/#servername=api.example")).await.unwrap_err();
     let says = "is not for api.example (it has api2.example, api1.example, ";
@@ -162,6 +168,59 @@ async fn a_client_certificate_that_is_missing_or_refused_is_named_in_both_versio
     ] {
         assert_eq!(crate::net::tls::failure(&error, "h", "1.2.3.4:1", request, &attempt()).code(), code);
     }
+}
+
+/// A server that ends each handshake with this alert (RFC 8446 section 6).
+fn alerts(number: u8) -> SocketAddr {
+    raw(move |mut connection| {
+        let _ = connection.read(&mut [0; 4096]);
+        let _ = connection.write_all(&[0x15, 3, 3, 0, 2, 2, number]);
+        // An early close would reset the connection before the alert is read.
+        let _ = connection.read(&mut [0; 4096]);
+    })
+}
+
+#[tokio::test]
+async fn alerts_are_named_by_what_they_mean() {
+    for (number, code, says) in [
+        (43, Code::TlsClientCertificate, "does not accept the kind of our client certificate"),
+        (44, Code::TlsClientCertificate, "says that our client certificate was revoked"),
+        (45, Code::TlsClientCertificate, "says that our client certificate has expired"),
+        (46, Code::TlsClientCertificate, "wants a client certificate that it trusts"),
+        (48, Code::TlsClientCertificate, "wants a client certificate that it trusts"),
+        (40, Code::TlsFailed, "ended the TLS handshake with the alert HandshakeFailure"),
+        (70, Code::TlsFailed, "speaks only versions of TLS that waitgate does not"),
+        // By an address, no name is sent.
+        (112, Code::TlsWrongName, "an address sends no name: give #servername=, or a name instead of the address"),
+        (80, Code::TlsFailed, "an address sends no name: if the server needs one, give #servername="),
+    ] {
+        let server = alerts(number);
+        let reason = probe(&format!("https://{server}/")).await.unwrap_err();
+        assert!(reason.code() == code && reason.text().contains(says), "{number}: {}", reason.text());
+    }
+    for (number, says) in [(112, "does not know the name api.example"), (80, "with the alert InternalError")] {
+        let server = alerts(number);
+        let reason = probe(&format!("https://{server}/#servername=api.example")).await.unwrap_err();
+        assert!(reason.text().ends_with(says), "{number}: {}", reason.text());
+    }
+}
+
+/// nginx with `ssl_reject_handshake` and haproxy with `strict-sni` know the right certificate only by the name.
+#[tokio::test]
+async fn a_server_that_needs_a_name_gets_one_by_servername() {
+    let ca = Ca::new();
+    let mut config = ca.config(ca.issue_as(|_| {}), Clients::Unasked, &[&TLS12, &TLS13]);
+    let (chain, key) = ca.issue_as(|params| {
+        *params = CertificateParams::new(vec!["api.example".to_owned()]).unwrap();
+    });
+    let key = rustls::crypto::ring::sign::any_supported_type(&key).unwrap();
+    let mut by_name = rustls::server::ResolvesServerCertUsingSni::new();
+    by_name.add("api.example", rustls::sign::CertifiedKey::new(chain, key)).unwrap();
+    config.cert_resolver = Arc::new(by_name);
+    let address = serve(config, OK);
+    let reason = probe_by(&ca.net(), &format!("https://{address}/")).await.unwrap_err();
+    assert_eq!(reason.stage(), Stage::Tls, "{}", reason.text());
+    probe_by(&ca.net(), &format!("https://{address}/#servername=api.example")).await.unwrap();
 }
 
 #[tokio::test]
@@ -204,6 +263,46 @@ async fn another_origin_sees_no_client_certificate_and_no_server_name() {
     probe_by(&ca.net(), &format!("https://{first}/{given}")).await.unwrap();
     let first_seen = (1, Some("localhost".to_owned()));
     assert_eq!(*seen.lock().unwrap(), [first_seen, (0, None)]);
+}
+
+/// What the target gives is not sent to another origin: here from http: to https:, on the wire.
+#[tokio::test]
+async fn https_after_http_gets_nothing_of_the_target() {
+    let ca = Ca::new();
+    let config = Arc::new(ca.config(ca.issue_as(|_| {}), Clients::Unasked, &[&TLS13]));
+    let (tell, told) = std::sync::mpsc::channel();
+    let secure = raw(move |connection| {
+        let session = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+        let mut stream = rustls::StreamOwned::new(session, connection);
+        let (mut said, mut piece) = (Vec::new(), [0; 1024]);
+        while !said.ends_with(b"\r\n\r\n") {
+            let read = stream.read(&mut piece).unwrap();
+            said.extend_from_slice(&piece[..read]);
+        }
+        let _ = stream.write_all(OK.as_bytes());
+        stream.conn.send_close_notify();
+        let _ = stream.flush();
+        // Whatever comes after the head is data.
+        let rest =
+            std::iter::repeat_with(|| stream.read(&mut piece)).map_while(|read| read.ok().filter(|read| *read > 0));
+        let body = "x".repeat(rest.sum());
+        tell.send(Seen { head: String::from_utf8(said).unwrap().trim_end().to_owned() + "\r\n", body }).unwrap();
+    });
+    for status in ["301", "302", "303", "307", "308"] {
+        let plain = Server::always(&format!("HTTP/1.1 {status} x\r\nLocation: https://{secure}/x\r\n\r\n"));
+        let url = plain.url(&format!("/{GIVEN}")).replace("http://", "http://hunter2:hunter2@");
+        probe_by(&ca.net(), &url).await.unwrap();
+        assert_eq!(plain.seen()[0].header("cookie"), ["hunter2"]);
+        assert_bare(&told.recv_timeout(Duration::from_secs(10)).unwrap());
+        let outcome = probe_by(&ca.net(), &format!("{url}#data=hunter2")).await;
+        assert_eq!(plain.seen()[1].body, "hunter2");
+        if status < "304" {
+            outcome.unwrap();
+            assert_bare(&told.recv_timeout(Duration::from_secs(10)).unwrap());
+        } else {
+            assert_eq!(outcome.unwrap_err().code(), Code::ExpectRedirect);
+        }
+    }
 }
 
 #[tokio::test]

@@ -50,10 +50,10 @@ async fn a_redirect_without_a_location_is_a_status_like_any_other() {
 }
 
 /// Everything that a target can give.
-const GIVEN: &str = "#header=Cookie:hunter2#header=Host:hunter2#header=X-Api-Key:hunter2#header=User-Agent:hunter2#header=Content-Type:hunter2/x";
+pub(super) const GIVEN: &str = "#header=Cookie:hunter2#header=Host:hunter2#header=X-Api-Key:hunter2#header=User-Agent:hunter2#header=Content-Type:hunter2/x";
 
 /// What another origin may see: what waitgate sends by itself.
-fn assert_bare(seen: &Seen) {
+pub(super) fn assert_bare(seen: &Seen) {
     let mut names: Vec<&str> = seen.head.lines().skip(1).filter_map(|line| Some(line.split_once(": ")?.0)).collect();
     names.sort_unstable();
     assert_eq!(names, ["accept", "accept-encoding", "connection", "host", "user-agent"], "{}", seen.head);
@@ -123,6 +123,59 @@ async fn a_failure_after_a_redirect_says_where_it_was() {
     let server = Server::always(&format!("HTTP/1.1 302 x\r\nLocation: {}\r\n\r\n", missing.url("/")));
     let reason = probe(&server.url("/")).await.unwrap_err();
     assert_eq!(reason.text(), format!("after a redirect to {0}: 404 Not Found from {0}", missing.address));
+}
+
+/// The gate cuts an attempt off, so the reason comes from the attempt: in each stage it says where it was.
+#[tokio::test]
+async fn an_attempt_that_is_cut_off_after_a_redirect_says_where_it_was() {
+    let cut_off = async |to: &str| {
+        let server = Server::always(&format!("HTTP/1.1 302 x\r\nLocation: {to}\r\n\r\n"));
+        let bounds = Bounds { attempt: Duration::from_millis(700), connect: Duration::from_secs(5) };
+        let http = parse(&server.url("/#body=x"));
+        let attempt = Attempt::new(bounds, false);
+        let outcome = tokio::time::timeout(bounds.attempt, http.probe(&net(), &attempt)).await;
+        assert!(outcome.is_err(), "{to}: {outcome:?}");
+        attempt.cut_off()
+    };
+    // A queue of one connection that is full: the kernel drops the next SYN.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let full = socket.listen(1).unwrap();
+    let at = full.local_addr().unwrap();
+    let connect = || TcpStream::connect_timeout(&at, Duration::from_millis(200));
+    let _queued: Vec<TcpStream> = std::iter::from_fn(|| connect().ok()).take(8).collect();
+    let reason = cut_off(&format!("http://{at}/")).await;
+    assert_eq!(reason.code(), Code::ConnectTimeout);
+    assert_eq!(
+        reason.text(),
+        format!("after a redirect to {at}: no answer to the connection attempt from {at} within 700ms")
+    );
+    let silent = raw(|mut connection| while !matches!(connection.read(&mut [0; 512]), Ok(0) | Err(_)) {});
+    let reason = cut_off(&format!("http://{silent}/")).await;
+    assert_eq!(reason.code(), Code::ProtocolTimeout);
+    assert!(
+        reason.text().starts_with(&format!("after a redirect to {silent}: {silent} accepted")),
+        "{}",
+        reason.text()
+    );
+    assert_eq!(reason.text().matches("after a redirect").count(), 1, "{}", reason.text());
+    let slow = raw(|mut connection| {
+        let _ = connection.read(&mut [0; 512]);
+        let _ = connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab");
+        while !matches!(connection.read(&mut [0; 512]), Ok(0) | Err(_)) {}
+    });
+    let reason = cut_off(&format!("http://{slow}/")).await;
+    assert_eq!(reason.code(), Code::ExpectTimeout);
+    assert_eq!(
+        reason.text(),
+        format!("after a redirect to {slow}: the body of 200 OK from {slow} did not end within 700ms")
+    );
+    #[cfg(feature = "tls")]
+    {
+        let reason = cut_off(&format!("https://{silent}/")).await;
+        assert_eq!(reason.code(), Code::TlsTimeout);
+        assert!(reason.text().starts_with(&format!("after a redirect to {silent}: {silent} accepted")));
+    }
 }
 
 #[tokio::test]

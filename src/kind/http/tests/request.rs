@@ -138,3 +138,86 @@ async fn a_proxy_is_used_only_if_the_target_asks_for_one() {
     }
     assert!(invalid("http://host/#proxy").contains("is set in the environment"));
 }
+
+/// Data that no server takes in one read, in a file, as a target.
+fn long_data(folder: &tempfile::TempDir) -> String {
+    let path = folder.path().join("data");
+    std::fs::write(&path, "0123456789".repeat(6000)).unwrap();
+    format!("#data=@{}", path.display())
+}
+
+/// A server that does not read all of the data resets the connection when it closes it.
+#[tokio::test]
+async fn an_answer_before_the_end_of_the_data_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = long_data(&folder);
+    let early = |answer: &'static str| {
+        raw(move |mut connection| {
+            let _ = connection.read(&mut [0; 100]);
+            let _ = connection.write_all(answer.as_bytes());
+        })
+    };
+    let server = early("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+    let refusing = early("HTTP/1.1 401 x\r\nContent-Length: 0\r\n\r\n");
+    // One byte of the body is missing.
+    let short = early("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello");
+    for _ in 0..20 {
+        probe(&format!("http://{server}/{data}#body=hello")).await.unwrap();
+        let reason = probe(&format!("http://{refusing}/{data}")).await.unwrap_err();
+        assert_eq!((reason.code(), reason.hint()), (Code::ExpectStatus, Some(Hint::Credentials)));
+        let reason = probe(&format!("http://{short}/{data}#match=hello$")).await.unwrap_err();
+        assert_eq!(reason.code(), Code::ExpectBody, "{}", reason.text());
+    }
+}
+
+#[tokio::test]
+async fn long_data_arrives_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::always(&ok("200 OK"));
+    probe(&server.url(&format!("/{}", long_data(&folder)))).await.unwrap();
+    let seen = server.seen();
+    assert_eq!(seen[0].header("content-length"), ["60000"]);
+    assert!(seen[0].header("transfer-encoding").is_empty());
+    assert_eq!(seen[0].body, "0123456789".repeat(6000));
+}
+
+/// An echo answers while it reads, and ends its answer after it has read all of the data.
+#[tokio::test]
+async fn a_server_may_need_all_of_the_data_to_end_its_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let echo = raw(|connection| {
+        let mut reader = BufReader::new(&connection);
+        let mut line = String::new();
+        while line != "\r\n" {
+            line.clear();
+            reader.read_line(&mut line).unwrap();
+        }
+        (&connection).write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n").unwrap();
+        std::io::copy(&mut reader.take(60_000), &mut &connection).unwrap();
+    });
+    probe(&format!("http://{echo}/{}#match=789$", long_data(&folder))).await.unwrap();
+}
+
+/// Neither the rest of the data nor the body of the answer keeps the connection open.
+#[tokio::test]
+async fn no_connection_outlives_an_answer_before_the_end_of_the_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    let server = raw(move |mut connection| {
+        let _ = connection.read(&mut [0; 100]);
+        let _ = connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello");
+        let _ = connection.set_read_timeout(Some(Duration::from_secs(10)));
+        let end = std::iter::repeat_with(|| connection.read(&mut [0; 4096])).find(|read| !matches!(read, Ok(1..)));
+        let closed = match end {
+            Some(Ok(_)) => true,
+            Some(Err(error)) => error.kind() == std::io::ErrorKind::ConnectionReset,
+            None => false,
+        };
+        tell.send(closed).unwrap();
+    });
+    let (http, net, attempt) = (parse(&format!("http://{server}/{}", long_data(&folder))), net(), attempt());
+    http.probe(&net, &attempt).await.unwrap();
+    // The network is still there, as in a run.
+    assert!(told.recv_timeout(Duration::from_secs(15)).unwrap(), "it is still open");
+    drop(net);
+}

@@ -74,7 +74,7 @@ async fn another_protocol_is_named_in_the_reason() {
     assert_eq!(reason.text(), format!("{garbage} answered, but not in HTTP"));
     let broken = answered(b"HTTP/1.1 2OO OK\r\n\r\n");
     let reason = probe(&format!("http://{broken}/")).await.unwrap_err();
-    assert_eq!(reason.text(), format!("{broken} sent an HTTP answer that is not valid"));
+    assert!(reason.text().starts_with(&format!("{broken} sent an HTTP answer that is not valid: its status")));
     let nginx = Server::always(
         "HTTP/1.1 400 Bad Request\r\n\r\n<center>The plain HTTP request was sent to HTTPS port</center>",
     );
@@ -135,5 +135,38 @@ async fn a_tls_server_that_closes_without_an_alert_is_recognised() {
     assert_eq!(reason.code(), Code::ProtocolTlsWanted, "{}", reason.text());
     let silent = raw(|mut connection| drop(connection.read(&mut [0; 512])));
     let reason = probe(&format!("http://{silent}/")).await.unwrap_err();
-    assert_eq!((reason.code(), reason.hint()), (Code::ProtocolClosed, Some(Hint::ProxyClosed)), "{}", reason.text());
+    assert_eq!(
+        (reason.code(), reason.hint()),
+        (Code::ProtocolClosed, Some(Hint::ClosedUnanswered)),
+        "{}",
+        reason.text()
+    );
+}
+
+#[tokio::test]
+async fn a_mistake_in_an_answer_is_named() {
+    for (answer, says) in [
+        ("HTTP/2.0 200 OK\r\n\r\n", ": its version is neither HTTP/1.1 nor HTTP/1.0"),
+        ("HTTP/1.1 2x0 OK\r\n\r\n", ": its status is not a number of three digits"),
+        ("HTTP/1.1 200 OK\r\nX-A : 1\r\n\r\n", ": one of its headers breaks the rules (RFC 9112 section 5)"),
+        ("HTTP/1.1 200 OK\r\nX: a\r\n folded\r\n\r\n", ": one of its headers breaks the rules (RFC 9112 section 5)"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", ": its Content-Length is not one number"),
+        (
+            "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            ": it has a Transfer-Encoding, which HTTP/1.0 does not have",
+        ),
+    ] {
+        let server = Server::always(answer);
+        let reason = probe(&server.url("/")).await.unwrap_err();
+        assert_eq!(reason.code(), Code::ProtocolOther, "{}", reason.text());
+        assert_eq!(reason.text(), format!("{} sent an HTTP answer that is not valid{says}", server.address));
+    }
+    let hasty = raw(|mut connection| {
+        let _ = connection.write_all(ok("200 OK").as_bytes());
+        let _ = connection.read(&mut [0; 512]);
+    });
+    // It depends on the moment whether the answer comes before the request.
+    if let Err(reason) = probe(&format!("http://{hasty}/")).await {
+        assert!(reason.text().ends_with("sent an HTTP answer that is not valid: it came before the request"));
+    }
 }

@@ -10,7 +10,7 @@ use super::uri::tests::parse;
 use super::*;
 use crate::attempt::Bounds;
 use crate::net::names::resolv_conf::SystemFiles;
-use crate::reason::Code;
+use crate::reason::{Code, Hint};
 use tokio::time;
 
 #[cfg(feature = "tls")]
@@ -259,6 +259,8 @@ async fn a_closed_connection_is_reported_at_every_step() {
     for (at, (url, script)) in scripts.into_iter().enumerate() {
         let reason = probed(url, script).await.unwrap_err();
         assert_eq!(reason.code(), Code::ProtocolClosed, "row {at}: {}", reason.text());
+        // In the last row the server has said something.
+        assert_eq!(reason.hint(), (at < 3).then_some(Hint::ClosedUnanswered), "row {at}: {}", reason.text());
     }
 }
 
