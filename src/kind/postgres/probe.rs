@@ -43,11 +43,9 @@ impl Context<'_> {
             match outcome {
                 Ok(ready) => return Ok(ready),
                 Err(reason) => {
-                    // As libpq, which does not try the remaining hosts after a refused login (manual: Specifying
-                    // Multiple Hosts): an application with this list would not connect either.
-                    let refused = self.refuses_the_password(server, &reason);
+                    let ends = ends_the_list(&reason);
                     failed.push((server, reason));
-                    if refused {
+                    if ends {
                         break;
                     }
                 }
@@ -243,6 +241,21 @@ enum Then {
     OtherEncryption,
     /// Plain text, because the TLS handshake failed.
     PlainText,
+}
+
+/// Whether libpq would not try the next server of the list: this one has answered with an error that is not "not now"
+/// (manual: Specifying Multiple Hosts; fe-connect.c: PQconnectPoll, ERRCODE_CANNOT_CONNECT_NOW). An application with this
+/// list would not connect either.
+fn ends_the_list(reason: &Reason) -> bool {
+    matches!(
+        reason.code(),
+        Code::ProtocolPassword
+            | Code::ProtocolNotAuthorized
+            | Code::ProtocolNoDatabase
+            | Code::ProtocolTooManyClients
+            | Code::ProtocolPooler
+            | Code::ProtocolError
+    )
 }
 
 /// Divides the time until `end` into `left` equal shares. Returns when the first share ends.
