@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 
 use clap::error::ErrorKind;
-use clap::{ArgAction, CommandFactory, Parser};
+use clap::{Arg, ArgAction, Command, CommandFactory, Parser};
 
 use crate::kind;
 
@@ -34,60 +34,103 @@ pub(crate) struct Cli {
     #[arg(value_name = "COMMAND", last = true, hide = true)]
     pub(crate) command: Vec<OsString>,
 
-    /// Give up on all targets after this long; 0: no limit [default: 15m]
-    #[arg(short, long, value_name = "DURATION", allow_hyphen_values = true)]
+    /// Give up after this long; 0: never [15m]
+    #[arg(
+        long_help = "Give up on all targets after this long; 0: no limit [default: 15m]",
+        short,
+        long,
+        value_name = "DURATION",
+        allow_hyphen_values = true
+    )]
     pub(crate) timeout: Option<OsString>,
 
-    /// Time limit for one attempt, including DNS and connecting [default: 3s]
-    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    /// Limit for one attempt [3s]
+    #[arg(
+        long_help = "Time limit for one attempt, including DNS and connecting [default: 3s]",
+        long,
+        value_name = "DURATION",
+        allow_hyphen_values = true
+    )]
     pub(crate) attempt_timeout: Option<OsString>,
 
-    /// Time limit for each DNS question, and for connecting to one address [default: 1.2s]
-    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    /// Limit for connecting, and for DNS [1.2s]
+    #[arg(
+        long_help = "Time limit for each DNS question, and for connecting to one address [default: 1.2s]",
+        long,
+        value_name = "DURATION",
+        allow_hyphen_values = true
+    )]
     pub(crate) connect_timeout: Option<OsString>,
 
-    /// Longest pause between two attempts [default: 250ms to 10s, depending on the reason]
-    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    /// Longest pause between attempts
+    #[arg(
+        long_help = "Longest pause between two attempts [default: 250ms to 10s, depending on the reason]",
+        long,
+        value_name = "DURATION",
+        allow_hyphen_values = true
+    )]
     pub(crate) max_pause: Option<OsString>,
 
-    /// Ready answers in a row before a target counts as ready [default: 1]
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    /// Ready answers in a row that count [1]
+    #[arg(
+        long_help = "Ready answers in a row before a target counts as ready [default: 1]",
+        long,
+        value_name = "N",
+        allow_hyphen_values = true
+    )]
     pub(crate) successes: Option<OsString>,
 
     /// Sleep before the first attempt
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     pub(crate) initial_delay: Option<OsString>,
 
-    /// After success, sleep a random time up to this, so that many Pods do not start at once
-    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    /// Sleep a random time up to this at the end
+    #[arg(
+        long_help = "After success, sleep a random time up to this, so that many Pods do not start at once",
+        long,
+        value_name = "DURATION",
+        allow_hyphen_values = true
+    )]
     pub(crate) settle: Option<OsString>,
 
     /// Probe all targets at once
     #[arg(long)]
     pub(crate) parallel: bool,
 
-    /// One attempt for each target, in order, up to the first that is not ready (--parallel: all)
-    #[arg(long)]
+    /// One attempt for each target
+    #[arg(
+        long_help = "One attempt for each target, in order, up to the first that is not ready (--parallel: all)",
+        long
+    )]
     pub(crate) once: bool,
 
-    /// Print the plan, secrets hidden, and probe nothing
-    #[arg(long)]
+    /// Print the plan and probe nothing
+    #[arg(long_help = "Print the plan, secrets hidden, and probe nothing", long)]
     pub(crate) dry_run: bool,
 
-    /// More trusted roots for TLS; the Mozilla roots are built in
-    #[arg(long, value_name = "PEM")]
+    /// More trusted roots for TLS
+    #[arg(long_help = "More trusted roots for TLS; the Mozilla roots are built in", long, value_name = "PEM")]
     pub(crate) ca_file: Option<OsString>,
 
     /// Do not verify certificates
     #[arg(long)]
     pub(crate) insecure: bool,
 
-    /// File for the reason when not ready; an empty value turns it off [default: /dev/termination-log]
-    #[arg(long, value_name = "PATH")]
+    /// File for the reason when not ready
+    #[arg(
+        long_help = "File for the reason when not ready; an empty value turns it off [default: /dev/termination-log]",
+        long,
+        value_name = "PATH"
+    )]
     pub(crate) termination_log: Option<OsString>,
 
-    /// text or json (one object on each line) [default: text]
-    #[arg(long, value_name = "FORMAT", allow_hyphen_values = true)]
+    /// text or json [text]
+    #[arg(
+        long_help = "text or json (one object on each line) [default: text]",
+        long,
+        value_name = "FORMAT",
+        allow_hyphen_values = true
+    )]
     pub(crate) log_format: Option<OsString>,
 
     /// Print only the verdict of a failed run
@@ -98,12 +141,17 @@ pub(crate) struct Cli {
     #[arg(short, long, overrides_with = "quiet")]
     pub(crate) verbose: bool,
 
-    /// auto, always or never [default: auto]
-    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
+    /// auto, always or never [auto]
+    #[arg(long_help = "auto, always or never [default: auto]", long, value_name = "WHEN", allow_hyphen_values = true)]
     pub(crate) color: Option<OsString>,
 
-    /// Print what a reason's code means and what to look at
-    #[arg(long, value_name = "CODE", allow_hyphen_values = true)]
+    /// What a reason's code means
+    #[arg(
+        long_help = "Print what a reason's code means and what to look at",
+        long,
+        value_name = "CODE",
+        allow_hyphen_values = true
+    )]
     pub(crate) explain: Option<OsString>,
 
     /// Print this help
@@ -114,6 +162,17 @@ pub(crate) struct Cli {
     #[arg(short = 'V', long, action = ArgAction::Version)]
     version: Option<bool>,
 }
+
+/// The sentence of the short help.
+const SHORT: &str = "Wait until every target is ready, then exit with status 0 or run COMMAND.";
+
+const EXAMPLES: &str = "\
+Examples:
+  waitgate tcp:mail:25 http://api/ready
+  waitgate -t 5m 'postgres://app:$(DB_PASSWORD)@db/shop' -- ./server
+  waitgate --once --attempt-timeout=800ms unix:/run/app.sock
+
+waitgate --help explains the targets and lists every expectation.";
 
 /// The beginning of the help. The kinds come after it.
 const ABOUT: &str = "\
@@ -128,8 +187,6 @@ Targets are probed in the order given, until all are ready: exit status 0. Anyth
 A COMMAND after -- then replaces waitgate.";
 
 const AFTER: &str = "\
-Any target takes #timeout=, #attempt-timeout=, #connect-timeout=, #max-pause= and #successes= for itself,
-and #gone: ready when nothing answers there any more.
 waitgate replaces $(NAME) in a target or an option's value with that environment variable.
 Each option with a value, and --parallel, --quiet and --verbose, can be set as WAITGATE_NAME
 (WAITGATE_MAX_PAUSE=5s); the command line wins. Without a TARGET, each line of WAITGATE_TARGETS is one.";
@@ -148,16 +205,39 @@ impl Cli {
                     .into(),
             ));
         }
+        let is_long = args[..ours].iter().any(|arg| arg == "--help");
         Self::try_parse_from(args).map_err(|error| match error.kind() {
-            // The section about the kinds is made only for --help.
-            ErrorKind::DisplayHelp => Usage::Asked(Self::command().about(Self::about()).render_help().to_string()),
+            // The sections about the kinds are made only for the help.
+            ErrorKind::DisplayHelp if is_long => Usage::Asked(Self::long_help().render_help().to_string()),
+            ErrorKind::DisplayHelp => Usage::Asked(Self::short_help().render_help().to_string()),
             _ => Usage::from(&error),
         })
     }
 
     /// The description in the help, with the table of kinds.
     pub(crate) fn about() -> String {
-        format!("{ABOUT}{}{ORDER}", kind::help())
+        format!("{ABOUT}{}{ORDER}", kind::help::kinds())
+    }
+
+    /// `-h`: one screen of 80 columns.
+    fn short_help() -> Command {
+        let about = format!("{SHORT}\n\nTargets: ADDRESS#expectation=value#…\n{}", kind::help::forms().trim_end());
+        Self::command().about(about).after_help(EXAMPLES)
+    }
+
+    /// `--help`: every option and every expectation.
+    fn long_help() -> Command {
+        let after = format!("{}\n{AFTER}", kind::help::expectations());
+        Self::described().after_help(after)
+    }
+
+    /// The command line with the longer text of each option, for `--help`, the man page and the completions.
+    pub(crate) fn described() -> Command {
+        let long = |arg: Arg| match arg.get_long_help().map(ToString::to_string) {
+            Some(help) => arg.help(help).long_help(None),
+            None => arg,
+        };
+        Self::command().mut_args(long).about(Self::about())
     }
 
     /// The options that say where and how to report an error, from a command line that could not be parsed. This

@@ -2,7 +2,6 @@
 //!
 //! Nothing here is a public API. The fuzzers' functions panic where a promise is broken.
 
-use clap::CommandFactory as _;
 use clap::builder::PossibleValuesParser;
 use hickory_resolver::proto::rr::{Name, RecordType};
 
@@ -34,7 +33,7 @@ pub fn hints() -> Vec<(&'static str, String)> {
 #[must_use]
 pub fn command() -> clap::Command {
     let kinds = PossibleValuesParser::new(kind::names().map(|name| &*format!("{name}:").leak()));
-    let command = Cli::command().about(Cli::about());
+    let command = Cli::described();
     let command = command.mut_arg("command", |command| command.index(2));
     command.mut_arg("targets", |targets| targets.index(1).hide(false).hide_possible_values(true).value_parser(kinds))
 }

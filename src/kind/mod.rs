@@ -12,6 +12,7 @@ mod endpoint;
 pub(crate) mod expect;
 mod file;
 mod gone;
+pub(crate) mod help;
 #[cfg(feature = "http")]
 mod http;
 pub(crate) mod path;
@@ -217,26 +218,6 @@ pub(crate) fn forms() -> String {
 /// The words before the colon, for completions.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     KINDS.iter().flat_map(|row| row.names.iter().copied()).chain(["env"])
-}
-
-/// The section of `--help` about the kinds.
-pub(crate) fn help() -> String {
-    const ENV: (&str, &str) = ("env:NAME", "the address is the value of the environment variable NAME");
-    const COLUMN: usize = 29;
-    let mut out = String::new();
-    for (form, ready) in KINDS.iter().flat_map(|row| row.help).chain([&ENV]) {
-        out.push_str("  ");
-        out.push_str(form);
-        if form.len() + 1 < COLUMN {
-            out.push_str(&" ".repeat(COLUMN - form.len()));
-        } else {
-            out.push('\n');
-            out.push_str(&" ".repeat(COLUMN + 2));
-        }
-        out.push_str(ready);
-        out.push('\n');
-    }
-    out
 }
 
 /// The hint for a port that speaks `protocol`: the kind that waits for it, or else tcp:.

@@ -22,6 +22,16 @@ fn help_is_on_stdout() {
     }
 }
 
+/// `-h` fits on a screen of 80 columns.
+#[test]
+fn the_short_help_is_short() {
+    let ended = Run::new(["-h"]).end();
+    let lines: Vec<&str> = ended.stdout.lines().collect();
+    ended.expect("at most 40 lines of 80 columns", lines.len() <= 40 && lines.iter().all(|line| line.len() <= 80));
+    ended.stdout_has("waitgate --help").nowhere("#banner=");
+    Run::new(["--help"]).end().stdout_has("#banner=TEXT").stdout_has("Any target:");
+}
+
 #[test]
 fn version_is_on_stdout() {
     for flag in ["--version", "-V"] {
@@ -59,12 +69,12 @@ fn help_names_every_option() {
     }
 }
 
-/// The README shows the help in a block of its own, and it is the help.
+/// The README shows the short help in a block of its own, and it is the help.
 #[test]
 fn readme_shows_this_help() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"))
         .expect("the README is beside Cargo.toml");
-    let help = Run::new(["--help"]).end();
+    let help = Run::new(["-h"]).end();
     help.expect("the README to show it", readme.contains(help.stdout.trim_end()));
 }
 
