@@ -69,15 +69,6 @@ fn help_names_every_option() {
     }
 }
 
-/// The README shows the short help in a block of its own, and it is the help.
-#[test]
-fn readme_shows_this_help() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"))
-        .expect("the README is beside Cargo.toml");
-    let help = Run::new(["-h"]).end();
-    help.expect("the README to show it", readme.contains(help.stdout.trim_end()));
-}
-
 #[test]
 fn options_stand_before_or_after_targets() {
     plan(&["--timeout=7m", "tcp:h:1"], &[]).stdout_has("7m");

@@ -21,6 +21,8 @@ mod harness;
 mod cli;
 /// `-- COMMAND`.
 mod command;
+/// Links, YAML and length of the README and the pages.
+mod docs;
 /// Banners, bodies, files: expectations beyond the default of each kind.
 mod expectations;
 /// `file:`.
