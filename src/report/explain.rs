@@ -62,12 +62,17 @@ pub(crate) fn named(name: &str) -> Result<Code, String> {
 #[cfg(test)]
 fn reasons_md() -> String {
     let mut out = String::from(
-        "# Reasons\n\nWhy an attempt was not ready. `waitgate --explain CODE` prints the same. In the log, the code is in brackets at the end of a reason. The JSON log has it in `code`.\n\n\
-         | code | what it says | what to look at | pause up to |\n|---|---|---|---|\n",
+        "# Reasons\n\nWhy an attempt was not ready: each code, with what it says and what to look at. `waitgate --explain CODE` prints the same.\n\
+         In the log, the code is in brackets at the end of a reason; the JSON log has it in `code`.\n",
     );
+    let mut stage = None;
     for code in Code::ALL {
-        let row = format!("| `{code}` | {} | {} | {} |\n", code.summary(), code.advice(), duration(cap(code.cost())));
-        out.push_str(&row);
+        if stage.replace(code.stage()) != Some(code.stage()) {
+            out.push_str(&format!("\n## Stage {}\n", code.stage().as_str()));
+        }
+        let pause = duration(cap(code.cost()));
+        out.push_str(&format!("\n### {code}\n\n{}\n\n{}", code.summary(), code.advice()));
+        out.push_str(&format!(" The pause between attempts grows up to {pause}.\n"));
     }
     out.push_str(
         "\n## Hints\n\nA hint follows the reason after a colon. It says what the reason means here and what to look at. Each hint is given only\nif there is evidence for it.\n\n\
