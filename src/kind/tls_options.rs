@@ -126,7 +126,8 @@ mod with_tls {
             tls::handshake(config, name, stream, attempt).await
         }
 
-        fn server_name(&self, host: &Host) -> Result<ServerName<'static>, Reason> {
+        /// The name that waitgate asks for, and that the certificate must have.
+        pub(in crate::kind) fn server_name(&self, host: &Host) -> Result<ServerName<'static>, Reason> {
             let name = match (&self.name, host) {
                 (Some(name), _) => name,
                 (None, Host::Ip(ip)) => return Ok(ServerName::IpAddress((*ip).into())),

@@ -1,0 +1,149 @@
+//! `redis:` and `rediss:`: the server answers PING, or, if the target has a password, the login works.
+
+mod errors;
+mod params;
+mod probe;
+mod resp;
+mod role;
+mod session;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod uri;
+
+use std::fmt;
+
+use anyhow::{Result, bail};
+
+use super::credentials::{PASSWORD, PasswordFile, password_file};
+use super::expect::Spec;
+use super::tls_options::{self, TlsOptions};
+use super::{Kind, Parts, Ready, gone};
+use crate::attempt::Attempt;
+use crate::net::Net;
+use crate::net::sniff::Protocol;
+use crate::reason::Reason;
+use probe::Context;
+use role::Wanted;
+use tls::Tls;
+use uri::Location;
+
+/// One Redis server, or one of its relatives that speak RESP2: Valkey, KeyDB, Dragonfly.
+#[derive(Clone, Debug)]
+pub(crate) struct Redis {
+    location: Location,
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "without TLS it is only checked"))]
+    tls: Tls,
+    password_file: Option<PasswordFile>,
+    /// Whether a server that asks for a password is not ready, although the target has none.
+    login: bool,
+    role: Option<Wanted>,
+    cluster: bool,
+    gone: bool,
+    /// The expectations as the log shows them.
+    shown: String,
+}
+
+impl Kind for Redis {
+    const NAMES: &'static [&'static str] = &["redis", "rediss", "valkey", "valkeys"];
+    /// Of lettuce, and of tools that name the socket or the Sentinels.
+    const ALSO: &'static [&'static str] = &[
+        "redis+ssl",
+        "redis+tls",
+        "redis+socket",
+        "redis-socket",
+        "redis+unix",
+        "redis-sentinel",
+        "redis+sentinel",
+        "rediss+sentinel",
+        "rediss-sentinel",
+    ];
+    const FORM: &'static str = "redis:HOST:PORT";
+    const HELP: &'static [(&'static str, &'static str)] = &[
+        ("redis:HOST:PORT", "the server answers PING (rediss: for TLS)"),
+        ("redis://USER:PASSWORD@HOST/DB", "the login works, and the server answers PING"),
+    ];
+    const EXPECTATIONS: &'static [Spec] = &[
+        Spec::flag("login"),
+        Spec::value("role", "primary|replica"),
+        Spec::flag("cluster"),
+        PASSWORD,
+        tls_options::CA,
+        tls_options::CERT,
+        tls_options::KEY,
+        tls_options::SERVERNAME,
+        tls_options::INSECURE,
+        gone::GONE,
+    ];
+    const SPEAKS: &'static [(Protocol, &'static str)] = &[(Protocol::Redis, "redis")];
+
+    fn parse(parts: &Parts<'_>) -> Result<Self> {
+        let location = Location::parse(parts)?;
+        let it = &parts.expectations;
+        if location.tls && cfg!(not(feature = "tls")) {
+            bail!("this build has no TLS: a cargo feature left it out (expected redis:HOST:PORT)");
+        }
+        if let Some(given) = TlsOptions::given(it).filter(|_| !location.tls) {
+            bail!("#{given}: redis: does not speak TLS (expected rediss://HOST[:PORT])");
+        }
+        let role = match it.get("role") {
+            None => None,
+            Some("primary") => Some(Wanted::Primary),
+            Some("replica") => Some(Wanted::Replica),
+            Some(_) => bail!("#role: the value is unknown (expected #role=primary or #role=replica)"),
+        };
+        let password_file = password_file(it)?;
+        if password_file.is_some() && location.password.is_some() {
+            bail!("#password: the URL has a password too: leave one of them out");
+        }
+        let cluster = it.has("cluster");
+        let gone = gone::is_given(it, Self::EXPECTATIONS)?;
+        let login = it.has("login") || role.is_some() || cluster;
+        if login && location.one_word && password_file.is_none() {
+            bail!(
+                "found one word before the '@': for some drivers it is the user, for others the password (expected redis://USER:PASSWORD@HOST or redis://:PASSWORD@HOST)"
+            );
+        }
+        let tls = Tls::parse(&location.params, it)?;
+        Ok(Self { location, tls, password_file, login, role, cluster, gone, shown: it.shown() })
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.location.params.warnings();
+        if self.location.one_word && self.password_file.is_none() && !self.gone {
+            warnings.push(
+                "one word is before the '@', which some drivers take for the user and others for the password: waitgate does not log in with it (write USER:PASSWORD@ or :PASSWORD@)"
+                    .to_owned(),
+            );
+        }
+        if self.tls.is_insecure() {
+            warnings.push(tls_options::INSECURE_WARNING.to_owned());
+        }
+        warnings
+    }
+
+    fn ready_when(&self) -> String {
+        let logs_in = self.location.password.is_some() || self.password_file.is_some();
+        if logs_in { "the login works, and the server answers PING" } else { "the server answers PING" }.to_owned()
+    }
+
+    fn uses_tls(&self) -> bool {
+        self.location.tls
+    }
+
+    async fn probe(&self, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
+        let context = Context { target: self, net, attempt };
+        if self.gone { context.gone().await } else { context.run().await }
+    }
+}
+
+impl fmt::Display for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", crate::text::printable(&self.location.to_string()), self.shown)
+    }
+}
+
+/// Reads replies, for the fuzzer.
+pub(crate) fn replies(data: &[u8]) {
+    resp::read_all(data);
+}
