@@ -78,7 +78,8 @@ pub(super) fn words(said: &str, password: Option<&Secret>) -> String {
 /// The reason for an error with this meaning. `said` is fit for a log, and `did` says what was asked for: "a PING".
 pub(super) fn reason(peer: &Peer, meaning: Meaning, said: &str, did: &str) -> Reason {
     let there = |code: Code, what: &str| {
-        Reason::new(code, format!("the server is there ({peer}), but {what}: {said}")).with_key(format_args!("{meaning:?}"))
+        Reason::new(code, format!("the server is there ({peer}), but {what}: {said}"))
+            .with_key(format_args!("{meaning:?}"))
     };
     let waits = |what: &str| {
         Reason::new(Code::ProtocolNotAccepting, format!("{peer} {what}: {said}")).with_key(format_args!("{meaning:?}"))
@@ -91,9 +92,7 @@ pub(super) fn reason(peer: &Peer, meaning: Meaning, said: &str, did: &str) -> Re
         Meaning::NoAuth => there(Code::ProtocolPassword, "it asks for a password, and none is given")
             .with_cost(Cost::Work)
             .with_hint(Hint::Credentials),
-        Meaning::WrongPassword => {
-            there(Code::ProtocolPassword, "it refuses the password").with_hint(Hint::Credentials)
-        }
+        Meaning::WrongPassword => there(Code::ProtocolPassword, "it refuses the password").with_hint(Hint::Credentials),
         Meaning::NoPasswordThere => there(
             Code::ProtocolPassword,
             "it has no password and refuses the one that is given, as it refuses most applications that send one",
@@ -190,10 +189,7 @@ mod tests {
             ("LOADING Redis is loading the dataset in memory", Meaning::Loading),
             ("LOADING Valkey is loading the dataset in memory", Meaning::Loading),
             ("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.", Meaning::Busy),
-            (
-                "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
-                Meaning::MasterDown,
-            ),
+            ("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", Meaning::MasterDown),
             ("NOAUTH Authentication required.", Meaning::NoAuth),
             ("WRONGPASS invalid username-password pair or user is disabled.", Meaning::WrongPassword),
             ("ERR invalid password", Meaning::WrongPassword),
@@ -222,10 +218,7 @@ mod tests {
     fn a_servers_words_are_short_and_without_the_password() {
         let password = Secret::new("s3cret");
         let said = "ERR unknown command 'AUTH', with args beginning with: 's3cret' ";
-        assert_eq!(
-            words(said, Some(&password)),
-            "ERR unknown command 'AUTH', with args beginning with: '***' "
-        );
+        assert_eq!(words(said, Some(&password)), "ERR unknown command 'AUTH', with args beginning with: '***' ");
         assert!(words(&"x".repeat(1000), None).len() <= WORDS_MAX);
         assert!(!words(&format!("{}s3cret", "x".repeat(WORDS_MAX - 5)), Some(&password)).contains("s3"));
     }

@@ -6,8 +6,6 @@ mod probe;
 mod resp;
 mod role;
 mod session;
-#[cfg(test)]
-mod tests;
 mod tls;
 mod uri;
 

@@ -38,7 +38,8 @@ pub(super) struct Params {
 }
 
 /// What has an effect, for messages.
-const KNOWN: &str = "db, username, password, ssl_cert_reqs, ssl_check_hostname, ssl_ca_certs, ssl_certfile, ssl_keyfile";
+const KNOWN: &str =
+    "db, username, password, ssl_cert_reqs, ssl_check_hostname, ssl_ca_certs, ssl_certfile, ssl_keyfile";
 
 /// What drivers know and a wait has no use for: how they wait, pool, decode, and name themselves.
 const HARMLESS: &[&str] = &[
@@ -76,7 +77,10 @@ const REFUSED: &[(&str, &str)] = &[
     ("ssl_include_verify_flags", "leave it out"),
     ("ssl_validate_ocsp", "leave it out: waitgate asks no OCSP server"),
     ("ssl_validate_ocsp_stapled", "leave it out: waitgate asks no OCSP server"),
-    ("sentinelmasterid", "give the address of a server: waitgate asks no Sentinel where the primary is (#role=primary)"),
+    (
+        "sentinelmasterid",
+        "give the address of a server: waitgate asks no Sentinel where the primary is (#role=primary)",
+    ),
 ];
 
 impl Params {
@@ -89,7 +93,8 @@ impl Params {
                 bail!("parameter {position} after the '?' has no '='; in a password '?' is written %3F ({form})");
             };
             let name = name.to_ascii_lowercase();
-            let decoded = || fill.decoded(raw).with_context(|| format!("parameter {position} after the '?'")).in_form(form);
+            let decoded =
+                || fill.decoded(raw).with_context(|| format!("parameter {position} after the '?'")).in_form(form);
             params.take(&name, raw, decoded, form, fill)?;
         }
         if params.key.is_some() && params.cert.is_none() {

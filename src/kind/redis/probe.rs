@@ -2,8 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+#[cfg(feature = "tls")]
+use std::time::Duration;
 
 use tokio::net::UnixStream;
+#[cfg(feature = "tls")]
+use tokio::time::{self, Instant};
 
 use super::Redis;
 use super::errors::{self, Meaning};
@@ -22,6 +26,10 @@ use crate::net::stream::{Peer, Stream};
 use crate::reason::{Code, Reason, Stage};
 use crate::secret::Secret;
 use crate::text::printable;
+
+/// How much of an attempt is kept for a look at what the port speaks, if it does not answer in TLS.
+#[cfg(feature = "tls")]
+const LOOK: Duration = Duration::from_millis(400);
 
 /// What one attempt works with.
 pub(super) struct Context<'a> {
@@ -100,25 +108,39 @@ impl Context<'_> {
             };
         }
         #[cfg(feature = "tls")]
-        {
-            let Place::Tcp(host, _) = &location.place else { unreachable!("a socket has no TLS") };
-            match self.target.tls.handshake(self.net, host, stream, self.attempt).await {
-                Ok(stream) => self.session(stream, password).await.map_err(|failed| failed.reason),
-                Err(reason) if matches!(reason.code(), Code::TlsNotTls | Code::TlsClosed | Code::TlsFailed) => {
-                    match sniff::look(address, self.attempt).await? {
-                        Some(Protocol::Tls) | None => Err(reason),
-                        Some(other) => Err(Reason::new(
-                            Code::TlsNotTls,
-                            format!("{address} answered in {other}, not in TLS"),
-                        )
-                        .with_hint(crate::kind::instead(Some(other)))),
-                    }
-                }
-                Err(reason) => Err(reason),
-            }
-        }
+        return match self.handshake(address, stream).await {
+            Ok(stream) => self.session(stream, password).await.map_err(|failed| failed.reason),
+            Err(reason) => Err(reason),
+        };
         #[cfg(not(feature = "tls"))]
         Err(Reason::new(Code::TlsFailed, "this build has no TLS"))
+    }
+
+    /// Makes `stream` a TLS stream. If that fails, it finds out whether the port speaks TLS at all: a plain Redis waits in
+    /// silence for the end of the line that it sees in a ClientHello.
+    #[cfg(feature = "tls")]
+    async fn handshake(&self, address: SocketAddr, stream: Stream) -> Result<Stream, Reason> {
+        let Place::Tcp(host, _) = &self.target.location.place else {
+            return Err(Reason::new(Code::TlsFailed, "a unix socket has no TLS"));
+        };
+        let handshake = self.target.tls.handshake(self.net, host, stream, self.attempt);
+        let left = self.attempt.until().saturating_duration_since(Instant::now());
+        let bound = if left > 2 * LOOK { left - LOOK } else { left };
+        let failed = match time::timeout(bound, handshake).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(reason)) => reason,
+            Err(_) => self.attempt.cut_off(),
+        };
+        if !matches!(failed.code(), Code::TlsNotTls | Code::TlsClosed | Code::TlsFailed | Code::TlsTimeout) {
+            return Err(failed);
+        }
+        match sniff::look(address, self.attempt).await? {
+            Some(Protocol::Tls) | None => Err(failed),
+            Some(other) => {
+                let text = format!("{address} answered in {other}, not in TLS");
+                Err(Reason::new(Code::TlsNotTls, text).with_hint(crate::kind::instead(Some(other))))
+            }
+        }
     }
 
     /// One session, from its first command to its end.

@@ -174,11 +174,7 @@ impl Reader {
         }
     }
 
-    async fn bulk(
-        &mut self,
-        length: Option<usize>,
-        stream: &mut (impl AsyncRead + Unpin),
-    ) -> Result<String, NoReply> {
+    async fn bulk(&mut self, length: Option<usize>, stream: &mut (impl AsyncRead + Unpin)) -> Result<String, NoReply> {
         let Some(length) = length else { return Ok(String::new()) };
         while self.buffer.len() < length + 2 {
             self.fill(stream).await?;
@@ -259,7 +255,8 @@ mod tests {
 
     #[tokio::test]
     async fn every_truncated_reply_is_closed() {
-        for whole in [&b"+PONG\r\n"[..], b"-ERR x\r\n", b":12\r\n", b"$3\r\nabc\r\n", b"*2\r\n*1\r\n:1\r\n$1\r\na\r\n"] {
+        for whole in [&b"+PONG\r\n"[..], b"-ERR x\r\n", b":12\r\n", b"$3\r\nabc\r\n", b"*2\r\n*1\r\n:1\r\n$1\r\na\r\n"]
+        {
             for end in 0..whole.len() {
                 assert!(matches!(read(&whole[..end]).await, Err(NoReply::Closed)), "{end} of {whole:?}");
             }
