@@ -97,7 +97,7 @@ impl Kind for Redis {
         let cluster = it.has("cluster");
         let gone = gone::is_given(it, Self::EXPECTATIONS)?;
         let login = it.has("login") || role.is_some() || cluster;
-        if login && location.one_word && password_file.is_none() {
+        if login && location.one_word {
             bail!(
                 "found one word before the '@': for some drivers it is the user, for others the password (expected redis://USER:PASSWORD@HOST or redis://:PASSWORD@HOST)"
             );
@@ -108,7 +108,7 @@ impl Kind for Redis {
 
     fn warnings(&self) -> Vec<String> {
         let mut warnings = self.location.params.warnings();
-        if self.location.one_word && self.password_file.is_none() && !self.gone {
+        if self.location.one_word && !self.gone {
             warnings.push(
                 "one word is before the '@', which some drivers take for the user and others for the password: waitgate does not log in with it (write USER:PASSWORD@ or :PASSWORD@)"
                     .to_owned(),
@@ -141,7 +141,30 @@ impl fmt::Display for Redis {
     }
 }
 
-/// Reads replies, for the fuzzer.
+/// Reads every reply in `data`, for the fuzzer. Whatever it holds, what is kept is within bounds.
+///
+/// # Panics
+/// If it is not.
 pub(crate) fn replies(data: &[u8]) {
-    resp::read_all(data);
+    use futures_util::FutureExt as _;
+    use resp::{ELEMENTS_MAX, Reader, Reply};
+    let mut stream = data;
+    let mut reader = Reader::default();
+    while let Some(Ok(reply)) = reader.next(&mut stream).now_or_never() {
+        let kept = match &reply {
+            Reply::Number(_) => 0,
+            Reply::Simple(text) | Reply::Error(text) | Reply::Bulk(text) => text.len(),
+            Reply::Array(items) => {
+                assert!(items.len() <= ELEMENTS_MAX);
+                items.iter().map(String::len).sum()
+            }
+        };
+        // A byte that is not UTF-8 becomes a character of three bytes.
+        assert!(kept <= 3 * data.len());
+        let _ =
+            (role::Role::of_role(&reply), role::Role::of_info(&reply), role::progress(&reply), role::cluster(&reply));
+        if let Reply::Error(said) = &reply {
+            let _ = (errors::Meaning::of(said), errors::words(said, None));
+        }
+    }
 }

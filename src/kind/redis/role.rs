@@ -83,11 +83,6 @@ pub(super) fn cluster(reply: &Reply) -> Option<Result<(), String>> {
     Some(Err(format!("cluster_state:{state}, {}", details.join(", ")).trim_end_matches(", ").to_owned()))
 }
 
-/// Looks for everything in a reply, for the fuzzer.
-pub(super) fn look_into(reply: &Reply) {
-    let _ = (Role::of_role(reply), Role::of_info(reply), progress(reply), cluster(reply));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

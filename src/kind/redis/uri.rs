@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use super::params::Params;
 use crate::env::{self, Fill};
 use crate::kind::Parts;
+use crate::kind::credentials::PASSWORD;
 use crate::kind::path::{SOCKET_PATH_MAX, takes_a_path};
 use crate::net::address::{self, Host};
 use crate::secret::{HIDDEN, Secret};
@@ -58,7 +59,7 @@ pub(super) struct Location {
     pub(super) tls: bool,
     pub(super) user: Option<String>,
     pub(super) password: Option<Secret>,
-    /// The URL has one word before its '@'. For some drivers it is the user, and for others the password.
+    /// The URL has one word before its '@', and nothing else tells a password. For some drivers it is the user, and for others the password.
     pub(super) one_word: bool,
     /// The database, if it is not 0.
     pub(super) db: u32,
@@ -84,9 +85,10 @@ impl Location {
             );
         };
         let tls = transport == Transport::Tls;
+        let file = parts.expectations.has(PASSWORD.name);
         let Some(url) = parts.address.strip_prefix("//") else {
             if transport == Transport::Socket {
-                return Self::socket(kind, parts.address, fill);
+                return Self::socket(kind, parts.address, file, fill);
             }
             if parts.address.contains(['@', '/', '?']) {
                 bail!("more than a host and a port needs the form with // ({form})");
@@ -96,7 +98,7 @@ impl Location {
             return Ok(Self { tls, shown, ..Self::of(Place::Tcp(host, port)) });
         };
         if transport == Transport::Socket {
-            return Self::socket(kind, url, fill);
+            return Self::socket(kind, url, file, fill);
         }
         address::refuse_service_link(url).in_form(form)?;
         let Split { login, host: server, path, query } = Split::of(url).in_form(form)?;
@@ -124,7 +126,7 @@ impl Location {
             (None, db) => number(&fill.decoded(db).in_form(form)?, form)?,
         };
         let place = Place::Tcp(host, port);
-        Ok(Self { tls, db, params, ..Self::of(place) }.with_login(login, form, fill)?.shown_as(kind, login, fill))
+        Ok(Self { tls, db, params, ..Self::of(place) }.with_login(login, file, form, fill)?.shown_as(kind, login, fill))
     }
 
     fn of(place: Place) -> Self {
@@ -141,7 +143,7 @@ impl Location {
     }
 
     /// Parses `[LOGIN@]/PATH[?db=N]`, with or without the `//`.
-    fn socket(kind: &str, url: &str, fill: Fill<'_>) -> Result<Self> {
+    fn socket(kind: &str, url: &str, file: bool, fill: Fill<'_>) -> Result<Self> {
         let form = &format!("expected {kind}:///PATH");
         let Split { login, host, path, query } = Split::of(url).in_form(form)?;
         if !host.is_empty() || path.is_empty() {
@@ -161,11 +163,12 @@ impl Location {
         }
         let db = params.db.as_deref().map_or(Ok(0), |db| number(db, form))?;
         let found = Self { db, params, ..Self::of(Place::Socket(path)) };
-        Ok(found.with_login(login, form, fill)?.shown_as(kind, login, fill))
+        Ok(found.with_login(login, file, form, fill)?.shown_as(kind, login, fill))
     }
 
-    /// The user and the password before the '@'. They override those after the '?', as in redis-py.
-    fn with_login(mut self, login: Option<&str>, form: &str, fill: Fill<'_>) -> Result<Self> {
+    /// The user and the password before the '@'. They override those after the '?', as in redis-py. `file` says whether an
+    /// expectation names the file with the password.
+    fn with_login(mut self, login: Option<&str>, file: bool, form: &str, fill: Fill<'_>) -> Result<Self> {
         let (user, password) = match login.unwrap_or_default().split_once(':') {
             None => (login.unwrap_or_default(), None),
             Some((user, password)) => (user, Some(password)),
@@ -173,12 +176,12 @@ impl Location {
         let decoded = |raw: &str, what: &'static str| fill.decoded(raw).context(what).in_form(form);
         let user = Some(decoded(user, "the user")?).filter(|user| !user.is_empty());
         let password = password.map(|raw| decoded(raw, "the password")).transpose()?;
-        self.one_word = user.is_some() && password.is_none() && self.params.password.is_none();
+        let password = password.filter(|password| !password.is_empty()).map(Secret::new);
+        self.one_word = user.is_some() && password.is_none() && self.params.password.is_none() && !file;
         if let Some(word) = user.as_deref().filter(|_| self.one_word) {
             fill.note(word);
         }
         self.user = user.or_else(|| self.params.user.clone());
-        let password = password.filter(|password| !password.is_empty()).map(Secret::new);
         if let Some(password) = &password {
             fill.note(password.expose());
         }

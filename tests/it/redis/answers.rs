@@ -45,7 +45,7 @@ fn ready_answers() {
         ),
         (
             "redis:ADDR#role=replica",
-            &["+PONG\r\n", "-ERR unknown command 'ROLE'\r\n", "$36\r\nrole:slave\r\nmaster_link_status:up\r\n\r\n\r\n"],
+            &["+PONG\r\n", "-ERR unknown command 'ROLE'\r\n", "$35\r\nrole:slave\r\nmaster_link_status:up\r\n\r\n"],
             "a replica",
         ),
         ("redis:ADDR#cluster", &["+PONG\r\n", "$18\r\ncluster_state:ok\r\n\r\n"], "cluster_state:ok"),
