@@ -93,10 +93,9 @@ pub(super) fn reason(peer: &Peer, meaning: Meaning, said: &str, did: &str) -> Re
             .with_cost(Cost::Work)
             .with_hint(Hint::Credentials),
         Meaning::WrongPassword => there(Code::ProtocolPassword, "it refuses the password").with_hint(Hint::Credentials),
-        Meaning::NoPasswordThere => there(
-            Code::ProtocolPassword,
-            "it has no password and refuses the one that is given, as it refuses most applications that send one",
-        ),
+        Meaning::NoPasswordThere => {
+            there(Code::ProtocolPassword, "it has no password and refuses the one that is given")
+        }
         Meaning::NoUsersThere => {
             there(Code::ProtocolAuthMethod, "it knows no users, as before Redis 6: give the password alone")
         }

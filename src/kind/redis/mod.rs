@@ -35,6 +35,8 @@ pub(crate) struct Redis {
     password_file: Option<PasswordFile>,
     /// Whether a server that asks for a password is not ready, although the target has none.
     login: bool,
+    /// `#login`: a server without a password is not ready, if the target has one.
+    login_given: bool,
     role: Option<Wanted>,
     cluster: bool,
     gone: bool,
@@ -96,14 +98,15 @@ impl Kind for Redis {
         }
         let cluster = it.has("cluster");
         let gone = gone::is_given(it, Self::EXPECTATIONS)?;
-        let login = it.has("login") || role.is_some() || cluster;
+        let login_given = it.has("login");
+        let login = login_given || role.is_some() || cluster;
         if login && location.one_word {
             bail!(
                 "found one word before the '@': for some drivers it is the user, for others the password (expected redis://USER:PASSWORD@HOST or redis://:PASSWORD@HOST)"
             );
         }
         let tls = Tls::parse(&location.params, it)?;
-        Ok(Self { location, tls, password_file, login, role, cluster, gone, shown: it.shown() })
+        Ok(Self { location, tls, password_file, login, login_given, role, cluster, gone, shown: it.shown() })
     }
 
     fn warnings(&self) -> Vec<String> {

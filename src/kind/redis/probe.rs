@@ -38,6 +38,17 @@ pub(super) struct Context<'a> {
     pub(super) attempt: &'a Attempt,
 }
 
+/// How a server took a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Login {
+    /// As it was given, or there was none.
+    Whole,
+    /// Without its user.
+    PasswordAlone,
+    /// It has no password.
+    NotNeeded,
+}
+
 /// What a PING showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Alive {
@@ -155,8 +166,8 @@ impl Context<'_> {
     async fn converse(&self, session: &mut Session<'_>, password: Option<&Secret>) -> Result<Ready, Reason> {
         let target = self.target;
         let peer = session.peer();
-        let alone = match password {
-            None => false,
+        let login = match password {
+            None => Login::Whole,
             Some(password) => self.log_in(session, password).await?,
         };
         let alive = self.ping(session, password.is_some()).await?;
@@ -177,8 +188,10 @@ impl Context<'_> {
         if alive == Alive::NotAllowed {
             note.push_str(", where this user may not PING");
         }
-        if alone {
-            note.push_str(", which knows no users and took the password alone");
+        match login {
+            Login::Whole => {}
+            Login::PasswordAlone => note.push_str(", which knows no users and took the password alone"),
+            Login::NotNeeded => note = format!("PONG from {peer}, which has no password and needs none"),
         }
         if let Some(wanted) = target.role {
             note.push_str(match self.role(session, wanted).await? {
@@ -193,8 +206,8 @@ impl Context<'_> {
         Ok(Ready::noted(note))
     }
 
-    /// Sends AUTH. Returns whether the server took the password without the user.
-    async fn log_in(&self, session: &mut Session<'_>, password: &Secret) -> Result<bool, Reason> {
+    /// Sends AUTH.
+    async fn log_in(&self, session: &mut Session<'_>, password: &Secret) -> Result<Login, Reason> {
         const DID: &str = "an AUTH";
         let peer = session.peer();
         let user = self.target.location.user.as_deref();
@@ -207,9 +220,11 @@ impl Context<'_> {
             Err(Said { meaning: Meaning::NoUsersThere, .. }) if user.is_some() => {
                 let answer = session.ask(&["AUTH", password.expose()], DID).await?;
                 expect_ok(&peer, answer, DID, session)?;
-                Ok(true)
+                Ok(Login::PasswordAlone)
             }
-            answer => expect_ok(&peer, answer, DID, session).map(|()| false),
+            // Drivers of today log in with HELLO and the user `default`, whom such a server lets in with any password.
+            Err(Said { meaning: Meaning::NoPasswordThere, .. }) if !self.target.login_given => Ok(Login::NotNeeded),
+            answer => expect_ok(&peer, answer, DID, session).map(|()| Login::Whole),
         }
     }
 

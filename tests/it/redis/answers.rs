@@ -31,6 +31,7 @@ fn ready_answers() {
         (PING, &["-NOAUTH Authentication required.\r\n"], "asks for a password"),
         (LOGIN, &["+OK\r\n", "+PONG\r\n"], "logged in at"),
         (LOGIN, &["+OK\r\n", "-NOPERM no permissions to run the 'ping' command\r\n"], "may not PING"),
+        (LOGIN, &["-ERR AUTH called without any password configured\r\n", "+PONG\r\n"], "has no password"),
         // Redis 5: it knows no users.
         (
             LOGIN,
@@ -75,7 +76,12 @@ fn not_ready_answers() {
         (PING, &["*1\r\n$4\r\nPONG\r\n"], "not in Redis' protocol", "protocol.other"),
         ("redis:ADDR#login", &["-NOAUTH Authentication required.\r\n"], "none is given", "protocol.password"),
         (LOGIN, &["-WRONGPASS invalid username-password pair\r\n"], "refuses the password", "protocol.password"),
-        (LOGIN, &["-ERR AUTH called without any password configured\r\n"], "it has no password", "protocol.password"),
+        (
+            "redis://app:hunter2@ADDR#login",
+            &["-ERR AUTH called without any password configured\r\n"],
+            "it has no password",
+            "protocol.password",
+        ),
         (LOGIN, &["+OK\r\n", "-NOAUTH Authentication required.\r\n"], "NOAUTH", "protocol.password"),
         (LOGIN, &["+OK\r\n", "-LOADING x\r\n", "-NOPERM x\r\n"], "loads its dataset", "not-accepting"),
         ("redis://ADDR/9", &["+PONG\r\n", "-ERR DB index is out of range\r\n"], "fewer databases", "no-database"),
