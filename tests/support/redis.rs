@@ -164,7 +164,8 @@ impl Redis {
         self.start(&["--port", "0"]);
         for words in [&["debug", "populate", "2000", "key", "1000"][..], &["save"]] {
             let mut cli = Command::new(tool("redis-cli"));
-            let done = cli.arg("-s").arg(self.path("socket")).args(words).output().expect("must be able to start redis-cli");
+            let done =
+                cli.arg("-s").arg(self.path("socket")).args(words).output().expect("must be able to start redis-cli");
             assert!(String::from_utf8_lossy(&done.stdout).starts_with("OK"), "{words:?}: {done:?}");
         }
         let slow = ["--key-load-delay", "20000", "--loading-process-events-interval-bytes", "1024"];

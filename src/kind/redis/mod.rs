@@ -26,17 +26,24 @@ use role::Wanted;
 use tls::Tls;
 use uri::Location;
 
+/// Whether a target needs a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Login {
+    /// No: a server that asks for a password is ready, if the target has none.
+    Optional,
+    /// `#role=` and `#cluster` need one, if the server has a password.
+    Needed,
+    /// `#login`: a server without a password is not ready, if the target has one.
+    Given,
+}
+
 /// One Redis server, or one of its relatives that speak RESP2: Valkey, KeyDB, Dragonfly.
 #[derive(Clone, Debug)]
 pub(crate) struct Redis {
     location: Location,
-    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "without TLS it is only checked"))]
     tls: Tls,
     password_file: Option<PasswordFile>,
-    /// Whether a server that asks for a password is not ready, although the target has none.
-    login: bool,
-    /// `#login`: a server without a password is not ready, if the target has one.
-    login_given: bool,
+    login: Login,
     role: Option<Wanted>,
     cluster: bool,
     gone: bool,
@@ -98,15 +105,18 @@ impl Kind for Redis {
         }
         let cluster = it.has("cluster");
         let gone = gone::is_given(it, Self::EXPECTATIONS)?;
-        let login_given = it.has("login");
-        let login = login_given || role.is_some() || cluster;
-        if login && location.one_word {
+        let login = match (it.has("login"), role.is_some() || cluster) {
+            (true, _) => Login::Given,
+            (false, true) => Login::Needed,
+            (false, false) => Login::Optional,
+        };
+        if login != Login::Optional && location.one_word {
             bail!(
                 "found one word before the '@': for some drivers it is the user, for others the password (expected redis://USER:PASSWORD@HOST or redis://:PASSWORD@HOST)"
             );
         }
         let tls = Tls::parse(&location.params, it)?;
-        Ok(Self { location, tls, password_file, login, login_given, role, cluster, gone, shown: it.shown() })
+        Ok(Self { location, tls, password_file, login, role, cluster, gone, shown: it.shown() })
     }
 
     fn warnings(&self) -> Vec<String> {

@@ -9,12 +9,12 @@ use tokio::net::UnixStream;
 #[cfg(feature = "tls")]
 use tokio::time::{self, Instant};
 
-use super::Redis;
 use super::errors::{self, Meaning};
 use super::resp::Reply;
 use super::role::{self, Role, Wanted};
 use super::session::{Answer, Said, Session};
 use super::uri::Place;
+use super::{Login, Redis};
 use crate::attempt::Attempt;
 use crate::kind::credentials::read_password;
 use crate::kind::{Ready, gone};
@@ -40,7 +40,7 @@ pub(super) struct Context<'a> {
 
 /// How a server took a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Login {
+enum Taken {
     /// As it was given, or there was none.
     Whole,
     /// Without its user.
@@ -136,7 +136,7 @@ impl Context<'_> {
         };
         let handshake = self.target.tls.handshake(self.net, host, stream, self.attempt);
         let left = self.attempt.until().saturating_duration_since(Instant::now());
-        let bound = if left > 2 * LOOK { left - LOOK } else { left };
+        let bound = if left > 2 * LOOK { left.saturating_sub(LOOK) } else { left };
         let failed = match time::timeout(bound, handshake).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(reason)) => reason,
@@ -166,8 +166,8 @@ impl Context<'_> {
     async fn converse(&self, session: &mut Session<'_>, password: Option<&Secret>) -> Result<Ready, Reason> {
         let target = self.target;
         let peer = session.peer();
-        let login = match password {
-            None => Login::Whole,
+        let taken = match password {
+            None => Taken::Whole,
             Some(password) => self.log_in(session, password).await?,
         };
         let alive = self.ping(session, password.is_some()).await?;
@@ -188,10 +188,10 @@ impl Context<'_> {
         if alive == Alive::NotAllowed {
             note.push_str(", where this user may not PING");
         }
-        match login {
-            Login::Whole => {}
-            Login::PasswordAlone => note.push_str(", which knows no users and took the password alone"),
-            Login::NotNeeded => note = format!("PONG from {peer}, which has no password and needs none"),
+        match taken {
+            Taken::Whole => {}
+            Taken::PasswordAlone => note.push_str(", which knows no users and took the password alone"),
+            Taken::NotNeeded => note = format!("PONG from {peer}, which has no password and needs none"),
         }
         if let Some(wanted) = target.role {
             note.push_str(match self.role(session, wanted).await? {
@@ -207,7 +207,7 @@ impl Context<'_> {
     }
 
     /// Sends AUTH.
-    async fn log_in(&self, session: &mut Session<'_>, password: &Secret) -> Result<Login, Reason> {
+    async fn log_in(&self, session: &mut Session<'_>, password: &Secret) -> Result<Taken, Reason> {
         const DID: &str = "an AUTH";
         let peer = session.peer();
         let user = self.target.location.user.as_deref();
@@ -220,11 +220,13 @@ impl Context<'_> {
             Err(Said { meaning: Meaning::NoUsersThere, .. }) if user.is_some() => {
                 let answer = session.ask(&["AUTH", password.expose()], DID).await?;
                 expect_ok(&peer, answer, DID, session)?;
-                Ok(Login::PasswordAlone)
+                Ok(Taken::PasswordAlone)
             }
             // Drivers of today log in with HELLO and the user `default`, whom such a server lets in with any password.
-            Err(Said { meaning: Meaning::NoPasswordThere, .. }) if !self.target.login_given => Ok(Login::NotNeeded),
-            answer => expect_ok(&peer, answer, DID, session).map(|()| Login::Whole),
+            Err(Said { meaning: Meaning::NoPasswordThere, .. }) if self.target.login != Login::Given => {
+                Ok(Taken::NotNeeded)
+            }
+            answer => expect_ok(&peer, answer, DID, session).map(|()| Taken::Whole),
         }
     }
 
@@ -235,7 +237,7 @@ impl Context<'_> {
             Ok(Reply::Simple(pong)) if pong == "PONG" => Ok(Alive::Pong),
             Ok(_) => Err(errors::other_protocol(&peer, session.first())),
             // Without a password nothing more can be known: the server is up and asks for one.
-            Err(Said { meaning: Meaning::NoAuth, .. }) if !logged_in && !self.target.login => {
+            Err(Said { meaning: Meaning::NoAuth, .. }) if !logged_in && self.target.login == Login::Optional => {
                 Ok(Alive::AsksForPassword)
             }
             // The login is what the application needs. Its user need not have the permission to PING.

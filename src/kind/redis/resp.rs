@@ -247,7 +247,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_too_large_or_not_resp_is_told_apart() {
         let long_line = [b"+".as_slice(), &[b'a'; 5000], b"\r\n"].concat();
-        let endless_line = [b'+'; 100_000];
+        let endless_line = b"+".repeat(100_000);
         let nested = b"*1\r\n".repeat(5000);
         let wide = b"*2048\r\n".repeat(5000);
         for large in [

@@ -193,17 +193,17 @@ impl Location {
     fn shown_as(mut self, kind: &str, login: Option<&str>, fill: Fill<'_>) -> Self {
         let whole = fill.is_none();
         let raw_user = login.unwrap_or_default().split(':').next().unwrap_or_default();
+        // A user after the '?' is not shown, as all that is there.
         let user = match &self.user {
-            None => String::new(),
             // The one word before an '@' may be the password.
             Some(_) if whole || self.one_word => format!("{HIDDEN}@"),
             Some(_) if env::refers(raw_user) => format!("{raw_user}@"),
             // Encoded where a URL needs it, so that a person can paste it into one.
-            Some(user) if self.user != self.params.user || !raw_user.is_empty() => {
-                let encoded = user.chars().all(|c| c.is_ascii_alphanumeric() || "-._~".contains(c));
-                format!("{}@", if encoded { user } else { raw_user })
+            Some(user) if !raw_user.is_empty() => {
+                let plain = user.chars().all(|c| c.is_ascii_alphanumeric() || "-._~".contains(c));
+                format!("{}@", if plain { user } else { raw_user })
             }
-            Some(_) => String::new(),
+            _ => String::new(),
         };
         let db = match (self.db, whole, &self.params.db) {
             (0, ..) => String::new(),
