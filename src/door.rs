@@ -64,6 +64,9 @@ pub fn target(text: &str) {
                     assert!(!shown.contains(TELLING), "{shown}");
                     assert!(!format!("{target:?}").contains(TELLING));
                 }
+                if shown.starts_with("redis") || shown.starts_with("valkey") {
+                    assert!(!shown.contains(TELLING), "{shown}");
+                }
                 let _ = (target.uses_tls(), target.warnings());
             }
             Err(error) => {

@@ -25,7 +25,6 @@ use crate::net::sniff::{self, Protocol};
 use crate::net::stream::{Peer, Stream};
 use crate::reason::{Code, Reason, Stage};
 use crate::secret::Secret;
-use crate::text::printable;
 
 /// How much of an attempt is kept for a look at what the port speaks, if it does not answer in TLS.
 #[cfg(feature = "tls")]
@@ -68,8 +67,8 @@ impl Context<'_> {
         };
         let password = password.as_ref();
         match &self.target.location.place {
-            Place::Socket(path) => {
-                let stream = self.connect_socket(path).await?;
+            Place::Socket { path, name } => {
+                let stream = self.connect_socket(path, name).await?;
                 self.session(stream, password).await.map_err(|failed| failed.reason)
             }
             Place::Tcp(host, port) => {
@@ -85,7 +84,7 @@ impl Context<'_> {
     pub(super) async fn gone(&self) -> Result<Ready, Reason> {
         match &self.target.location.place {
             Place::Tcp(host, port) => gone::probe(self.net, host, *port, self.attempt).await,
-            Place::Socket(path) => match self.connect_socket(path).await {
+            Place::Socket { path, name } => match self.connect_socket(path, name).await {
                 Ok(stream) => Err(gone::still_there(&stream.peer())),
                 Err(reason) if matches!(reason.code(), Code::ConnectRefused | Code::LocalMissing) => {
                     Ok(Ready::noted(reason.text()))
@@ -95,12 +94,12 @@ impl Context<'_> {
         }
     }
 
-    async fn connect_socket(&self, path: &str) -> Result<Stream, Reason> {
-        let name = printable(path);
-        self.attempt.enter(Stage::Connect, &name);
-        let socket = UnixStream::connect(path).await.map_err(|error| connect::unix_failure(&name, &error))?;
+    async fn connect_socket(&self, path: &str, name: &str) -> Result<Stream, Reason> {
+        self.attempt.enter(Stage::Connect, name);
+        let socket = UnixStream::connect(path).await.map_err(|error| connect::unix_failure(name, &error))?;
         self.attempt.accept();
-        Ok(Stream::unix(socket, Path::new(path)))
+        // The stream's path is for its name only.
+        Ok(Stream::unix(socket, Path::new(name)))
     }
 
     async fn address(&self, address: SocketAddr, password: Option<&Secret>) -> Result<Ready, Reason> {

@@ -14,7 +14,7 @@ use crate::kind::credentials::PASSWORD;
 use crate::kind::path::{SOCKET_PATH_MAX, takes_a_path};
 use crate::net::address::{self, Host};
 use crate::secret::{HIDDEN, Secret};
-use crate::text::InForm as _;
+use crate::text::{InForm as _, printable};
 
 /// Redis' port, with and without TLS.
 const DEFAULT_PORT: u16 = 6379;
@@ -26,8 +26,11 @@ const DB_MAX: u32 = i32::MAX as u32;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Tcp(Host, u16),
-    /// The path of a unix socket.
-    Socket(String),
+    /// A unix socket: its path, and the path for a person. What is in a variable may be a secret.
+    Socket {
+        path: String,
+        name: String,
+    },
 }
 
 /// How a kind's name says that the server listens.
@@ -149,7 +152,8 @@ impl Location {
         if !host.is_empty() || path.is_empty() {
             bail!("the path is not absolute: an init container has its own working directory ({form})");
         }
-        let path = fill.decoded(path).in_form(form)?;
+        let raw = path;
+        let path = fill.decoded(raw).in_form(form)?;
         takes_a_path(&path).in_form(form)?;
         if path.contains('\0') {
             bail!("found a NUL (%00) in the path ({form})");
@@ -162,7 +166,12 @@ impl Location {
             bail!("{known}= needs TLS, which a unix socket has not ({form})");
         }
         let db = params.db.as_deref().map_or(Ok(0), |db| number(db, form))?;
-        let found = Self { db, params, ..Self::of(Place::Socket(path)) };
+        let name = match (fill.is_none(), env::refers(raw)) {
+            (true, _) => HIDDEN.to_owned(),
+            (false, true) => raw.to_owned(),
+            (false, false) => printable(&path),
+        };
+        let found = Self { db, params, ..Self::of(Place::Socket { path, name }) };
         Ok(found.with_login(login, file, form, fill)?.shown_as(kind, login, fill))
     }
 
@@ -212,8 +221,7 @@ impl Location {
         };
         self.shown = match &self.place {
             Place::Tcp(host, port) => format!("{kind}://{user}{host}:{port}{db}"),
-            Place::Socket(_) if whole => format!("{kind}://{HIDDEN}"),
-            Place::Socket(path) => format!("{kind}://{user}{path}"),
+            Place::Socket { name, .. } => format!("{kind}://{user}{name}"),
         };
         self
     }

@@ -89,6 +89,30 @@ fn the_right_ones_are_tried() {
     assert_eq!(tried.count(), 20);
 }
 
+/// A variable where a file's name or a socket is meant is a likely slip: its value is shown nowhere.
+#[test]
+fn a_path_out_of_a_variable_is_not_shown() {
+    let closed = free_port();
+    for target in [
+        "redis+unix:///run/$(X)".to_owned(),
+        format!("redis://{closed}#password=@$(X)"),
+        format!("redis://$(X)@{closed}"),
+        format!("rediss://{closed}#ca=$(X)"),
+        format!("rediss://{closed}?ssl_ca_certs=$(X)"),
+        format!("rediss://{closed}?ssl_certfile=$(X)&ssl_keyfile=$(X)"),
+    ] {
+        for value in ["hunter2", "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n"] {
+            for output in ["--once", "--dry-run"] {
+                Run::new([output, "-v", &target]).env("X", value).end().nowhere("hunter2");
+            }
+        }
+    }
+    let url = "redis+unix://:zw0lf@/run/hunter2?db=1";
+    for output in ["--once", "--dry-run"] {
+        Run::new([output, "-v", "env:URL"]).env("URL", url).end().nowhere("hunter2").nowhere("zw0lf");
+    }
+}
+
 /// A server that does not know AUTH repeats its arguments (redis: src/server.c, "with args beginning with").
 #[test]
 fn a_servers_words_do_not_give_a_secret_back() {
