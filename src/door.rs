@@ -63,6 +63,9 @@ pub fn target(text: &str) {
                     assert!(!shown.contains(TELLING), "{shown}");
                     assert!(!format!("{target:?}").contains(TELLING));
                 }
+                if shown.starts_with("redis") || shown.starts_with("valkey") {
+                    assert!(!shown.contains(TELLING), "{shown}");
+                }
                 let _ = (target.uses_tls(), target.warnings());
             }
             Err(error) => {
@@ -79,8 +82,8 @@ pub fn target(text: &str) {
 /// # Panics
 /// If a parsed value is out of its range.
 pub fn expectations(text: &str) {
-    const ADDRESSES: [&str; 7] =
-        ["http://h/", "https://h/", "tcp:h:1", "unix:/s", "dns:h", "postgres://h/d", "file:/f"];
+    const ADDRESSES: [&str; 8] =
+        ["http://h/", "https://h/", "tcp:h:1", "unix:/s", "dns:h", "postgres://h/d", "file:/f", "rediss://h"];
     let Some(which) = text.chars().next() else { return };
     let text = &text[which.len_utf8()..];
     let address = ADDRESSES[which as usize % ADDRESSES.len()];
@@ -117,6 +120,15 @@ pub fn address(text: &str) {
     if let Ok((host, number)) = host_port(text, "tcp:HOST:PORT", Fill::from_env(&env)) {
         assert_eq!(host_port(&format!("{host}:{number}"), "", Fill::none()).ok(), Some((host, number)));
     }
+}
+
+/// What a Redis server may send: it is read within bounds, or it is an error.
+///
+/// # Panics
+/// If a bound is passed.
+#[cfg(feature = "redis")]
+pub fn redis(data: &[u8]) {
+    kind::redis::replies(data);
 }
 
 /// Names: resolv.conf, the hosts file, targets, and what a DNS server sends. The first byte picks one.

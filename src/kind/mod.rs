@@ -18,6 +18,8 @@ mod http;
 pub(crate) mod path;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
 mod regex;
 mod slips;
 mod tcp;
@@ -170,6 +172,7 @@ kinds! {
     file::File;
     http::Http if "http";
     postgres::Postgres if "postgres";
+    redis::Redis if "redis";
 }
 
 /// What the table knows of a kind.

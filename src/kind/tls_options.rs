@@ -123,13 +123,25 @@ mod with_tls {
             stream: Stream,
             attempt: &Attempt,
         ) -> Result<Stream, Reason> {
-            let config = self.config(net, verify)?;
+            self.handshake_with(self.config(net, verify)?, host, stream, attempt).await
+        }
+
+        /// The same with a configuration of the kind's own.
+        pub(in crate::kind) async fn handshake_with(
+            &self,
+            config: Arc<ClientConfig>,
+            host: &Host,
+            stream: Stream,
+            attempt: &Attempt,
+        ) -> Result<Stream, Reason> {
             let name = self.server_name(host)?;
             let peer = stream.peer();
             tls::handshake(config, name, stream, attempt).await.map_err(|failed| match failed.spoke {
-                Some(protocol) => Reason::new(Code::TlsNotTls, format!("{peer} answered in {protocol}, not in TLS"))
-                    .with_key(protocol)
-                    .with_hint(instead(Some(protocol))),
+                Some(protocol) => {
+                    Reason::new(Code::TlsNotTls, format!("{peer} answered in {protocol}, not in TLS"))
+                        .with_key(protocol)
+                        .with_hint(instead(Some(protocol)))
+                }
                 None => failed.reason,
             })
         }

@@ -203,13 +203,18 @@ pub(crate) fn host_port(raw: &str, form: &str, fill: Fill<'_>) -> Result<(Host, 
         bail!("the port is missing (expected {form})");
     };
     let host = self::host(host, fill).in_form(&expected)?;
-    let port = filled(number, fill).and_then(|text| name_variable(number, port(&text))).in_form(&expected)?;
+    let port = port_in(number, fill).in_form(&expected)?;
     Ok((host, port))
 }
 
 /// Parses a raw host, and fills in its `$(NAME)`.
 pub(crate) fn host(raw: &str, fill: Fill<'_>) -> Result<Host> {
     filled(raw, fill).and_then(|text| name_variable(raw, Host::parse(&text)))
+}
+
+/// Parses a raw port, and fills in its `$(NAME)`.
+pub(crate) fn port_in(raw: &str, fill: Fill<'_>) -> Result<u16> {
+    filled(raw, fill).and_then(|text| name_variable(raw, port(&text)))
 }
 
 /// Adds the variable's name to the error if `raw` is one `$(NAME)` and nothing more.

@@ -96,7 +96,9 @@ impl Protocol {
             _ if starts("INFO {") => Self::Nats,
             _ if starts("* OK") || starts("* PREAUTH") => Self::Imap,
             _ if starts("ERROR\r\n") => Self::Memcached,
-            _ if ["-ERR ", "-NOAUTH ", "-DENIED ", "-LOADING "].into_iter().any(starts) => Self::Redis,
+            _ if ["-ERR ", "-NOAUTH ", "-DENIED ", "-LOADING ", "-BUSY ", "-MASTERDOWN "].into_iter().any(starts) => {
+                Self::Redis
+            }
             _ if starts("+OK ") => Self::Pop3,
             _ if starts("220 ") || starts("220-") => {
                 let line = first.to_ascii_uppercase();

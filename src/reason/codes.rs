@@ -235,6 +235,9 @@ codes! {
     ExpectRole = Expect Work "expect.role",
         "The server has another role than expected: a standby instead of a primary, or a primary instead of a standby.",
         "Look at the failover, and at which Service points to the primary.";
+    ExpectState = Expect Work "expect.state",
+        "The server answers, and it or its cluster is not in the expected state.",
+        "The reason says which state it is. Look at the other members of the cluster, and whether it was set up.";
     ExpectQuery = Expect Work "expect.query",
         "The query's answer is not the expected one.",
         "The login works, and the answer is not what the target expects: check whether the migration has run.";

@@ -245,12 +245,12 @@ fn control_characters_are_escaped() {
     ended.failure().nowhere("\x1b").nowhere("\x07");
 }
 
-/// `curl` on Redis's port, as an article had it: "use tcp:" is the help.
+/// `curl` on Redis's port, as an article had it: "use redis:" is the help.
 #[test]
 fn a_server_that_does_not_speak_http_is_named_as_such() {
     let redis = Fake::answering("-ERR unknown command 'GET'\r\n");
     let ended = Run::new(["-t", "300ms", &format!("http://{}/", redis.addr)]).end();
-    ended.failure().stderr_says("HTTP").stderr_has("tcp:");
+    ended.failure().stderr_says("HTTP").stderr_has("use redis:");
 }
 
 /// Old servers, interim answers, and ones that stop early: the final status is what counts.

@@ -52,6 +52,9 @@ mod parsers;
 /// `postgres:`.
 #[cfg(feature = "postgres")]
 mod postgres;
+/// `redis:`.
+#[cfg(feature = "redis")]
+mod redis;
 /// Wrong input.
 mod refused;
 /// What is printed, and where it is not waited for.

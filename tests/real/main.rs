@@ -51,6 +51,9 @@ mod postgres;
 /// What the README shows.
 #[cfg(all(feature = "dns", feature = "http", feature = "postgres"))]
 mod readme;
+/// `redis:`.
+#[cfg(feature = "redis")]
+mod redis;
 /// Wrong input sends nothing.
 mod refused;
 /// A line is one write.

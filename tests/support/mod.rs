@@ -11,6 +11,7 @@ mod mask;
 pub(crate) mod pg;
 pub(crate) mod pgtools;
 pub(crate) mod pod;
+pub(crate) mod redis;
 pub(crate) mod run;
 #[path = "../../src/net/names/scripted_server.rs"]
 pub(crate) mod scripted;

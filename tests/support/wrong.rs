@@ -70,7 +70,7 @@ macro_rules! wrong_input {
             empty_list: wrong(&[], &["target"]);
             only_options: wrong(&["--timeout=5s"], &["target"]);
 
-            no_kind: wrong(&["redis:6379"], &["tcp"]).hides(&["6379"]);
+            no_kind: wrong(&["cache:6379"], &["tcp"]).hides(&["6379"]);
             bare_name: wrong(&["redis"], &["tcp"]);
             second_target_is_named_by_position: wrong(&["tcp:h:1", "hunter2:x"], &["2"]).hides(&["hunter2"]);
             empty_target: wrong(&[""], &["target"]);

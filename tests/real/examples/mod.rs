@@ -24,7 +24,7 @@ use tempfile::TempDir;
 use crate::support::{PATIENCE, Run, run::Running};
 use render::Command;
 use world::{
-    Step::{self, Database, Names, Postgres, Registry, Tcp, Web},
+    Step::{self, Database, Loaded, Loading, Names, Postgres, Registry, Tcp, Web},
     World,
 };
 
@@ -123,6 +123,7 @@ examples! {
         pod([Names(&[("db", DB), ("stock", API)]), Postgres(DB), Web(API, 8080, "/healthz", 200)]);
     job = "12-job.yaml": pod([Names(&[("db", DB)]), Postgres(DB)]);
     termination_message = "13-termination-message.yaml": pod([Names(&[("db", DB)]), Tcp(DB, 5432)]);
+    redis = "16-redis.yaml": pod([Names(&[("redis", DB)]), Loading(DB), Loaded]);
     helm_deployment = "helm-deployment.yaml":
         pod([Names(&[("shop-redis", DB), ("shop-api", API)]), Tcp(DB, 6379), Web(API, 80, "/healthz", 200)]);
     compose = "compose.yaml":

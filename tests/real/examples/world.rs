@@ -8,6 +8,7 @@ use crate::support::{
     dns::Knot,
     fake::linger,
     pg::Pg,
+    redis::Redis,
     web::{self, Reply},
 };
 
@@ -25,8 +26,12 @@ pub(super) enum Step {
     Postgres(&'static str),
     /// A database is created in it.
     Database(&'static str),
+    /// A real Redis that loads its dataset for a long time.
+    Loading(&'static str),
+    /// It starts again, and loads at once.
+    Loaded,
 }
-use Step::{Database, Names, Postgres, Registry, Tcp, Web};
+use Step::{Database, Loaded, Loading, Names, Postgres, Registry, Tcp, Web};
 
 pub(super) struct World {
     pub(super) pod: Pod,
@@ -35,6 +40,7 @@ pub(super) struct World {
     /// What is put after a Service's name in the zone.
     suffix: &'static str,
     cluster: Option<Pg>,
+    redis: Option<Redis>,
     fakes: Vec<Fake>,
     webs: Vec<web::Web>,
     started: PathBuf,
@@ -53,6 +59,7 @@ impl World {
             case.steps.iter().find_map(|step| if let Postgres(address) = step { Some(*address) } else { None });
         Self {
             cluster: address.map(|address| cluster(&pod, address)),
+            redis: None,
             pod,
             knot,
             records: String::new(),
@@ -96,6 +103,13 @@ impl World {
                 add_address(&self.pod, address);
                 self.pg().start();
             }
+            Loading(address) => {
+                add_address(&self.pod, address);
+                let mut redis = Redis::inside(&self.pod, (address.parse::<std::net::IpAddr>().unwrap(), 6379).into());
+                redis.start_loading(&["--key-load-delay", "100000", "--requirepass", PASSWORD]);
+                self.redis = Some(redis);
+            }
+            Loaded => self.redis.as_mut().expect("the case has a Redis").start(&["--requirepass", PASSWORD]),
             Database(name) => {
                 self.pg().accepting();
                 self.pg().sql(&format!("CREATE DATABASE {name}"));

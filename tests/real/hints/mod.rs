@@ -68,6 +68,7 @@ hints! {
     UseTcp use_tcp
     UseHttps use_https
     UseHttp use_http
+    UseRedis use_redis
     UsePostgres use_postgres
     Credentials credentials
     Forbidden forbidden

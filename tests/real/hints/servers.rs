@@ -28,9 +28,15 @@ pub(crate) fn gateway(it: &Witness) {
 }
 
 pub(crate) fn use_tcp(it: &Witness) {
-    let (redis, bad) = (Fake::greeting("-ERR unknown command\r\n"), Web::always(400));
-    it.given(run(&format!("http://{}/", redis.addr)));
+    let (smtp, bad) = (Fake::greeting("220 mail.example ESMTP\r\n"), Web::always(400));
+    it.given(run(&format!("http://{}/", smtp.addr)));
     it.instead(None, run(&bad.url("/")));
+}
+
+pub(crate) fn use_redis(it: &Witness) {
+    let (redis, smtp) = (Fake::greeting("-ERR unknown command\r\n"), Fake::greeting("220 mail.example ESMTP\r\n"));
+    it.given(run(&format!("http://{}/", redis.addr)));
+    it.instead("UseTcp", run(&format!("http://{}/", smtp.addr)));
 }
 
 pub(crate) fn use_https(it: &Witness) {

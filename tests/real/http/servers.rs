@@ -149,7 +149,7 @@ fn nginx_that_speaks_http2_only() {
     let port = free_port();
     let _nginx = nginx(&[port], &format!("server {{ listen {port} http2; return 200; }}"), &[]);
     once(&format!("http://{port}/")).failure().stderr_has("HTTP/2").stderr_has("tcp:");
-    once(&format!("tcp:{port}")).success();
+    once(&format!("redis:{port}")).success();
 }
 
 /// haproxy accepts before it has anybody to hand the connection to.
@@ -211,7 +211,7 @@ fn redis_is_no_web_server() {
     command.args(["--bind", &port.ip().to_string(), "--port", &port.port().to_string(), "--save", ""]);
     command.arg("--dir").arg(folder.path());
     let _redis = Server::start(command, folder, &[port]);
-    let says = "answered in Redis, not in HTTP: use tcp:";
+    let says = "answered in Redis, not in HTTP: use redis:";
     once(&format!("http://{port}/")).failure().stderr_has(says);
     once(&format!("http://{port}/#data=x")).failure().stderr_has(says);
     once(&format!("tcp:{port}")).success();

@@ -1,6 +1,8 @@
 //! No server, or a server of another protocol, in the place of a web server.
 
 use super::*;
+use crate::kind::instead;
+use crate::net::sniff::Protocol;
 
 #[tokio::test]
 async fn after_a_refused_connection_the_next_address_is_tried_at_once() {
@@ -59,7 +61,7 @@ async fn another_protocol_is_named_in_the_reason() {
         (said(b"SSH-2.0-OpenSSH_9.2\r\n"), "SSH", Hint::UseKind("tcp")),
         (said(b"220 mail.example.org ESMTP\r\n"), "SMTP", Hint::UseKind("tcp")),
         (said(b"\x4a\0\0\0\x0a8.0.36\0"), "MySQL", Hint::UseKind("tcp")),
-        (answered(b"-ERR wrong number of arguments for 'get' command\r\n"), "Redis", Hint::UseKind("tcp")),
+        (answered(b"-ERR wrong number of arguments for 'get' command\r\n"), "Redis", instead(Some(Protocol::Redis))),
         (answered(b"\0\0\x06\x04\0\0\0\0\0\0\x05\0\0\x40\0"), "HTTP/2", Hint::UseKind("tcp")),
     ] {
         let reason = probe(&format!("http://{address}/")).await.unwrap_err();
@@ -106,7 +108,7 @@ async fn a_server_that_closes_is_asked_again_for_its_protocol() {
         }
     });
     let reason = probe(&format!("http://{redis}/")).await.unwrap_err();
-    assert_eq!((reason.code(), reason.hint()), (Code::ProtocolOther, Some(Hint::UseKind("tcp"))));
+    assert_eq!((reason.code(), reason.hint()), (Code::ProtocolOther, Some(instead(Some(Protocol::Redis)))));
     assert!(reason.text().contains("answered in Redis, not in HTTP"));
     for script in [
         Box::new(|_: TcpStream| ()) as Box<dyn Fn(TcpStream) + Send + Sync>,
