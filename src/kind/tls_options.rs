@@ -137,11 +137,9 @@ mod with_tls {
             let name = self.server_name(host)?;
             let peer = stream.peer();
             tls::handshake(config, name, stream, attempt).await.map_err(|failed| match failed.spoke {
-                Some(protocol) => {
-                    Reason::new(Code::TlsNotTls, format!("{peer} answered in {protocol}, not in TLS"))
-                        .with_key(protocol)
-                        .with_hint(instead(Some(protocol)))
-                }
+                Some(protocol) => Reason::new(Code::TlsNotTls, format!("{peer} answered in {protocol}, not in TLS"))
+                    .with_key(protocol)
+                    .with_hint(instead(Some(protocol))),
                 None => failed.reason,
             })
         }

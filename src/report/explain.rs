@@ -61,6 +61,7 @@ pub(crate) fn named(name: &str) -> Result<Code, String> {
 /// docs/reasons.md.
 #[cfg(test)]
 fn reasons_md() -> String {
+    use std::fmt::Write as _;
     let mut out = String::from(
         "# Reasons\n\nWhy an attempt was not ready: each code, with what it says and what to look at. `waitgate --explain CODE` prints the same.\n\
          In the log, the code is in brackets at the end of a reason; the JSON log has it in `code`.\n",
@@ -68,11 +69,11 @@ fn reasons_md() -> String {
     let mut stage = None;
     for code in Code::ALL {
         if stage.replace(code.stage()) != Some(code.stage()) {
-            out.push_str(&format!("\n## Stage {}\n", code.stage().as_str()));
+            let _ = writeln!(out, "\n## Stage {}", code.stage().as_str());
         }
         let pause = duration(cap(code.cost()));
-        out.push_str(&format!("\n### {code}\n\n{}\n\n{}", code.summary(), code.advice()));
-        out.push_str(&format!(" The pause between attempts grows up to {pause}.\n"));
+        let _ = write!(out, "\n### {code}\n\n{}\n\n{}", code.summary(), code.advice());
+        let _ = writeln!(out, " The pause between attempts grows up to {pause}.");
     }
     out.push_str(
         "\n## Hints\n\nA hint follows the reason after a colon. It says what the reason means here and what to look at. Each hint is given only\nif there is evidence for it.\n\n\

@@ -132,8 +132,8 @@ fn ten_targets_that_are_gone() {
 #[test]
 fn ten_addresses_of_a_name_that_are_gone() {
     let node = Node::new();
-    let hosts: String = (1..=10).map(|last| format!("10.96.1.{last} db\n")).collect();
-    node.pod.etc("hosts", &hosts);
+    let hosts: Vec<String> = (1..=10).map(|last| format!("10.96.1.{last} db")).collect();
+    node.pod.etc("hosts", &(hosts.join("\n") + "\n"));
     let ended = node.run(&["-v", "-t", "60s", "tcp:db:6379#gone"]).end();
     ended.success().took(Duration::from_secs(3)..Duration::from_secs(10));
 }

@@ -52,9 +52,9 @@ mod with_tls {
     use crate::net::Net;
     use crate::net::address::Host;
     use crate::net::stream::Stream;
+    use crate::net::tls::Verify;
     use crate::net::tls::files::{Pem, config};
     use crate::net::tls::roots::Roots;
-    use crate::net::tls::Verify;
     use crate::reason::Reason;
 
     impl Tls {
