@@ -370,6 +370,12 @@ impl Target {
                 "env:{name}: found #{known} in its value, where it is a part of the address and not in force (expected the address alone in {name}, and env:{name}#{known} as the target; a literal '#' is %23)"
             );
         }
+        let kind = value.split_once(':').map(|(kind, _)| kind.to_ascii_lowercase()).unwrap_or_default();
+        if Row::named(&kind).is_none()
+            && let Some(slip) = slips::foreign_url(name, value)
+        {
+            bail!("env:{name}: {slip}");
+        }
         Self::of_kind(value, pieces, Fill::none().noting(notes), given).with_context(|| {
             if value.contains('#') {
                 format!("env:{name} (a '#' in its value belongs to the address: expectations are written env:{name}#name=value)")

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use futures_util::stream::{self, StreamExt as _};
 
-use super::banner::{self, Accept, Accepted};
+use super::banner::{self, Accept, Accepted, Over};
 use super::expect::Spec;
 use super::gone::{self, AT_ONCE};
 use super::{Kind, Parts, Ready, endpoint};
@@ -157,7 +157,7 @@ impl Tcp {
         attempt: &Attempt,
     ) -> Result<(SocketAddr, Accepted), Reason> {
         let stream = connect::to(net, address, attempt).await?;
-        let accepted = self.accept.check(net, stream, &address, attempt).await?;
+        let accepted = self.accept.check(net, stream, Over::Plain, &address, attempt).await?;
         Ok((address, accepted))
     }
 }

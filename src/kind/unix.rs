@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use tokio::net::UnixStream;
 
-use super::banner::{self, Accept};
+use super::banner::{self, Accept, Over};
 use super::expect::Spec;
 use super::path::{SOCKET_PATH_MAX, TargetPath};
 use super::{Kind, Parts, Ready, gone};
@@ -68,7 +68,7 @@ impl Kind for Unix {
         }
         let stream = connected?;
         attempt.accept();
-        Ok(self.accept.check(net, stream, &self.name, attempt).await?.ready(&self.name))
+        Ok(self.accept.check(net, stream, Over::Plain, &self.name, attempt).await?.ready(&self.name))
     }
 }
 

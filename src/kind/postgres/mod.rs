@@ -62,6 +62,7 @@ impl Kind for Postgres {
     const ALSO: &'static [&'static str] = &[
         "postgis",
         "pgsql",
+        "psql",
         "pdo-pgsql",
         "pg",
         "pgx",
