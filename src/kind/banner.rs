@@ -18,10 +18,11 @@ use super::expect::{Expectations, Spec, Zero};
 use super::regex::Pattern;
 use super::{Ready, instead, spoken_by};
 use crate::attempt::Attempt;
+use crate::env::Fill;
 use crate::net::Net;
 use crate::net::sniff::Protocol;
 use crate::reason::{Code, Hint, Reason, Stage};
-use crate::secret::Secret;
+use crate::secret::{Form, Secret};
 use crate::text;
 
 /// How long the connection must stay open.
@@ -90,13 +91,17 @@ pub(super) struct Accept {
 }
 
 impl Accept {
-    pub(super) fn parse(it: &Expectations) -> Result<Self> {
+    pub(super) fn parse(it: &Expectations, fill: Fill<'_>) -> Result<Self> {
         let send = match it.get("send") {
             Some("") => bail!("#send: found nothing (expected a text for the server, in which %0D%0A ends a line)"),
             Some(text) if text.len() > BANNER_MAX => {
                 bail!("#send: the text is too long (expected at most {BANNER_MAX} bytes)")
             }
-            text => text.map(Secret::new),
+            text => text.map(|text| {
+                // A server may repeat the password alone: one word of the text.
+                fill.note_as(Form::Text, text);
+                Secret::new(text)
+            }),
         };
         let text = match it.get("banner") {
             Some("") => bail!("#banner: found nothing (expected a text that the server sends first)"),

@@ -71,7 +71,7 @@ impl Kind for Tcp {
         if let (Host::Ip(_), Quorum::Min { min: 2.., .. }) = (&host, quorum) {
             bail!("#min: the target is one address (expected a name that has as many addresses)");
         }
-        Ok(Self { host, port, accept: Accept::parse(it)?, quorum, shown: it.shown() })
+        Ok(Self { host, port, accept: Accept::parse(it, parts.fill)?, quorum, shown: it.shown() })
     }
 
     fn waits(&self) -> Duration {

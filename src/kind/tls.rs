@@ -62,7 +62,7 @@ impl Kind for Tls {
         let (host, port) = endpoint::parse(parts, Self::FORM)?;
         let it = &parts.expectations;
         let gone = gone::is_given(it, Self::EXPECTATIONS)?;
-        let (options, accept) = (TlsOptions::parse(it)?, Accept::parse(it)?);
+        let (options, accept) = (TlsOptions::parse(it)?, Accept::parse(it, parts.fill)?);
         Ok(Self { host, port, options, valid_for: valid_for(it)?, accept, gone, shown: it.shown() })
     }
 

@@ -41,7 +41,7 @@ impl Kind for Unix {
         let TargetPath { path, name } = TargetPath::socket(raw, parts.fill, FORM)?;
         let it = &parts.expectations;
         let gone = gone::is_given(it, Self::EXPECTATIONS)?;
-        Ok(Self { name, path, accept: Accept::parse(it)?, gone, shown: it.shown() })
+        Ok(Self { name, path, accept: Accept::parse(it, parts.fill)?, gone, shown: it.shown() })
     }
 
     fn waits(&self) -> Duration {

@@ -66,5 +66,8 @@ mod tcp;
 mod terminal;
 /// The termination message.
 mod termination;
+/// `tls:`.
+#[cfg(feature = "tls")]
+mod tls;
 /// `unix:`.
 mod unix;

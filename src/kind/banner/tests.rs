@@ -1,7 +1,7 @@
 //! Servers that speak, close or stay silent, and what is expected of them.
 
 use super::*;
-use crate::env::{Env, Fill};
+use crate::env::Env;
 use crate::net::names::resolv_conf::SystemFiles;
 use tokio::io::AsyncWriteExt as _;
 
@@ -9,7 +9,8 @@ const SPECS: &[Spec] = &[HOLD, SEND, BANNER, BANNER_MATCH];
 
 fn parse(text: &str) -> Result<Accept> {
     let env = Env::default();
-    Accept::parse(&Expectations::parse(text.split('#').skip(1), "tcp", SPECS, Fill::from_env(&env))?)
+    let fill = Fill::from_env(&env);
+    Accept::parse(&Expectations::parse(text.split('#').skip(1), "tcp", SPECS, fill)?, fill)
 }
 
 fn net() -> Net {
