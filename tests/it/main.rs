@@ -56,6 +56,8 @@ mod refused;
 mod report;
 /// Servers that repeat a secret, in each place that waitgate quotes.
 mod secrets;
+/// `send=`.
+mod send;
 /// Completions and the man page, as they are shipped.
 mod shipped;
 /// SIGTERM, SIGINT and SIGQUIT.
