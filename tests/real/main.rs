@@ -55,6 +55,8 @@ mod readme;
 mod refused;
 /// A line is one write.
 mod report;
+/// `send=`: memcached, Redis, beanstalkd, ZooKeeper, Postfix.
+mod send;
 /// SIGTERM and SIGINT, as PID 1 and in the stages that only strace or a Pod can hold up.
 mod signals;
 /// What is said in each of some eighty situations.
@@ -66,3 +68,6 @@ mod tcp;
 mod terminal;
 /// The termination message at its default path.
 mod termination;
+/// `tls:`.
+#[cfg(feature = "tls")]
+mod tls;

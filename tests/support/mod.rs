@@ -14,6 +14,7 @@ pub(crate) mod pod;
 pub(crate) mod run;
 #[path = "../../src/net/names/scripted_server.rs"]
 pub(crate) mod scripted;
+pub(crate) mod server;
 pub(crate) mod signals;
 mod stream;
 pub(crate) mod tty;

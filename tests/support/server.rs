@@ -1,0 +1,56 @@
+//! A real server that runs in the foreground, in a folder of its own, and ends with the test.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpStream},
+    os::unix::process::CommandExt as _,
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tempfile::TempDir;
+
+use super::PATIENCE;
+
+/// Dropping it ends the server and all processes that it has started in its group.
+pub(crate) struct Server {
+    child: Child,
+    folder: TempDir,
+}
+
+impl Server {
+    /// Starts `command` and waits until it listens on each of `ports`. Its output goes to the file `log` of the folder.
+    #[track_caller]
+    pub(crate) fn start(mut command: Command, folder: TempDir, ports: &[SocketAddr]) -> Self {
+        let log = fs::File::create(folder.path().join("log")).expect("the folder is ours");
+        let output = log.try_clone().expect("a file can be cloned");
+        let child = command.stdin(Stdio::null()).stdout(output).stderr(log).process_group(0).spawn();
+        let server = Self { child: child.expect("must be able to start a server"), folder };
+        let begun = Instant::now();
+        for port in ports {
+            while TcpStream::connect(port).is_err() {
+                assert!(begun.elapsed() < PATIENCE, "it does not listen on {port}: {}", server.log());
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+        server
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        let _ = self.child.wait();
+    }
+}
