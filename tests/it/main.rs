@@ -34,6 +34,9 @@ mod house;
 /// `http:`.
 #[cfg(feature = "http")]
 mod http;
+/// `http+unix:`.
+#[cfg(feature = "http")]
+mod http_unix;
 /// `https:`.
 #[cfg(all(feature = "http", feature = "tls"))]
 mod https;
