@@ -30,7 +30,8 @@ pub(crate) struct Unix {
 impl Kind for Unix {
     const NAMES: &'static [&'static str] = &["unix"];
     const FORM: &'static str = "unix:/PATH";
-    const HELP: &'static [(&'static str, &'static str)] = &[("unix:/PATH", "the same for a unix socket")];
+    const HELP: &'static [(&'static str, &'static str)] =
+        &[("unix:/PATH", "a connection to the unix socket is accepted and stays open")];
     const EXPECTATIONS: &'static [Spec] =
         &[banner::HOLD, banner::SEND, banner::BANNER, banner::BANNER_MATCH, gone::GONE];
 
@@ -46,10 +47,6 @@ impl Kind for Unix {
 
     fn waits(&self) -> Duration {
         if self.gone { Duration::ZERO } else { self.accept.waits() }
-    }
-
-    fn ready_when(&self) -> String {
-        "a connection is accepted and stays open".into()
     }
 
     async fn probe(&self, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {

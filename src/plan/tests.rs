@@ -174,7 +174,7 @@ fn slips_are_named() {
         ("timeout=5m", "expected --timeout=VALUE"),
         ("tcp:$$(HOST):1", "only Kubernetes turns $$( into $("),
         ("tcp:a:1#hold=50", "did you mean 50s or 50ms?"),
-        ("kafka://a:1", "for a server that listens"),
+        ("kafka://a:1", "write tcp: before the whole URL"),
         ("tcp:a:1#successes=4294967296", "too large"),
     ] {
         let error = error(&[], &[target]);

@@ -21,6 +21,9 @@ mod harness;
 mod cli;
 /// `-- COMMAND`.
 mod command;
+/// docs/cookbook.md.
+#[cfg(all(feature = "dns", feature = "http", feature = "postgres", feature = "tls"))]
+mod cookbook;
 /// Banners, bodies, files: expectations beyond the default of each kind.
 mod expectations;
 /// `file:`.

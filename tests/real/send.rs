@@ -11,7 +11,12 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{PATIENCE, Run, free_port, run::Ended, server::Server, tool};
+use crate::support::{
+    PATIENCE, Run, free_port,
+    run::Ended,
+    server::{self, Server},
+    tool,
+};
 
 fn once(addr: SocketAddr, more: &str) -> Ended {
     Run::new(["--once", &format!("tcp:{addr}{more}")]).end()
@@ -31,7 +36,7 @@ fn start(name: &str, addr: SocketAddr, arguments: &str) -> Server {
 #[test]
 fn memcached() {
     let addr = free_port();
-    let _server = start("memcached", addr, "-u nobody -l HOST -p PORT -U 0");
+    let _server = server::memcached(addr);
     once(addr, "#send=version%0D%0A#banner=VERSION").success();
     once(addr, "#send=stats%0D%0A#banner=STAT pid#banner-match=END\\r\\n$").success();
     let ended = once(addr, "#send=nonsense%0D%0A#banner=VERSION");
@@ -85,23 +90,11 @@ fn beanstalkd() {
 /// "The Four Letter Words").
 #[test]
 fn zookeeper() {
-    let (addr, folder) = (free_port(), tempfile::tempdir().unwrap());
-    let dir = folder.path().display().to_string();
-    let conf = format!(
-        "dataDir={dir}\nclientPortAddress={}\nclientPort={}\nadmin.enableServer=false\n",
-        addr.ip(),
-        addr.port()
-    );
-    fs::write(folder.path().join("zoo.cfg"), conf).unwrap();
-    let jars = fs::read_dir("/usr/share/java").unwrap().map(|entry| entry.unwrap().path().display().to_string());
-    let jars: Vec<String> = jars.filter(|path| path.ends_with(".jar")).collect();
-    let mut command = Command::new(tool("java"));
-    command.args(["-cp", &jars.join(":"), "org.apache.zookeeper.server.quorum.QuorumPeerMain"]);
-    command.arg(folder.path().join("zoo.cfg"));
+    let addr = free_port();
     let target = format!("tcp:{addr}#send=srvr#banner=Mode: ");
     let running = Run::new([&target]).start();
     running.line("refused");
-    let _server = Server::start(command, folder, &[addr]);
+    let _server = server::zookeeper(addr);
     running.end().success();
     let ended = once(addr, "#send=ruok#banner=imok");
     ended.failure().stderr_has("is not executed because it is not in the whitelist");

@@ -1,4 +1,4 @@
-//! A real server that runs in the foreground, in a folder of its own, and ends with the test.
+//! Real servers that run in the foreground, each in a folder of its own, and end with the test.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
-use super::PATIENCE;
+use super::{PATIENCE, tool};
 
 /// Dropping it ends the server and all processes that it has started in its group.
 pub(crate) struct Server {
@@ -53,4 +53,33 @@ impl Drop for Server {
         let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         let _ = self.child.wait();
     }
+}
+
+/// memcached on this address.
+#[track_caller]
+pub(crate) fn memcached(addr: SocketAddr) -> Server {
+    let mut command = Command::new(tool("memcached"));
+    command.args(["-u", "nobody", "-U", "0", "-l", &addr.ip().to_string(), "-p", &addr.port().to_string()]);
+    Server::start(command, folder(), &[addr])
+}
+
+/// One ZooKeeper server on this address, with the words that it answers by default.
+#[track_caller]
+pub(crate) fn zookeeper(addr: SocketAddr) -> Server {
+    let folder = folder();
+    let (dir, ip, port) = (folder.path().display(), addr.ip(), addr.port());
+    let conf = format!("dataDir={dir}\nclientPortAddress={ip}\nclientPort={port}\nadmin.enableServer=false\n");
+    let file = folder.path().join("zoo.cfg");
+    fs::write(&file, conf).expect("the folder is ours");
+    // Debian's package libzookeeper-java and what it depends on.
+    let jars = fs::read_dir("/usr/share/java").expect("the package libzookeeper-java must be installed");
+    let jars = jars.filter_map(|entry| Some(entry.ok()?.path().to_str()?.to_owned()));
+    let jars: Vec<String> = jars.filter(|path| path.ends_with(".jar")).collect();
+    let mut command = Command::new(tool("java"));
+    command.args(["-cp", &jars.join(":"), "org.apache.zookeeper.server.quorum.QuorumPeerMain"]).arg(file);
+    Server::start(command, folder, &[addr])
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("must be able to make a temporary folder")
 }

@@ -3,7 +3,6 @@
 use super::*;
 use crate::env::Env;
 use crate::net::names::resolv_conf::SystemFiles;
-use tokio::io::AsyncWriteExt as _;
 
 const SPECS: &[Spec] = &[HOLD, SEND, BANNER, BANNER_MATCH];
 

@@ -8,6 +8,7 @@ use crate::support::{
     dns::Knot,
     fake::linger,
     pg::Pg,
+    server::{self, Server},
     web::{self, Reply},
 };
 
@@ -25,8 +26,12 @@ pub(super) enum Step {
     Postgres(&'static str),
     /// A database is created in it.
     Database(&'static str),
+    /// A real server, in the place of one that only accepts.
+    ZooKeeper(&'static str),
+    /// A real server.
+    Memcached(&'static str),
 }
-use Step::{Database, Names, Postgres, Registry, Tcp, Web};
+use Step::{Database, Memcached, Names, Postgres, Registry, Tcp, Web, ZooKeeper};
 
 pub(super) struct World {
     pub(super) pod: Pod,
@@ -37,6 +42,7 @@ pub(super) struct World {
     cluster: Option<Pg>,
     fakes: Vec<Fake>,
     webs: Vec<web::Web>,
+    servers: Vec<Server>,
     started: PathBuf,
 }
 
@@ -59,6 +65,7 @@ impl World {
             suffix: if case.zone == "." { "" } else { ".default.svc" },
             fakes: Vec::new(),
             webs: Vec::new(),
+            servers: Vec::new(),
             started: tools.join("started"),
         }
     }
@@ -95,6 +102,15 @@ impl World {
             Postgres(address) => {
                 add_address(&self.pod, address);
                 self.pg().start();
+            }
+            ZooKeeper(address) => {
+                self.fakes.clear();
+                let server = self.at(address, 2181, server::zookeeper);
+                self.servers.push(server);
+            }
+            Memcached(address) => {
+                let server = self.at(address, 11211, server::memcached);
+                self.servers.push(server);
             }
             Database(name) => {
                 self.pg().accepting();
