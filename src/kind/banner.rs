@@ -16,7 +16,7 @@ use tokio::time::{self, Instant};
 
 use super::expect::{Expectations, Spec, Zero};
 use super::regex::Pattern;
-use super::{Ready, instead, spoken_by};
+use super::{Ready, spoken_by};
 use crate::attempt::Attempt;
 use crate::env::Fill;
 use crate::net::Net;
@@ -56,8 +56,10 @@ const ATTEMPT_END: Duration = Duration::from_millis(100);
 /// What a connection runs over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Over {
-    /// A bare socket.
-    Plain,
+    /// TCP alone.
+    Tcp,
+    /// A unix socket.
+    Unix,
     /// TLS, whose handshake took this long.
     #[cfg(feature = "tls")]
     Tls(Duration),
@@ -65,7 +67,18 @@ pub(super) enum Over {
 
 impl Over {
     fn is_plain(self) -> bool {
-        self == Self::Plain
+        matches!(self, Self::Tcp | Self::Unix)
+    }
+
+    /// The kind that asks a server of `protocol` for more. Inside TLS it would be another one than for the bare protocol.
+    fn kind_for(self, protocol: Protocol) -> Option<&'static str> {
+        match (spoken_by(protocol)?, protocol) {
+            _ if !self.is_plain() => None,
+            ("http", Protocol::Http) if self == Self::Unix => Some("http+unix"),
+            // What is inside TLS on this port is not known.
+            (_, Protocol::Tls) => (self == Self::Tcp && cfg!(feature = "tls")).then_some("tls"),
+            (kind, _) => Some(kind),
+        }
     }
 
     /// What the server has done so far.
@@ -173,7 +186,7 @@ impl Accept {
     fn hold(&self, over: Over, attempt: &Attempt) -> Duration {
         let watched = if self.has_closed.get() { self.hold * 4 } else { self.hold };
         let watched = match over {
-            Over::Plain => watched,
+            Over::Tcp | Over::Unix => watched,
             #[cfg(feature = "tls")]
             Over::Tls(handshake) => watched.max(handshake * 2),
         };
@@ -249,18 +262,18 @@ impl Accept {
 /// A connection that is as expected.
 #[derive(Debug)]
 pub(super) struct Accepted {
-    /// What the server spoke, if it spoke first and a kind of target asks for more in that protocol.
-    speaks: Option<Protocol>,
+    /// What the server spoke, and the kind of target that asks for more in that protocol.
+    speaks: Option<(Protocol, &'static str)>,
 }
 
 impl Accepted {
     fn after(said: &[u8], over: Over) -> Self {
-        Self { speaks: known(said, over) }
+        Self { speaks: Protocol::of(said).and_then(|protocol| Some((protocol, over.kind_for(protocol)?))) }
     }
 
     /// Ready, with a note that names `by`, and the kind that would prove more.
     pub(super) fn ready(&self, by: impl Display) -> Ready {
-        match self.speaks.and_then(|protocol| Some((protocol, spoken_by(protocol)?))) {
+        match self.speaks {
             Some((protocol, kind)) => {
                 Ready::noted(format!("accepted by {by}, which speaks {protocol}: {kind}: would prove that it serves"))
             }
@@ -274,14 +287,9 @@ fn left(attempt: &Attempt) -> Duration {
     attempt.until().saturating_duration_since(Instant::now()).saturating_sub(ATTEMPT_END)
 }
 
-/// The protocol of the server's first bytes, if a kind waits for it. Inside TLS another kind would, if any.
-fn known(said: &[u8], over: Over) -> Option<Protocol> {
-    Protocol::of(said).filter(|protocol| over.is_plain() && spoken_by(*protocol).is_some())
-}
-
-/// The hint that names this kind.
+/// The hint that names the kind for a server's first bytes.
 fn other_kind(said: &[u8], over: Over) -> Option<Hint> {
-    known(said, over).map(|protocol| instead(Some(protocol)))
+    Protocol::of(said).and_then(|protocol| over.kind_for(protocol)).map(Hint::UseKind)
 }
 
 /// How a connection went on while it was held.

@@ -157,7 +157,7 @@ impl Tcp {
         attempt: &Attempt,
     ) -> Result<(SocketAddr, Accepted), Reason> {
         let stream = connect::to(net, address, attempt).await?;
-        let accepted = self.accept.check(net, stream, Over::Plain, &address, attempt).await?;
+        let accepted = self.accept.check(net, stream, Over::Tcp, &address, attempt).await?;
         Ok((address, accepted))
     }
 }

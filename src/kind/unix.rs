@@ -56,7 +56,7 @@ impl Kind for Unix {
         attempt.enter(Stage::Connect, &self.name);
         let stream = UnixStream::connect(&self.path).await.map_err(|error| unix_failure(&self.name, &error))?;
         attempt.accept();
-        Ok(self.accept.check(net, stream, Over::Plain, &self.name, attempt).await?.ready(&self.name))
+        Ok(self.accept.check(net, stream, Over::Unix, &self.name, attempt).await?.ready(&self.name))
     }
 }
 

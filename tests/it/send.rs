@@ -161,12 +161,18 @@ fn over_a_unix_socket() {
             let mut stream = stream.unwrap();
             let mut text = [0; 16];
             let read = stream.read(&mut text).unwrap_or(0);
-            let _ = stream.write_all(if &text[..read] == b"zPING\0" { b"PONG\0" } else { b"no\n" });
+            let answer: &[u8] = match &text[..read] {
+                b"zPING\0" => b"PONG\0",
+                b"GET" => b"HTTP/1.1 400 Bad Request\r\n\r\n",
+                _ => b"no\n",
+            };
+            let _ = stream.write_all(answer);
         }
     });
     let target = format!("unix:{}", path.display());
     Run::new(["--once", &format!("{target}#send=zPING%00#banner=PONG")]).end().success();
     Run::new(["--once", &format!("{target}#send=PING#banner=PONG")]).end().failure().stderr_has("answers \"no\"");
+    Run::new(["--once", &format!("{target}#send=GET#banner=200")]).end().failure().stderr_has("use http+unix:");
 }
 
 /// The kind that asks for more is named if there is one.
@@ -175,6 +181,8 @@ fn the_kind_that_proves_more() {
     let fake = Fake::answering("HTTP/1.1 200 OK\r\n\r\n");
     let ended = once(&fake, "#send=GET / HTTP/1.0%0D%0A%0D%0A#banner=200");
     ended.success().stderr_has("which speaks HTTP: http: would prove that it serves");
+    let tls = Fake::answering(b"\x15\x03\x01\0\x02\x02\x46");
+    once(&tls, "#send=x#banner=y").failure().stderr_has("use tls:");
     let nats = Fake::greeting("INFO {\"server_id\":\"x\"}\r\n");
     once(&nats, "#banner=INFO").success().nowhere("would prove");
 }

@@ -50,6 +50,7 @@ fn install(name: &str) -> String {
     let package = match name {
         "nft" => "nftables",
         "ip" => "iproute2",
+        "java" => "default-jre-headless",
         "knotd" => "knot",
         "unshare" | "nsenter" | "setpriv" | "setsid" | "prlimit" => "util-linux",
         other => other,

@@ -73,8 +73,9 @@ pub(crate) fn zookeeper(addr: SocketAddr) -> Server {
     fs::write(&file, conf).expect("the folder is ours");
     // Debian's package libzookeeper-java and what it depends on.
     let jars = fs::read_dir("/usr/share/java").expect("the package libzookeeper-java must be installed");
-    let jars = jars.filter_map(|entry| Some(entry.ok()?.path().to_str()?.to_owned()));
-    let jars: Vec<String> = jars.filter(|path| path.ends_with(".jar")).collect();
+    let jars = jars.filter_map(|entry| Some(entry.ok()?.path()));
+    let jars = jars.filter(|path| path.extension().is_some_and(|extension| extension == "jar"));
+    let jars: Vec<String> = jars.map(|path| path.display().to_string()).collect();
     let mut command = Command::new(tool("java"));
     command.args(["-cp", &jars.join(":"), "org.apache.zookeeper.server.quorum.QuorumPeerMain"]).arg(file);
     Server::start(command, folder, &[addr])

@@ -91,12 +91,11 @@ impl Location {
         let in_form = |error: anyhow::Error| anyhow!("{error:#} ({FORM})");
         let rest = parts.address;
         let authority = rest.strip_prefix("//").filter(|rest| !rest.starts_with('/'));
-        let (raw, path_and_query) = match authority {
-            Some(rest) => rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())),
-            None => {
-                let rest = rest.strip_prefix("//").unwrap_or(rest);
-                rest.split_once(":/").map_or((rest, ""), |(path, _)| (path, &rest[path.len() + 1..]))
-            }
+        let (raw, path_and_query) = if let Some(rest) = authority {
+            rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()))
+        } else {
+            let rest = rest.strip_prefix("//").unwrap_or(rest);
+            rest.split_once(":/").map_or((rest, ""), |(path, _)| (path, &rest[path.len() + 1..]))
         };
         if authority.is_some() && !env::refers(raw) && !raw.starts_with('%') {
             bail!("found a host where the path of a socket should be ({FORM})");
