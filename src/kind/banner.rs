@@ -53,6 +53,12 @@ const AT_ONCE: Duration = Duration::from_millis(200);
 /// What is left of an attempt for the rest of its work.
 const ATTEMPT_END: Duration = Duration::from_millis(100);
 
+const TLS: &str = "tls";
+const HTTP_UNIX: &str = "http+unix";
+
+/// The kinds that a hint here names, and no kind elsewhere: they speak no protocol of their own.
+pub(super) const KINDS: [&str; 2] = [TLS, HTTP_UNIX];
+
 /// What a connection runs over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Over {
@@ -74,9 +80,9 @@ impl Over {
     fn kind_for(self, protocol: Protocol) -> Option<&'static str> {
         match (spoken_by(protocol)?, protocol) {
             _ if !self.is_plain() => None,
-            ("http", Protocol::Http) if self == Self::Unix => Some("http+unix"),
+            ("http", Protocol::Http) if self == Self::Unix => Some(HTTP_UNIX),
             // What is inside TLS on this port is not known.
-            (_, Protocol::Tls) => (self == Self::Tcp && cfg!(feature = "tls")).then_some("tls"),
+            (_, Protocol::Tls) => (self == Self::Tcp && cfg!(feature = "tls")).then_some(TLS),
             (kind, _) => Some(kind),
         }
     }

@@ -249,9 +249,10 @@ pub(crate) fn spoken_by(protocol: Protocol) -> Option<&'static str> {
     KINDS.iter().flat_map(|row| row.speaks).find(|(known, _)| *known == protocol).map(|(_, name)| *name)
 }
 
-/// The words before the colon that [`instead`] can name, beside tcp:.
+/// The words before the colon that a hint can name, beside tcp:.
 pub(crate) fn spoken() -> impl Iterator<Item = &'static str> {
-    KINDS.iter().flat_map(|row| row.speaks).map(|(_, name)| *name)
+    let more = banner::KINDS.iter().copied().filter(|name| Row::named(name).is_some());
+    KINDS.iter().flat_map(|row| row.speaks).map(|(_, name)| *name).chain(more)
 }
 
 /// The reason for a server that answered in another protocol than `wanted`.

@@ -55,6 +55,7 @@ hints! {
     Rejected rejected
     Overloaded overloaded
     ProxyClosed proxy_closed
+    TlsProxyClosed tls_proxy_closed
     Gateway gateway
     NoDns no_dns
     DnsDropped dns_dropped
@@ -67,6 +68,8 @@ hints! {
     UseTcp use_tcp
     UseHttps use_https
     UseHttp use_http
+    UseHttpUnix use_http_unix
+    UseTls use_tls
     UsePostgres use_postgres
     Credentials credentials
     Forbidden forbidden
