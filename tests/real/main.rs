@@ -55,7 +55,7 @@ mod readme;
 mod refused;
 /// A line is one write.
 mod report;
-/// `send=`: memcached, Redis, beanstalkd, ZooKeeper, Postfix.
+/// `send=`: memcached, Redis, beanstalkd, mosquitto, ZooKeeper, Postfix.
 mod send;
 /// SIGTERM and SIGINT, as PID 1 and in the stages that only strace or a Pod can hold up.
 mod signals;

@@ -86,6 +86,25 @@ fn beanstalkd() {
     once(addr, "#send=stat%0D%0A#banner=OK").failure().stderr_has("answers \"UNKNOWN_COMMAND\"");
 }
 
+/// A binary protocol: CONNECT without a user, and its CONNACK (MQTT 3.1.1, sections 3.1 and 3.2).
+#[test]
+fn mosquitto() {
+    const CONNECT: &str = "#send=%10%0C%00%04MQTT%04%02%00%3C%00%00";
+    let (addr, folder) = (free_port(), tempfile::tempdir().unwrap());
+    for (anonymous, ready) in [("true", true), ("false", false)] {
+        let conf = format!("listener {} {}\nallow_anonymous {anonymous}\n", addr.port(), addr.ip());
+        fs::write(folder.path().join("conf"), conf).unwrap();
+        let _server = start("mosquitto", addr, &format!("-c {}/conf", folder.path().display()));
+        let ended = once(addr, &format!("{CONNECT}#banner=%20%02%00%00"));
+        if ready {
+            ended.success()
+        } else {
+            ended.failure().stderr_has("[expect.banner]")
+        };
+        once(addr, &format!("{CONNECT}#banner=%20%02%00%05")).code(i32::from(ready));
+    }
+}
+
 /// `ruok` is not in the list of words that a server answers by default; `srvr` is (ZooKeeper's administrator's guide,
 /// "The Four Letter Words").
 #[test]
