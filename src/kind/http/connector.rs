@@ -77,7 +77,7 @@ where
     }
 }
 
-/// Whether waitgate has connected to itself; see [`connect::one`].
+/// Whether waitgate has connected to itself; see [`crate::net::connect::one`].
 fn is_self_connection(connection: &impl Connection) -> bool {
     let mut extras = hyper::http::Extensions::new();
     connection.connected().get_extras(&mut extras);
