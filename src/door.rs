@@ -21,7 +21,10 @@ pub fn hints() -> Vec<(&'static str, String)> {
     let hints = Hint::ALL.iter().copied().filter(|hint| !matches!(hint, Hint::UseKind(_)));
     let named = |hint: Hint| {
         let name = match hint {
-            Hint::UseKind(kind) => format!("Use{}{}", kind[..1].to_ascii_uppercase(), &kind[1..]),
+            Hint::UseKind(kind) => {
+                let words = kind.split('+').map(|word| format!("{}{}", word[..1].to_ascii_uppercase(), &word[1..]));
+                words.fold("Use".to_owned(), |name, word| name + &word)
+            }
             other => format!("{other:?}"),
         };
         (&*name.leak(), hint.words().into_owned())

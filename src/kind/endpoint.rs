@@ -29,6 +29,7 @@ const PORTS: &[(&str, u16)] = &[
     ("rediss", 6379),
     ("smtp", 25),
     ("smtps", 465),
+    ("sqlserver", 1433),
     ("valkey", 6379),
     ("ws", 80),
     ("wss", 443),
@@ -85,6 +86,8 @@ fn url(scheme: &str, rest: &str, form: &str, fill: Fill<'_>) -> Result<(Host, u1
     }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let (_, server) = address::userinfo(authority).in_form(&expected)?;
+    // SQL Server's parameters follow a semicolon.
+    let server = server.split(';').next().unwrap_or_default();
     if server.contains(',') {
         bail!("found several hosts in the URL: give each its own target ({expected})");
     }
@@ -111,6 +114,7 @@ mod tests {
         ("REDIS_PORT", "tcp://10.0.0.1:6379"),
         ("V6", "[fd00::1]:80\n"),
         ("JDBC", "jdbc:postgresql://db/shop?user=app"),
+        ("MSSQL", "jdbc:sqlserver://db;databaseName=hunter2"),
         ("MANY", "mongodb://a:1,b:2/x"),
         ("SRV", "mongodb+srv://cluster.example"),
         ("HOST", "db"),
@@ -134,6 +138,7 @@ mod tests {
             ("tcp:$(REDIS_PORT)#hold=0", "tcp:10.0.0.1:6379#hold=0"),
             ("tcp:$(V6)", "tcp:[fd00::1]:80"),
             ("tcp:$(JDBC)", "tcp:db:5432"),
+            ("tcp:$(MSSQL)", "tcp:db:1433"),
             ("tcp:$(PW)", "tcp:db:6379"),
             ("tcp:nats://u:p@nats:4222/x", "tcp:nats:4222"),
             ("tcp:amqp+ssl://$(HOST):1/", "tcp:db:1"),

@@ -7,9 +7,11 @@
 
 use std::cell::Cell;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use anyhow::{Result, bail};
 use futures_util::stream::{self, StreamExt as _};
+use tokio::net::UnixStream;
 
 use super::Ready;
 use super::expect::{Expectations, Spec};
@@ -71,6 +73,18 @@ pub(super) async fn probe(net: &Net, host: &Host, port: u16, attempt: &Attempt) 
     }
     refused.sort();
     Ok(Ready::noted(format!("refused by {}", text::list(&refused))))
+}
+
+/// Ready when the unix socket at `path` is not there, or refuses.
+pub(super) async fn probe_socket(path: &Path, name: &str, attempt: &Attempt) -> Result<Ready, Reason> {
+    attempt.enter(Stage::Connect, name);
+    match UnixStream::connect(path).await.map_err(|error| connect::unix_failure(name, &error)) {
+        Ok(_) => Err(still_there(&name)),
+        Err(reason) if matches!(reason.code(), Code::ConnectRefused | Code::LocalMissing) => {
+            Ok(Ready::noted(reason.text()))
+        }
+        Err(reason) => Err(reason),
+    }
 }
 
 /// Asks the addresses at once, until one of them does not refuse.

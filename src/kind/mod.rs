@@ -233,9 +233,10 @@ pub(crate) fn spoken_by(protocol: Protocol) -> Option<&'static str> {
     KINDS.iter().flat_map(|row| row.speaks).find(|(known, _)| *known == protocol).map(|(_, name)| *name)
 }
 
-/// The words before the colon that [`instead`] can name, beside tcp:.
+/// The words before the colon that a hint can name, beside tcp:.
 pub(crate) fn spoken() -> impl Iterator<Item = &'static str> {
-    KINDS.iter().flat_map(|row| row.speaks).map(|(_, name)| *name)
+    let more = banner::KINDS.iter().copied().filter(|name| Row::named(name).is_some());
+    KINDS.iter().flat_map(|row| row.speaks).map(|(_, name)| *name).chain(more)
 }
 
 /// The reason for a server that answered in another protocol than `wanted`.
@@ -353,6 +354,12 @@ impl Target {
             bail!(
                 "env:{name}: found #{known} in its value, where it is a part of the address and not in force (expected the address alone in {name}, and env:{name}#{known} as the target; a literal '#' is %23)"
             );
+        }
+        let kind = value.split_once(':').map(|(kind, _)| kind.to_ascii_lowercase()).unwrap_or_default();
+        if Row::named(&kind).is_none()
+            && let Some(slip) = slips::foreign_url(name, value)
+        {
+            bail!("env:{name}: {slip}");
         }
         Self::of_kind(value, pieces, Fill::none().noting(notes), given).with_context(|| {
             if value.contains('#') {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 use super::Parts;
-use crate::env;
+use crate::env::{self, Fill};
 use crate::file::{SECRET_MAX, read_for};
 use crate::reason::Reason;
 use crate::text::{InForm as _, printable};
@@ -25,7 +25,20 @@ impl TargetPath {
     /// Parses `/path` or `///path`; `form` is the expected form of the target.
     pub(super) fn parse(parts: &Parts<'_>, form: &str) -> Result<Self> {
         let raw = parts.address.strip_prefix("//").unwrap_or(parts.address);
-        let path = parts.fill.decoded(raw).in_form(form)?;
+        Self::written(raw, parts.fill, form)
+    }
+
+    /// The same for the path of a socket, as it is written in a target.
+    pub(super) fn socket(raw: &str, fill: Fill<'_>, form: &str) -> Result<Self> {
+        let found = Self::written(raw, fill, form)?;
+        if found.path.as_os_str().len() > SOCKET_PATH_MAX {
+            bail!("the path is too long: the path of a socket has at most {SOCKET_PATH_MAX} bytes ({form})");
+        }
+        Ok(found)
+    }
+
+    fn written(raw: &str, fill: Fill<'_>, form: &str) -> Result<Self> {
+        let path = fill.decoded(raw).in_form(form)?;
         if !path.starts_with('/') {
             bail!("the path is not absolute: an init container has its own working directory ({form})");
         }

@@ -67,8 +67,7 @@ pub(super) fn unknown_kind(kind: &str, rest: &str) -> String {
         "udp" => return format!("no probe can tell whether a UDP port is ready (expected {forms})"),
         _ => {}
     }
-    // This kind exists, and this build does not have it.
-    if let Some(feature) = LEFT_OUT.iter().find(|feature| kind.starts_with(**feature)) {
+    if let Some(feature) = left_out(kind) {
         return format!("this build has no kind {feature}:, a cargo feature left it out (expected {forms})");
     }
     let port = rest.split(['#', '/']).next().unwrap_or_default();
@@ -80,10 +79,35 @@ pub(super) fn unknown_kind(kind: &str, rest: &str) -> String {
     }
     match nearest(kind, names(), 1) {
         Some(known) => format!("the kind before the first colon is unknown: did you mean {known}:? (expected {forms})"),
+        None if rest.starts_with("//") => format!(
+            "the kind before the first colon is unknown: write tcp: before the whole URL to wait for its host and port (expected {forms})"
+        ),
         None => format!(
             "the kind before the first colon is unknown (for a server that listens, tcp:HOST:PORT waits for its port) (expected {forms})"
         ),
     }
+}
+
+/// The kind that a cargo feature left out of this build, if `kind` means one.
+fn left_out(kind: &str) -> Option<&'static str> {
+    LEFT_OUT.iter().find(|feature| kind.starts_with(**feature)).copied()
+}
+
+/// What to say about the value of the variable `name`, if it is a URL of a server that waitgate has no kind for.
+pub(super) fn foreign_url(name: &str, value: &str) -> Option<String> {
+    let (scheme, _) = value.split_once("://")?;
+    let scheme = scheme.to_ascii_lowercase();
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+    if !is_scheme || scheme == "udp" || left_out(&scheme).is_some() || nearest(&scheme, names(), 1).is_some() {
+        return None;
+    }
+    let instead = if scheme.ends_with("+srv") {
+        "write dns:_SERVICE._tcp.NAME?type=SRV to wait for its record".to_owned()
+    } else {
+        format!("write tcp:$({name}) to wait for its host and port")
+    };
+    Some(format!("its value is a URL of a kind that waitgate does not have: {instead} (expected {})", forms()))
 }
 
 /// Names that people know from other tools, and ours.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use futures_util::stream::{self, StreamExt as _};
 
-use super::banner::{self, Accept, Accepted};
+use super::banner::{self, Accept, Accepted, Over};
 use super::expect::Spec;
 use super::gone::{self, AT_ONCE};
 use super::{Kind, Parts, Ready, endpoint};
@@ -71,7 +71,7 @@ impl Kind for Tcp {
         if let (Host::Ip(_), Quorum::Min { min: 2.., .. }) = (&host, quorum) {
             bail!("#min: the target is one address (expected a name that has as many addresses)");
         }
-        Ok(Self { host, port, accept: Accept::parse(it)?, quorum, shown: it.shown() })
+        Ok(Self { host, port, accept: Accept::parse(it, parts.fill)?, quorum, shown: it.shown() })
     }
 
     fn waits(&self) -> Duration {
@@ -173,7 +173,7 @@ impl Tcp {
         attempt: &Attempt,
     ) -> Result<(SocketAddr, Accepted), Reason> {
         let stream = connect::to(net, address, attempt).await?;
-        let accepted = self.accept.check(net, stream, &address, attempt).await?;
+        let accepted = self.accept.check(net, stream, Over::Tcp, &address, attempt).await?;
         Ok((address, accepted))
     }
 }

@@ -2,21 +2,23 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
+use tokio::time::Instant;
 
-use super::banner::{self, Accept, Accepted};
+use super::banner::{self, Accept, Accepted, Over};
 use super::expect::{Expectations, Spec, Zero, any_duration};
 use super::tls_options::{self, TlsOptions};
-use super::{Kind, Parts, Ready, endpoint, gone};
+use super::{Kind, Parts, Ready, endpoint, gone, instead};
 use crate::attempt::Attempt;
 use crate::net::address::Host;
 use crate::net::race::race;
+use crate::net::sniff::{self, Protocol};
 use crate::net::stream::Stream;
-use crate::net::tls::{Verify, day, valid_until};
+use crate::net::tls::{self, Verify, day};
 use crate::net::{Net, connect};
-use crate::reason::{Code, Reason};
+use crate::reason::{Code, Hint, Reason};
 use crate::text;
 
 /// How long the server's certificate must be valid from now on.
@@ -60,7 +62,7 @@ impl Kind for Tls {
         let (host, port) = endpoint::parse(parts, Self::FORM)?;
         let it = &parts.expectations;
         let gone = gone::is_given(it, Self::EXPECTATIONS)?;
-        let (options, accept) = (TlsOptions::parse(it)?, Accept::parse(it)?);
+        let (options, accept) = (TlsOptions::parse(it)?, Accept::parse(it, parts.fill)?);
         Ok(Self { host, port, options, valid_for: valid_for(it)?, accept, gone, shown: it.shown() })
     }
 
@@ -76,6 +78,11 @@ impl Kind for Tls {
         !self.gone
     }
 
+    fn ready_when(&self) -> String {
+        let verified = if self.options.is_insecure() { "" } else { " and the certificate is verified" };
+        format!("the TLS handshake ends{verified}")
+    }
+
     async fn probe(&self, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
         if self.gone {
             return gone::probe(net, &self.host, self.port, attempt).await;
@@ -83,8 +90,10 @@ impl Kind for Tls {
         let addresses = connect::resolve(net, &self.host, self.port, attempt).await?;
         let accepted = race(&addresses, attempt, async |address| self.accepts(net, address, attempt).await).await;
         let (address, accepted, until) = accepted.map_err(|failed| connect::explain(net, &self.host, &failed))?;
-        let by = until.map_or_else(|| address.to_string(), |until| format!("{address}, valid until {}", day(until)));
-        Ok(accepted.ready(by))
+        Ok(accepted.ready(match until {
+            Some(until) => format!("{address}, with a certificate that is valid until {}", day(until)),
+            None => address.to_string(),
+        }))
     }
 }
 
@@ -96,9 +105,15 @@ impl Tls {
         attempt: &Attempt,
     ) -> Result<(SocketAddr, Accepted, Option<u64>), Reason> {
         let stream = connect::to(net, address, attempt).await?;
-        let stream = self.options.handshake(net, &self.host, Verify::Full, stream, attempt).await?;
+        let began = Instant::now();
+        let shaken = self.options.handshake(net, &self.host, Verify::Full, stream, attempt).await;
+        let took = began.elapsed();
+        let stream = match shaken {
+            Ok(stream) => stream,
+            Err(reason) => return Err(explained(reason, address, attempt).await),
+        };
         let until = self.lasts(&stream)?;
-        let accepted = self.accept.check(net, stream, &address, attempt).await?;
+        let accepted = self.accept.check(net, stream, Over::Tls(took), &address, attempt).await?;
         Ok((address, accepted, until))
     }
 
@@ -106,11 +121,16 @@ impl Tls {
     fn lasts(&self, stream: &Stream) -> Result<Option<u64>, Reason> {
         let Some(least) = self.valid_for else { return Ok(None) };
         let peer = stream.peer();
-        let Some(until) = valid_until(stream) else {
+        let Some(valid) = tls::validity(stream) else {
             let text = format!("{peer} has a certificate whose dates cannot be read");
             return Err(Reason::new(Code::ExpectCertificate, text).with_key("unreadable"));
         };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let (now, until) = (tls::now(), *valid.end());
+        // With #insecure, no one else has looked at the dates.
+        if now < *valid.start() {
+            let text = format!("{peer} has a certificate that is not valid before {}", day(*valid.start()));
+            return Err(Reason::new(Code::ExpectCertificate, text).with_key("early"));
+        }
         let left = Duration::from_secs(until.saturating_sub(now));
         if left < least {
             let text =
@@ -118,6 +138,27 @@ impl Tls {
             return Err(Reason::new(Code::ExpectCertificate, text));
         }
         Ok(Some(until))
+    }
+}
+
+/// The reason of a failed handshake. If the server closed the connection, or answered in bytes that tell nothing, a second
+/// look tells which protocol it speaks: OpenSSL's clients and servers close without a word, and Redis waits for a line.
+async fn explained(reason: Reason, address: SocketAddr, attempt: &Attempt) -> Reason {
+    // Without a protocol in the first bytes, the handshake itself suspects HTTP.
+    let is_guess = match reason.code() {
+        Code::TlsClosed => true,
+        Code::TlsNotTls => reason.hint() == Some(Hint::UseKind("http")),
+        _ => false,
+    };
+    if !is_guess {
+        return reason;
+    }
+    match sniff::look(address, attempt).await {
+        Err(reason) => reason,
+        Ok(Some(Protocol::Tls) | None) => reason.with_hint(None),
+        Ok(Some(protocol)) => Reason::new(Code::TlsNotTls, format!("{address} answered in {protocol}, not in TLS"))
+            .with_key(protocol)
+            .with_hint(instead(Some(protocol))),
     }
 }
 

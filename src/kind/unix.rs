@@ -4,17 +4,17 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use tokio::net::UnixStream;
 
-use super::banner::{self, Accept};
+use super::banner::{self, Accept, Over};
 use super::expect::Spec;
-use super::path::{SOCKET_PATH_MAX, TargetPath};
+use super::path::TargetPath;
 use super::{Kind, Parts, Ready, gone};
 use crate::attempt::Attempt;
 use crate::net::Net;
 use crate::net::connect::unix_failure;
-use crate::reason::{Code, Reason, Stage};
+use crate::reason::{Reason, Stage};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Unix {
@@ -38,13 +38,11 @@ impl Kind for Unix {
     /// Parses `unix:/path` or `unix:///path`.
     fn parse(parts: &Parts<'_>) -> Result<Self> {
         const FORM: &str = "expected unix:/PATH";
-        let TargetPath { path, name } = TargetPath::parse(parts, FORM)?;
-        if path.as_os_str().len() > SOCKET_PATH_MAX {
-            bail!("the path is too long: the path of a socket has at most {SOCKET_PATH_MAX} bytes ({FORM})");
-        }
+        let raw = parts.address.strip_prefix("//").unwrap_or(parts.address);
+        let TargetPath { path, name } = TargetPath::socket(raw, parts.fill, FORM)?;
         let it = &parts.expectations;
         let gone = gone::is_given(it, Self::EXPECTATIONS)?;
-        Ok(Self { name, path, accept: Accept::parse(it)?, gone, shown: it.shown() })
+        Ok(Self { name, path, accept: Accept::parse(it, parts.fill)?, gone, shown: it.shown() })
     }
 
     fn waits(&self) -> Duration {
@@ -52,20 +50,13 @@ impl Kind for Unix {
     }
 
     async fn probe(&self, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
-        attempt.enter(Stage::Connect, &self.name);
-        let connected = UnixStream::connect(&self.path).await.map_err(|error| unix_failure(&self.name, &error));
         if self.gone {
-            return match connected {
-                Ok(_) => Err(gone::still_there(&self.name)),
-                Err(reason) if matches!(reason.code(), Code::ConnectRefused | Code::LocalMissing) => {
-                    Ok(Ready::noted(reason.text()))
-                }
-                Err(reason) => Err(reason),
-            };
+            return gone::probe_socket(&self.path, &self.name, attempt).await;
         }
-        let stream = connected?;
+        attempt.enter(Stage::Connect, &self.name);
+        let stream = UnixStream::connect(&self.path).await.map_err(|error| unix_failure(&self.name, &error))?;
         attempt.accept();
-        Ok(self.accept.check(net, stream, &self.name, attempt).await?.ready(&self.name))
+        Ok(self.accept.check(net, stream, Over::Unix, &self.name, attempt).await?.ready(&self.name))
     }
 }
 
@@ -82,6 +73,8 @@ mod tests {
     use crate::env::Env;
     use crate::kind::{Given, Target};
     use crate::net::names::resolv_conf::SystemFiles;
+    use crate::reason::Code;
+    use anyhow::bail;
     use std::os::unix::net::{UnixDatagram, UnixListener};
     use std::path::Path;
 
@@ -120,7 +113,7 @@ mod tests {
             let message = format!("{:#}", parse(text).unwrap_err());
             assert!(message.contains(says), "{text}: {message}");
         }
-        assert!(parse(&format!("unix:/{}", "a".repeat(SOCKET_PATH_MAX))).is_err());
+        assert!(parse(&format!("unix:/{}", "a".repeat(107))).is_err());
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! From a host to a connection: waitgate tries every address, and makes one reason out of the reasons of all of them.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -90,7 +90,7 @@ pub(crate) async fn one(address: SocketAddr, attempt: &Attempt) -> Result<Stream
 }
 
 /// Nothing came back to a connection attempt within `bound`.
-pub(crate) fn timed_out(address: SocketAddr, bound: Duration) -> Reason {
+pub(crate) fn timed_out(address: impl Display, bound: Duration) -> Reason {
     let after = text::duration(bound);
     Reason::new(Code::ConnectTimeout, format!("no answer to the connection attempt from {address} within {after}"))
 }

@@ -73,6 +73,9 @@ hints! {
     ClosedUnanswered,
         "The server accepted the connection, got a request, and closed it without an answer.",
         "a proxy (docker-proxy, a sidecar) without a ready backend, or a server that rejects this client, or another protocol is spoken on this port";
+    TlsProxyClosed,
+        "The server finished the TLS handshake and closed the connection before it sent anything.",
+        "a proxy that ends TLS and has no ready backend, or a server that rejects this client";
     Gateway,
         "The status is 502 or 504, or a 503 that Envoy made itself.",
         "probably a proxy's own answer: its backend is not there yet, or does not answer the proxy";

@@ -340,3 +340,22 @@ fn a_single_attempt_is_announced_as_one() {
         concat!("waitgate ", env!("CARGO_PKG_VERSION"), ": trying 2 targets once each, in order, without a timeout\n");
     assert!(start(&["-t0", "tcp:127.0.0.1:1", "tcp:127.0.0.1:1"]).starts_with(two));
 }
+
+/// An application's URL of a server that waitgate has no kind for: its host and port are still of use.
+#[test]
+fn urls_of_other_servers() {
+    let env = |value: &str| Run::new(["env:URL"]).env("URL", value).end();
+    for url in ["nats://app:hunter2@nats:4222", "kafka://b:9092", "MQTT+SSL://u:hunter2@broker:8883/x?hunter2#hunter2"]
+    {
+        let ended = env(url);
+        ended.failure().stderr_has("env:URL: its value is a URL of a kind that waitgate does not have");
+        ended.stderr_has("write tcp:$(URL) to wait for its host and port").nowhere("hunter2").nowhere("broker");
+    }
+    env("foodb+srv://u:hunter2@x.test/").failure().stderr_has("dns:").stderr_has("type=SRV").nowhere("hunter2");
+    env("httpx://u:hunter2@x/").failure().stderr_has("did you mean http:?").nowhere("hunter2");
+    env("udp://x:53").failure().stderr_has("no probe can tell");
+    let ended = Run::new(["nats://app:hunter2@nats:4222"]).end();
+    ended.failure().stderr_has("write tcp: before the whole URL").nowhere("hunter2");
+    Run::new(["--dry-run", "tcp:nats://app:hunter2@nats:4222"]).end().success().nowhere("hunter2");
+    Run::new(["--dry-run", "psql://app@db/shop"]).end().success();
+}

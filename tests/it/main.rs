@@ -21,6 +21,9 @@ mod harness;
 mod cli;
 /// `-- COMMAND`.
 mod command;
+/// docs/cookbook.md.
+#[cfg(all(feature = "dns", feature = "http", feature = "postgres", feature = "tls"))]
+mod cookbook;
 /// Links, YAML and length of the README and the pages.
 mod docs;
 /// Banners, bodies, files: expectations beyond the default of each kind.
@@ -36,6 +39,9 @@ mod house;
 /// `http:`.
 #[cfg(feature = "http")]
 mod http;
+/// `http+unix:`.
+#[cfg(feature = "http")]
+mod http_unix;
 /// `https:`.
 #[cfg(all(feature = "http", feature = "tls"))]
 mod https;
@@ -61,6 +67,8 @@ mod refused;
 mod report;
 /// Servers that repeat a secret, in each place that waitgate quotes.
 mod secrets;
+/// `send=`.
+mod send;
 /// Completions and the man page, as they are shipped.
 mod shipped;
 /// SIGTERM, SIGINT and SIGQUIT.
@@ -71,5 +79,8 @@ mod tcp;
 mod terminal;
 /// The termination message.
 mod termination;
+/// `tls:`.
+#[cfg(feature = "tls")]
+mod tls;
 /// `unix:`.
 mod unix;

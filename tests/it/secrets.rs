@@ -241,6 +241,10 @@ fn a_banner_repeats_it() {
     given.says("tcp:ADDR#hold=2s#banner-match=$(TOK)|.", closing.addr, &[], "said \"421 no ***\"");
     let long = refusing(format!("421 {} {SECRET}", "x".repeat(90)));
     given.says("tcp:ADDR#hold=2s#banner-match=$(TOK)|.", long.addr, &[], "xxx ***\"");
+    let answering = server(format!("-ERR no {SECRET}\r\n"));
+    for text in ["$(TOK)", "AUTH $(TOK)%0D%0APING%0D%0A", "AUTH hunter2-correct-horse-zw0lf%0D%0APING%0D%0A"] {
+        given.says(&format!("tcp:ADDR#send={text}#banner=+PONG"), answering.addr, &[], "answers \"-ERR no ***\"");
+    }
     // A plain word is one of waitgate's own, too.
     let own = refusing("421 closed\r\n".to_owned());
     let says = "accepted the connection, said \"421 ***\" and closed it";
@@ -278,7 +282,8 @@ fn a_certificate_repeats_it() {
         crate::support::web::Reply::status(200)
     });
     let ca = format!("--ca-file={}", authority.file().display());
-    for target in ["https://u:$(TOK)@ADDR/", "https://ADDR/#header=Authorization:Bearer $(TOK)"] {
+    let send = "tls:ADDR#send=AUTH $(TOK)%0D%0A";
+    for target in ["https://u:$(TOK)@ADDR/", "https://ADDR/#header=Authorization:Bearer $(TOK)", send] {
         let shown = given.hides(target, web.fake.addr, &[&ca]);
         assert!(shown.contains("***.example") && shown.contains("closed.example"), "{shown}");
     }

@@ -58,6 +58,8 @@ mod redis;
 mod refused;
 /// A line is one write.
 mod report;
+/// `send=`: memcached, Redis, beanstalkd, mosquitto, ZooKeeper, Postfix.
+mod send;
 /// SIGTERM and SIGINT, as PID 1 and in the stages that only strace or a Pod can hold up.
 mod signals;
 /// What is said in each of some eighty situations.
@@ -69,3 +71,6 @@ mod tcp;
 mod terminal;
 /// The termination message at its default path.
 mod termination;
+/// `tls:`.
+#[cfg(feature = "tls")]
+mod tls;

@@ -81,6 +81,13 @@ impl Fake {
         Self::new(drop)
     }
 
+    /// Accepts and resets the connection once the peer has said something: bytes are left unread.
+    pub(crate) fn resetting() -> Self {
+        Self::new(|stream| {
+            let _ = stream.peek(&mut [0]);
+        })
+    }
+
     /// Sends `greeting` as soon as it accepts, and is silent from then on.
     pub(crate) fn greeting(greeting: impl Into<Vec<u8>>) -> Self {
         let greeting = greeting.into();

@@ -15,6 +15,7 @@ pub(crate) mod redis;
 pub(crate) mod run;
 #[path = "../../src/net/names/scripted_server.rs"]
 pub(crate) mod scripted;
+pub(crate) mod server;
 pub(crate) mod signals;
 mod stream;
 pub(crate) mod tty;
@@ -50,6 +51,7 @@ fn install(name: &str) -> String {
     let package = match name {
         "nft" => "nftables",
         "ip" => "iproute2",
+        "java" => "default-jre-headless",
         "knotd" => "knot",
         "unshare" | "nsenter" | "setpriv" | "setsid" | "prlimit" => "util-linux",
         other => other,

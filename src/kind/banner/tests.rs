@@ -1,14 +1,15 @@
 //! Servers that speak, close or stay silent, and what is expected of them.
 
 use super::*;
-use crate::env::{Env, Fill};
+use crate::env::Env;
 use crate::net::names::resolv_conf::SystemFiles;
 
 const SPECS: &[Spec] = &[HOLD, SEND, BANNER, BANNER_MATCH];
 
 fn parse(text: &str) -> Result<Accept> {
     let env = Env::default();
-    Accept::parse(&Expectations::parse(text.split('#').skip(1), "tcp", SPECS, Fill::from_env(&env))?)
+    let fill = Fill::from_env(&env);
+    Accept::parse(&Expectations::parse(text.split('#').skip(1), "tcp", SPECS, fill)?, fill)
 }
 
 fn net() -> Net {
@@ -35,7 +36,7 @@ async fn check(text: &str, pieces: &[&[u8]], ends: bool) -> Result<Accepted, Rea
     let net = net();
     tokio::select! {
         () = speak => unreachable!(),
-        outcome = time::timeout(bounds.attempt, accept.check(&net, client, &"10.0.0.1:22", &attempt)) =>
+        outcome = time::timeout(bounds.attempt, accept.check(&net, client, Over::Tcp, &"10.0.0.1:22", &attempt)) =>
             outcome.unwrap_or_else(|_| Err(attempt.cut_off())),
     }
 }
@@ -88,7 +89,7 @@ async fn a_server_that_has_closed_is_watched_four_times_as_long() {
     let held = async |accept: &Accept| {
         let attempt = Attempt::new(bounds, false);
         let (_server, client) = tokio::io::duplex(64);
-        accept.check(&net(), client, &"10.0.0.1:22", &attempt).await.unwrap();
+        accept.check(&net(), client, Over::Tcp, &"10.0.0.1:22", &attempt).await.unwrap();
         attempt.started().elapsed().as_millis()
     };
     for (text, first, then) in [("", 50, 200), ("#hold=400ms", 400, 900), ("#hold=950ms", 950, 950)] {
@@ -97,7 +98,7 @@ async fn a_server_that_has_closed_is_watched_four_times_as_long() {
         let attempt = Attempt::new(bounds, false);
         let (server, client) = tokio::io::duplex(64);
         drop(server);
-        assert!(accept.check(&net(), client, &"10.0.0.1:22", &attempt).await.is_err());
+        assert!(accept.check(&net(), client, Over::Tcp, &"10.0.0.1:22", &attempt).await.is_err());
         assert_eq!(held(&accept).await, then, "{text}");
     }
 }

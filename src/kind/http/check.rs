@@ -65,7 +65,7 @@ impl Check {
         let status = answer.response.status();
         // If a proxy does not reach the server, the proxy itself answers. Nothing shows whose answer it is.
         let proxied = if request.is_proxied() { ", a proxy" } else { "" };
-        let said = format!("{} from {}{proxied}", status::named(status.as_u16()), answer.address);
+        let said = format!("{} from {}{proxied}", status::named(status.as_u16()), answer.from);
         let follows = self.statuses.as_ref().is_none_or(|expected| !expected.list_redirects());
         if follows && let Some(location) = location(&answer) {
             return self.redirect(location, status, request, &said, attempt);
@@ -123,16 +123,24 @@ impl Check {
             "https" => true,
             _ => return cannot("to something that is not http: or https:"),
         };
-        if next.host_str() != url.host_str() && !self.follow {
+        // No other origin is behind a unix socket.
+        let leaves_socket = request.is_on_socket() && request.leaves_for(&next);
+        if leaves_socket || next.host_str() != url.host_str() && !self.follow {
             let host = attempt.quote(next.host_str().unwrap_or_default(), HOST_MAX);
-            let said = format!("{said}, which redirects to another host, {host}");
+            let said = if leaves_socket {
+                let port = exchange::port(&next);
+                format!("{said}, which redirects to another origin, {}://{host}:{port}", next.scheme())
+            } else {
+                format!("{said}, which redirects to another host, {host}")
+            };
             let lacks = match (&self.statuses, self.content.is_empty(), self.headers.is_empty()) {
                 (None, true, true) => return Ok(Step::Ready(said)),
                 (Some(_), _, _) => "#status does not list it",
                 (None, false, _) => "there is no body to look at",
                 (None, true, false) => "#answer-header is about the last answer",
             };
-            let text = format!("{said}: {lacks} (#follow follows to other hosts)");
+            let follow = if leaves_socket { "" } else { " (#follow follows to other hosts)" };
+            let text = format!("{said}: {lacks}{follow}");
             return Err(Reason::new(Code::ExpectRedirect, text).with_key(lacks));
         }
         if url.scheme() == "https" && !to_https {
@@ -156,7 +164,7 @@ impl Check {
 
 async fn unexpected(answer: Answer, said: String, attempt: &Attempt) -> Reason {
     let status = answer.response.status();
-    let address = answer.address;
+    let from = answer.from;
     let reason = match status {
         StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
             Reason::new(Code::ExpectStatus, said).with_cost(Cost::Credentials).with_hint(Hint::Credentials)
@@ -167,11 +175,11 @@ async fn unexpected(answer: Answer, said: String, attempt: &Attempt) -> Reason {
         StatusCode::BAD_REQUEST => match complaint::complaint(answer.response, attempt).await {
             None => Reason::new(Code::ExpectStatus, said),
             Some(Complaint::Tls) => {
-                let text = format!("{said}: {address} wants TLS on this port");
+                let text = format!("{said}: {from} wants TLS on this port");
                 return Reason::new(Code::ProtocolTlsWanted, text).with_hint(Hint::UseKind("https"));
             }
             Some(Complaint::Certificate) => {
-                let text = format!("{said}: {address} wants a client certificate that it trusts");
+                let text = format!("{said}: {from} wants a client certificate that it trusts");
                 return Reason::new(Code::TlsClientCertificate, text);
             }
         },

@@ -2,27 +2,26 @@
 
 use std::error::Error;
 use std::io;
-use std::net::SocketAddr;
 
 use reqwest::Url;
 
 use super::connector::Progress;
+use super::place::Place;
 use super::status;
 use super::tunnel;
 use crate::attempt::Attempt;
 use crate::kind;
-use crate::net::connect;
 use crate::net::sniff::{self, Protocol};
 #[cfg(feature = "tls")]
 use crate::net::tls::{self, asked::Asked};
 use crate::reason::{Code, Cost, Hint, Reason};
 
-/// What failed: the request to `url` over a connection to `address`, which is the proxy's if there is one.
+/// What failed: the request to `url` over a connection to `place`, which is the proxy's if there is one.
 pub(super) struct Failed<'a> {
     pub(super) error: &'a reqwest::Error,
     /// The URL, with the name that the certificate must have.
     pub(super) url: &'a Url,
-    pub(super) address: SocketAddr,
+    pub(super) place: Place<'a>,
     /// Whether a proxy was asked to open a tunnel to the URL's server.
     pub(super) tunnel: bool,
     #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "only TLS has something to say"))]
@@ -33,32 +32,36 @@ impl Failed<'_> {
     /// The server as a person knows it.
     fn peer(&self) -> String {
         if !self.tunnel {
-            return self.address.to_string();
+            return self.place.to_string();
         }
         let host = self.url.host_str().unwrap_or_default();
         let port = self.url.port_or_known_default().unwrap_or_default();
-        format!("{host}:{port}, through the proxy {},", self.address)
+        format!("{host}:{port}, through the proxy {},", self.place)
     }
 
     /// The reason when connecting failed.
     pub(super) async fn connecting(&self, attempt: &Attempt) -> Reason {
-        let address = self.address;
+        let place = self.place;
         match find_io(self.error) {
-            Some(error) => connect::failure(address, error),
+            Some(error) => place.failure(error),
             // hyper-util's error type for tunnels is private.
             None if self.tunnel => {
                 let wants_login = chain(self.error).any(|error| error.to_string().contains("authorization required"));
-                let said = if wants_login { Some(407) } else { tunnel::status(address, self.url, attempt).await };
+                let said = match place.address() {
+                    _ if wants_login => Some(407),
+                    Some(address) => tunnel::status(address, self.url, attempt).await,
+                    None => None,
+                };
                 let said = said.map(|status| format!(": it answers {}", status::named(status))).unwrap_or_default();
                 let reason =
-                    Reason::new(Code::ProtocolError, format!("the proxy {address} does not open a tunnel{said}"));
+                    Reason::new(Code::ProtocolError, format!("the proxy {place} does not open a tunnel{said}"));
                 let cost = if wants_login { Cost::Credentials } else { reason.cost() };
                 reason
                     .with_cost(cost)
                     .with_hint(wants_login.then_some(Hint::Credentials))
                     .with_key(format_args!("tunnel{said}"))
             }
-            None => Reason::new(Code::LocalSocket, format!("cannot connect to {address}")),
+            None => Reason::new(Code::LocalSocket, format!("cannot connect to {place}")),
         }
     }
 
@@ -76,10 +79,10 @@ impl Failed<'_> {
         let told = find_tls(error).is_some_and(|error| {
             matches!(error, rustls::Error::AlertReceived(_) | rustls::Error::InvalidCertificate(_))
         });
+        let Some(address) = self.place.address() else { return reason };
         if !unexplained || told || self.tunnel {
             return reason;
         }
-        let address = self.address;
         match sniff::look(address, attempt).await {
             Err(reason) => reason,
             Ok(Some(Protocol::Http)) => {
@@ -102,19 +105,20 @@ impl Failed<'_> {
         {
             return self.tls_failure(error, attempt);
         }
-        let (address, peer) = (self.address, self.peer());
+        let (place, peer) = (self.place, self.peer());
         let plain = self.url.scheme() == "http";
         if hyper(error).any(is_too_large) {
             let text = format!("{peer} sent more headers than waitgate reads");
             return Reason::new(Code::ProtocolTooLarge, text);
         }
         if !hyper(error).any(|error| error.is_parse() || is_early(error)) {
-            if plain
+            if let Some(address) = place.address()
+                && plain
                 // Some servers of other protocols close the connection without a word when they read an HTTP request.
                 && let Ok(Some(protocol)) = sniff::look(address, attempt).await
                 && protocol != Protocol::Http
             {
-                return not_http(address, Some(protocol));
+                return not_http(place, Some(protocol));
             }
             if !plain {
                 // The TLS handshake was finished, so this is not a proxy that has no server behind it.
@@ -127,16 +131,16 @@ impl Failed<'_> {
             return Reason::new(Code::ProtocolClosed, text).with_hint(Hint::ClosedUnanswered);
         }
         let mistake = hyper(error).find_map(Mistake::of);
-        if !plain {
+        let Some(address) = place.address().filter(|_| plain) else {
             return match mistake {
-                Some(mistake @ Mistake::Header(_)) => invalid(address, Some(mistake.words())),
-                _ => not_http(address, None),
+                Some(mistake @ Mistake::Header(_)) => invalid(place, Some(mistake.words())),
+                _ => not_http(place, None),
             };
-        }
+        };
         match sniff::look(address, attempt).await {
             Err(reason) => reason,
-            Ok(Some(Protocol::Http)) => invalid(address, mistake.as_ref().map(Mistake::words)),
-            Ok(protocol) => not_http(address, protocol),
+            Ok(Some(Protocol::Http)) => invalid(place, mistake.as_ref().map(Mistake::words)),
+            Ok(protocol) => not_http(place, protocol),
         }
     }
 
@@ -155,16 +159,18 @@ impl Failed<'_> {
     }
 }
 
-fn invalid(address: SocketAddr, why: Option<&str>) -> Reason {
+fn invalid(place: Place<'_>, why: Option<&str>) -> Reason {
     let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-    Reason::new(Code::ProtocolOther, format!("{address} sent an HTTP answer that is not valid{why}")).with_key("HTTP")
+    Reason::new(Code::ProtocolOther, format!("{place} sent an HTTP answer that is not valid{why}")).with_key("HTTP")
 }
 
-fn not_http(address: SocketAddr, protocol: Option<Protocol>) -> Reason {
+fn not_http(place: Place<'_>, protocol: Option<Protocol>) -> Reason {
     match protocol {
-        Some(Protocol::Tls) => Reason::new(Code::ProtocolTlsWanted, format!("{address} wants TLS on this port"))
+        Some(Protocol::Tls) => Reason::new(Code::ProtocolTlsWanted, format!("{place} wants TLS on this port"))
             .with_hint(kind::instead(protocol)),
-        _ => kind::other_protocol(address, "HTTP", protocol),
+        // Of kinds for other servers, none takes the path of a socket.
+        _ if place.address().is_none() => kind::other_protocol(place, "HTTP", None).with_hint(None),
+        _ => kind::other_protocol(place, "HTTP", protocol),
     }
 }
 

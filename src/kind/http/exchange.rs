@@ -18,11 +18,13 @@ use tokio::time;
 
 use super::connector::{Progress, Watch};
 use super::errors::Failed;
+use super::place::Place;
 use super::proxy::Proxy;
 use super::tls;
 use super::upload::{self, Alive};
 use super::url::Login;
 use crate::attempt::Attempt;
+use crate::kind::path::TargetPath;
 use crate::net::Net;
 use crate::net::address::Host;
 use crate::net::connect;
@@ -46,6 +48,7 @@ pub(super) struct Outgoing {
     pub(super) data: Option<Bytes>,
     pub(super) tls: tls::Config,
     pub(super) proxy: Option<Proxy>,
+    pub(super) socket: Option<TargetPath>,
     /// "after a redirect to HOST:PORT", if waitgate has followed one.
     pub(super) after: Option<String>,
     /// Whether the place after the redirect does not get the login or a header of the target.
@@ -55,7 +58,8 @@ pub(super) struct Outgoing {
 /// The answer. Its head has come; its body is not read yet.
 pub(super) struct Answer {
     pub(super) response: Response,
-    pub(super) address: SocketAddr,
+    /// The address or the socket, for messages.
+    pub(super) from: String,
     /// Keeps the connection while the body is read.
     pub(super) _alive: Option<Alive>,
 }
@@ -76,6 +80,10 @@ impl Outgoing {
 
     pub(super) fn is_proxied(&self) -> bool {
         self.proxy.is_some()
+    }
+
+    pub(super) fn is_on_socket(&self) -> bool {
+        self.socket.is_some()
     }
 
     /// Whether `url` is of another origin than this request's: another scheme, host or port (RFC 6454 section 4).
@@ -112,7 +120,10 @@ impl Outgoing {
         let _ = (url.set_username(""), url.set_password(None));
         self.url = url;
         let host = attempt.quote(self.url.host_str().unwrap_or_default(), HOST_MAX);
-        self.after = Some(format!("after a redirect to {host}:{}", self.port()));
+        self.after = Some(match self.socket {
+            Some(_) => "after a redirect".to_owned(),
+            None => format!("after a redirect to {host}:{}", self.port()),
+        });
     }
 
     /// Says in a reason that it concerns another place than the target's URL. `first` is the kind of that URL.
@@ -144,22 +155,31 @@ impl Outgoing {
         attempt: &Attempt,
     ) -> Result<Answer, Reason> {
         let handshaking = Cell::new(None);
+        if let Some(socket) = &self.socket {
+            attempt.enter(Stage::Connect, &socket.name);
+            let connected = self.connect(net, Place::Socket(socket), &handshaking, attempt).await?;
+            return self.receive(connected, attempt).await;
+        }
         // The addresses race only until one has connected. From then on only that one is polled, so the request goes
         // out once, whatever the number of addresses: waitgate must not repeat a POST.
         let first = race(addresses, attempt, async |address| {
-            let connect = async || self.connect(net, address, &handshaking, attempt).await;
+            let connect = async || self.connect(net, Place::Address(address), &handshaking, attempt).await;
             net.refusals.heed(address, attempt, connect).await
         });
         let first = first.await;
-        let InFlight { mut sending, address, progress, alive } =
-            first.map_err(|failed| self.unreached(net, host, &failed))?;
+        self.receive(first.map_err(|failed| self.unreached(net, host, &failed))?, attempt).await
+    }
+
+    /// Waits for the answer to a request whose connection is made.
+    async fn receive(&self, request: InFlight<'_>, attempt: &Attempt) -> Result<Answer, Reason> {
+        let InFlight { mut sending, place, progress, alive } = request;
         attempt.accept();
-        attempt.enter(Stage::Protocol, format_args!("{address} accepted the connection and the request"));
+        attempt.enter(Stage::Protocol, format_args!("{place} accepted the connection and the request"));
         sending.as_mut().await;
         match sending.as_mut().take_output() {
-            Some(Ok(response)) => Ok(Answer { response, address, _alive: alive }),
+            Some(Ok(response)) => Ok(Answer { response, from: place.to_string(), _alive: alive }),
             Some(Err(error)) => {
-                let reason = self.failed(&error, &self.wire_url(), address, &progress).answering(attempt).await;
+                let reason = self.failed(&error, &self.wire_url(), place, &progress).answering(attempt).await;
                 // The hint is about the server, and does not help with the proxy.
                 Err(if self.is_proxied() && !self.tunnels() {
                     reason.with_text(format!("the proxy {}", reason.text())).with_hint(None)
@@ -167,28 +187,28 @@ impl Outgoing {
                     reason
                 })
             }
-            None => Err(Reason::new(Code::ProtocolClosed, format!("the request to {address} has no outcome"))),
+            None => Err(Reason::new(Code::ProtocolClosed, format!("the request to {place} has no outcome"))),
         }
     }
 
     /// Starts the request, and returns as soon as the connection is made (and the TLS handshake is finished).
     ///
     /// `handshaking` is the address that is in its TLS handshake.
-    async fn connect(
+    async fn connect<'a>(
         &self,
         net: &Net,
-        address: SocketAddr,
+        place: Place<'a>,
         handshaking: &Cell<Option<SocketAddr>>,
         attempt: &Attempt,
-    ) -> Result<InFlight, Reason> {
+    ) -> Result<InFlight<'a>, Reason> {
         let progress = Arc::new(Progress::default());
-        let client = self.client(net, address, &progress)?;
+        let client = self.client(net, place, &progress)?;
         let (sending, alive) = self.execute(net, client);
         let mut sending: Pin<Box<MaybeDone<Sending>>> = Box::pin(maybe_done(sending));
         let tunnel = self.tunnels();
         if tunnel {
             // Until TLS begins, waitgate cannot see which of the two it waits for.
-            let awaited = format_args!("the proxy {address} was asked to accept a connection and to open a tunnel");
+            let awaited = format_args!("the proxy {place} was asked to accept a connection and to open a tunnel");
             attempt.enter(Stage::Protocol, awaited);
         }
         let bound = attempt.connect_timeout();
@@ -200,7 +220,7 @@ impl Outgoing {
             }
             let done = sending.as_mut().poll(cx).is_ready();
             if progress.tls.load(Ordering::Relaxed) {
-                handshaking.set(Some(address));
+                handshaking.set(place.address());
                 attempt.accept();
             }
             // If there are several addresses, name the one that got furthest.
@@ -221,22 +241,22 @@ impl Outgoing {
         })
         .await;
         if !in_time {
-            return Err(connect::timed_out(address, bound));
+            return Err(connect::timed_out(place, bound));
         }
         if progress.connected.load(Ordering::Relaxed) {
-            return Ok(InFlight { sending, address, progress: Arc::clone(&progress), alive });
+            return Ok(InFlight { sending, place, progress: Arc::clone(&progress), alive });
         }
         let Some(Err(error)) = sending.as_mut().take_output() else {
-            return Err(Reason::new(Code::LocalSocket, format!("cannot connect to {address}")));
+            return Err(Reason::new(Code::LocalSocket, format!("cannot connect to {place}")));
         };
         #[cfg(feature = "tls")]
         if progress.tls.load(Ordering::Relaxed) {
-            if handshaking.get() == Some(address) {
+            if handshaking.get() == place.address() {
                 handshaking.set(None);
             }
-            return Err(self.failed(&error, &self.wire_url(), address, &progress).handshaking(attempt).await);
+            return Err(self.failed(&error, &self.wire_url(), place, &progress).handshaking(attempt).await);
         }
-        Err(self.failed(&error, &self.wire_url(), address, &progress).connecting(attempt).await)
+        Err(self.failed(&error, &self.wire_url(), place, &progress).connecting(attempt).await)
     }
 
     /// Whether a proxy is asked to open a tunnel.
@@ -248,10 +268,10 @@ impl Outgoing {
         &self,
         error: &'a reqwest::Error,
         url: &'a Url,
-        address: SocketAddr,
+        place: Place<'a>,
         progress: &'a Progress,
     ) -> Failed<'a> {
-        Failed { error, url, address, tunnel: self.tunnels(), progress }
+        Failed { error, url, place, tunnel: self.tunnels(), progress }
     }
 
     /// The reason when no address has connected.
@@ -310,7 +330,7 @@ impl Outgoing {
 
     /// A client for one address and one attempt. It keeps no connections, follows no redirects, resolves no names, and
     /// uses a proxy only if the target asks for one.
-    fn client(&self, net: &Net, address: SocketAddr, progress: &Arc<Progress>) -> Result<Client, Reason> {
+    fn client(&self, net: &Net, place: Place<'_>, progress: &Arc<Progress>) -> Result<Client, Reason> {
         let builder = Client::builder()
             .no_proxy()
             .redirect(redirect::Policy::none())
@@ -319,8 +339,11 @@ impl Outgoing {
             .http1_only()
             .http1_max_headers(HEADERS_MAX)
             .pool_max_idle_per_host(0)
-            .connector_layer(Watch(Arc::clone(progress)))
-            .resolve_to_addrs(&self.looked_up_name(), &[address]);
+            .connector_layer(Watch(Arc::clone(progress)));
+        let builder = match place {
+            Place::Address(address) => builder.resolve_to_addrs(&self.looked_up_name(), &[address]),
+            Place::Socket(socket) => builder.unix_socket(socket.path.as_path()),
+        };
         let builder = match &self.proxy {
             None => builder,
             Some(proxy) => match reqwest::Proxy::all(proxy.url.expose()) {
@@ -352,9 +375,9 @@ pub(super) fn own_headers() -> HeaderMap {
 type Sending = Running<reqwest::Result<Response>>;
 
 /// A request whose connection is made.
-struct InFlight {
+struct InFlight<'a> {
     sending: Pin<Box<MaybeDone<Sending>>>,
-    address: SocketAddr,
+    place: Place<'a>,
     progress: Arc<Progress>,
     alive: Option<Alive>,
 }

@@ -6,6 +6,7 @@ mod complaint;
 mod connector;
 mod errors;
 mod exchange;
+mod place;
 mod proxy;
 mod request;
 mod status;
@@ -50,10 +51,12 @@ pub(crate) struct Http {
 }
 
 impl Kind for Http {
-    const NAMES: &'static [&'static str] = &["http", "https"];
+    const NAMES: &'static [&'static str] = &["http", "https", url::UNIX];
     const FORM: &'static str = "http://HOST/PATH, https://HOST/PATH";
-    const HELP: &'static [(&'static str, &'static str)] =
-        &[("http://HOST[:PORT]/PATH", "GET is answered with 200 to 399; also https:")];
+    const HELP: &'static [(&'static str, &'static str)] = &[
+        ("http://HOST[:PORT]/PATH", "GET is answered with 200 to 399; also https:"),
+        ("http+unix:/PATH.sock:/PATH", "the same over a unix socket"),
+    ];
     const EXPECTATIONS: &'static [Spec] = &[
         Spec::value("status", "200,204,300-399").says("the statuses that are ready [default: 200-399]"),
         Spec::value("method", "METHOD").says("the method of the request [default: GET, or POST with data=]"),
@@ -78,15 +81,20 @@ impl Kind for Http {
     ];
     const SPEAKS: &'static [(Protocol, &'static str)] = &[(Protocol::Http, "http"), (Protocol::Tls, "https")];
 
-    /// Parses what follows `http:` or `https:`.
+    /// Parses what follows `http:`, `https:` or `http+unix:`.
     fn parse(parts: &Parts<'_>) -> Result<Self> {
         if parts.kind == "https" && cfg!(not(feature = "tls")) {
             bail!("this build has no TLS: a cargo feature left it out (expected http://HOST[:PORT]/PATH)");
         }
-        let Location { host, url, login, shown } = Location::parse(parts)?;
+        let location = Location::parse(parts)?;
+        let (host, shown) = (location.host.clone(), location.shown.clone());
+        let is_on_socket = location.socket.is_some();
+        if let Some(name) = ["proxy", "follow"].into_iter().find(|name| is_on_socket && parts.expectations.has(name)) {
+            bail!("#{name}: the request goes over a unix socket, and to no other place: leave #{name} out");
+        }
         let gone = gone::is_given(&parts.expectations, Self::EXPECTATIONS)?;
         let check = Check::parse(&parts.expectations)?;
-        let mut request = Request::parse(parts, url, login)?;
+        let mut request = Request::parse(parts, location)?;
         if parts.expectations.has("proxy") {
             if parts.expectations.has("servername") {
                 bail!("#proxy: waitgate would ask the proxy for the name in #servername: give one of them");
@@ -100,9 +108,15 @@ impl Kind for Http {
     /// Sends the request to the first address that accepts a connection, and follows the redirects in its answers.
     async fn probe(&self, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
         if self.gone {
-            return gone::probe(net, &self.host, self.request.port(), attempt).await;
+            return match self.request.socket() {
+                Some(socket) => gone::probe_socket(&socket.path, &socket.name, attempt).await,
+                None => gone::probe(net, &self.host, self.request.port(), attempt).await,
+            };
         }
         let request = self.request.read(net, attempt)?;
+        if self.request.socket().is_some() {
+            return self.ask(request, net, Vec::new(), attempt).await;
+        }
         let (host, port) = request.connects_to(&self.host);
         let addresses = connect::resolve(net, host, port, attempt).await?;
         self.ask(request, net, addresses, attempt).await
@@ -140,7 +154,11 @@ impl Http {
                 Step::Follow(url, status) => (url, status),
             };
             if followed == REDIRECTS_MAX {
-                let text = format!("more than {}, the last one on {host}:{}", redirects(REDIRECTS_MAX), request.port());
+                let last = match self.request.socket() {
+                    Some(socket) => socket.name.clone(),
+                    None => format!("{host}:{}", request.port()),
+                };
+                let text = format!("more than {}, the last one on {last}", redirects(REDIRECTS_MAX));
                 return Err(Reason::new(Code::ExpectRedirect, text).with_key("loop"));
             }
             followed += 1;

@@ -11,11 +11,11 @@ use reqwest::{Method, Url};
 use super::exchange::{self, Outgoing};
 use super::proxy::Proxy;
 use super::tls;
-use super::url::Login;
+use super::url::{Location, Login};
 use crate::attempt::Attempt;
 use crate::env;
 use crate::kind::Parts;
-use crate::kind::path::{NamedFile, after_at};
+use crate::kind::path::{NamedFile, TargetPath, after_at};
 use crate::kind::tls_options::TlsOptions;
 use crate::net::Net;
 use crate::reason::{Code, Reason};
@@ -31,6 +31,7 @@ pub(super) struct Request {
     data: Option<Source<Bytes>>,
     tls: TlsOptions,
     proxy: Option<Proxy>,
+    socket: Option<TargetPath>,
 }
 
 /// Where a header's value or the data comes from.
@@ -42,7 +43,8 @@ enum Source<T> {
 }
 
 impl Request {
-    pub(super) fn parse(parts: &Parts<'_>, url: Url, login: Option<Login>) -> Result<Self> {
+    pub(super) fn parse(parts: &Parts<'_>, location: Location) -> Result<Self> {
+        let Location { url, login, socket, .. } = location;
         let Parts { expectations, fill, .. } = parts;
         let mut headers: Vec<(HeaderName, Source<HeaderValue>)> = Vec::new();
         for (text, written) in expectations.written("header") {
@@ -94,10 +96,10 @@ impl Request {
             None => Method::GET,
         };
         if let Some(given) = TlsOptions::given(expectations).filter(|_| parts.kind != "https") {
-            bail!("#{given}: http: does not speak TLS (expected https://HOST[:PORT]/PATH)");
+            bail!("#{given}: {}: does not speak TLS (expected https://HOST[:PORT]/PATH)", parts.kind);
         }
         let tls = TlsOptions::parse(expectations)?;
-        Ok(Self { url, login, method, headers, data, tls, proxy: None })
+        Ok(Self { url, login, method, headers, data, tls, proxy: None, socket })
     }
 
     pub(super) fn url(&self) -> &Url {
@@ -111,6 +113,11 @@ impl Request {
     /// Sends the request through `proxy`, if there is one.
     pub(super) fn via(&mut self, proxy: Option<Proxy>) {
         self.proxy = proxy;
+    }
+
+    /// The unix socket of an `http+unix:` target.
+    pub(super) fn socket(&self) -> Option<&TargetPath> {
+        self.socket.as_ref()
     }
 
     pub(super) fn is_insecure(&self) -> bool {
@@ -162,6 +169,7 @@ impl Request {
             data,
             tls: tls::Config::read(&self.tls, net)?,
             proxy: self.proxy.clone(),
+            socket: self.socket.clone(),
             after: None,
             stripped: false,
         })

@@ -7,9 +7,13 @@ use reqwest::Url;
 
 use crate::env::{self, Fill};
 use crate::kind::Parts;
+use crate::kind::path::TargetPath;
 use crate::net::address::{self, Host};
 use crate::secret::{Form, HIDDEN, Secret};
 use crate::text::printable;
+
+/// The kind for HTTP over a unix socket.
+pub(super) const UNIX: &str = "http+unix";
 
 /// A user and a password, for Basic authentication.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +26,8 @@ pub(super) struct Login {
 pub(super) struct Location {
     /// For the resolver: the name as written in the target.
     pub(super) host: Host,
+    /// With `http+unix:`, the socket. Then the host is localhost.
+    pub(super) socket: Option<TargetPath>,
     /// For the request: without userinfo, and without the dot that ends a full name.
     pub(super) url: Url,
     pub(super) login: Option<Login>,
@@ -32,6 +38,9 @@ pub(super) struct Location {
 impl Location {
     pub(super) fn parse(parts: &Parts<'_>) -> Result<Self> {
         let kind = parts.kind;
+        if kind == UNIX {
+            return Self::on_a_socket(parts);
+        }
         let form = format!("{kind}://HOST[:PORT]/PATH");
         let in_form = |error: anyhow::Error| anyhow!("{error:#} (expected {form})");
         let Some(rest) = parts.address.strip_prefix("//") else {
@@ -63,44 +72,69 @@ impl Location {
                 "found a '@' in the path, after a port: in a password '/' is written %2F, and in a path '@' is written %40 (expected {form})"
             );
         }
-        let (raw_path, raw_query) = match path_and_query.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (path_and_query, None),
-        };
-        note_path(raw_path, raw_query, parts.fill);
         let port_text = port.map(|port| format!(":{port}")).unwrap_or_default();
-        let mut text = format!("{kind}://{}{port_text}", wire_name(&host));
-        text.push_str(&encoded(raw_path, parts.fill, true).map_err(in_form)?);
-        if let Some(raw) = raw_query {
-            text.push('?');
-            text.push_str(&encoded(raw, parts.fill, false).map_err(in_form)?);
-        }
-        // The message shows neither the text nor the parser's error: the query may hold a token.
-        let Ok(url) = Url::parse(&text) else {
-            bail!("this is not a URL: check the characters of the host and the path (expected {form})");
-        };
-
+        let origin = format!("{kind}://{}{port_text}", wire_name(&host));
+        let url = url(&origin, path_and_query, parts.fill).map_err(in_form)?;
         let mut shown = format!("{kind}://");
         if login.is_some() {
             shown.push_str(HIDDEN);
             shown.push('@');
         }
         let _ = write!(shown, "{host}{port_text}");
-        if parts.fill.is_none() {
-            // The whole URL came out of a variable.
-            if !matches!(path_and_query, "" | "/") {
-                shown.push('/');
-                shown.push_str(HIDDEN);
-            }
-        } else {
-            shown.push_str(&printable(raw_path));
-            if let Some(raw) = raw_query {
-                shown.push('?');
-                shown.push_str(&printable(&shown_query(raw)));
-            }
-        }
-        Ok(Self { host, url, login, shown })
+        shown.push_str(&shown_path(path_and_query, parts.fill));
+        Ok(Self { host, socket: None, url, login, shown })
     }
+
+    /// Parses `/PATH.sock:/PATH`, or `//%2FPATH.sock/PATH` as Docker's clients write it.
+    fn on_a_socket(parts: &Parts<'_>) -> Result<Self> {
+        const FORM: &str = "expected http+unix:/PATH.sock:/PATH";
+        let in_form = |error: anyhow::Error| anyhow!("{error:#} ({FORM})");
+        let rest = parts.address;
+        let authority = rest.strip_prefix("//").filter(|rest| !rest.starts_with('/'));
+        let (raw, path_and_query) = if let Some(rest) = authority {
+            rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()))
+        } else {
+            let rest = rest.strip_prefix("//").unwrap_or(rest);
+            rest.split_once(":/").map_or((rest, ""), |(path, _)| (path, &rest[path.len() + 1..]))
+        };
+        if authority.is_some() && !env::refers(raw) && !raw.starts_with('%') {
+            bail!("found a host where the path of a socket should be ({FORM})");
+        }
+        let socket = TargetPath::socket(raw, parts.fill, FORM)?;
+        let url = url("http://localhost", path_and_query, parts.fill).map_err(in_form)?;
+        let shown = format!("{UNIX}:{}:{}", socket.name, shown_path(path_and_query, parts.fill));
+        let shown = shown.strip_suffix(':').map(str::to_owned).unwrap_or(shown);
+        Ok(Self { host: Host::Name("localhost".to_owned()), socket: Some(socket), url, login: None, shown })
+    }
+}
+
+/// The URL of an origin, such as `http://db:80`, with a path and a query as they are written in the target.
+fn url(origin: &str, path_and_query: &str, fill: Fill<'_>) -> Result<Url> {
+    let (raw_path, raw_query) = parted(path_and_query);
+    note_path(raw_path, raw_query, fill);
+    let mut text = format!("{origin}{}", encoded(raw_path, fill, true)?);
+    if let Some(raw) = raw_query {
+        text.push('?');
+        text.push_str(&encoded(raw, fill, false)?);
+    }
+    // The message shows neither the text nor the parser's error: the query may hold a token.
+    Url::parse(&text).map_err(|_| anyhow!("this is not a URL: check the characters of the host and the path"))
+}
+
+/// The path, and the query if there is one.
+fn parted(path_and_query: &str) -> (&str, Option<&str>) {
+    path_and_query.split_once('?').map_or((path_and_query, None), |(path, query)| (path, Some(query)))
+}
+
+/// The path and the query for the log.
+fn shown_path(path_and_query: &str, fill: Fill<'_>) -> String {
+    if fill.is_none() {
+        // The whole URL came out of a variable.
+        return if matches!(path_and_query, "" | "/") { String::new() } else { format!("/{HIDDEN}") };
+    }
+    let (path, query) = parted(path_and_query);
+    let query = query.map(|raw| format!("?{}", printable(&shown_query(raw)))).unwrap_or_default();
+    format!("{}{query}", printable(path))
 }
 
 /// The name without the dot that ends a full name. Servers compare the Host header, and clients a certificate's names,

@@ -11,6 +11,7 @@ pub(crate) mod roots;
 mod verify;
 
 use std::cell::{OnceCell, RefCell};
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Weak};
 
 use anyhow::{Context as _, Result, bail};
@@ -188,13 +189,13 @@ pub(crate) async fn handshake(
     })
 }
 
-/// The last second, from 1970 on, at which the server's certificate is valid.
-pub(crate) fn valid_until(stream: &Stream) -> Option<u64> {
+/// The first and the last second, from 1970 on, at which the server's certificate is valid.
+pub(crate) fn validity(stream: &Stream) -> Option<RangeInclusive<u64>> {
     let leaf = stream.session()?.peer_certificates()?.first()?;
-    der::Facts::of(leaf).map(|facts| *facts.valid.end())
+    der::Facts::of(leaf).map(|facts| facts.valid)
 }
 
 /// Seconds since 1970.
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     UnixTime::now().as_secs()
 }

@@ -24,7 +24,7 @@ use tempfile::TempDir;
 use crate::support::{PATIENCE, Run, run::Running};
 use render::Command;
 use world::{
-    Step::{self, Database, Loaded, Loading, Names, Postgres, Registry, Tcp, Web},
+    Step::{self, Database, Loaded, Loading, Memcached, Names, Postgres, Registry, Tcp, Web, ZooKeeper},
     World,
 };
 
@@ -124,6 +124,12 @@ examples! {
     job = "12-job.yaml": pod([Names(&[("db", DB)]), Postgres(DB)]);
     termination_message = "13-termination-message.yaml": pod([Names(&[("db", DB)]), Tcp(DB, 5432)]);
     redis = "16-redis.yaml": pod([Names(&[("redis", DB)]), Loading(DB), Loaded]);
+    zookeeper = "17-zookeeper.yaml": pod([
+        Names(&[("zookeeper", API), ("memcached", DB)]),
+        Tcp(API, 2181),
+        ZooKeeper(API),
+        Memcached(DB),
+    ]);
     helm_deployment = "helm-deployment.yaml":
         pod([Names(&[("shop-redis", DB), ("shop-api", API)]), Tcp(DB, 6379), Web(API, 80, "/healthz", 200)]);
     compose = "compose.yaml":

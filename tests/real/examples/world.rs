@@ -9,6 +9,7 @@ use crate::support::{
     fake::linger,
     pg::Pg,
     redis::Redis,
+    server::{self, Server},
     web::{self, Reply},
 };
 
@@ -30,8 +31,12 @@ pub(super) enum Step {
     Loading(&'static str),
     /// It starts again, and loads at once.
     Loaded,
+    /// A real server, in the place of one that only accepts.
+    ZooKeeper(&'static str),
+    /// A real server.
+    Memcached(&'static str),
 }
-use Step::{Database, Loaded, Loading, Names, Postgres, Registry, Tcp, Web};
+use Step::{Database, Loaded, Loading, Memcached, Names, Postgres, Registry, Tcp, Web, ZooKeeper};
 
 pub(super) struct World {
     pub(super) pod: Pod,
@@ -43,6 +48,7 @@ pub(super) struct World {
     redis: Option<Redis>,
     fakes: Vec<Fake>,
     webs: Vec<web::Web>,
+    servers: Vec<Server>,
     started: PathBuf,
 }
 
@@ -66,6 +72,7 @@ impl World {
             suffix: if case.zone == "." { "" } else { ".default.svc" },
             fakes: Vec::new(),
             webs: Vec::new(),
+            servers: Vec::new(),
             started: tools.join("started"),
         }
     }
@@ -110,6 +117,15 @@ impl World {
                 self.redis = Some(redis);
             }
             Loaded => self.redis.as_mut().expect("the case has a Redis").start(&["--requirepass", PASSWORD]),
+            ZooKeeper(address) => {
+                self.fakes.clear();
+                let server = self.at(address, 2181, server::zookeeper);
+                self.servers.push(server);
+            }
+            Memcached(address) => {
+                let server = self.at(address, 11211, server::memcached);
+                self.servers.push(server);
+            }
             Database(name) => {
                 self.pg().accepting();
                 self.pg().sql(&format!("CREATE DATABASE {name}"));

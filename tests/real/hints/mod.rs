@@ -56,6 +56,7 @@ hints! {
     Overloaded overloaded
     ProxyClosed proxy_closed
     ClosedUnanswered closed_unanswered
+    TlsProxyClosed tls_proxy_closed
     Gateway gateway
     NoDns no_dns
     DnsDropped dns_dropped
@@ -69,6 +70,8 @@ hints! {
     UseHttps use_https
     UseHttp use_http
     UseRedis use_redis
+    UseHttpUnix use_http_unix
+    UseTls use_tls
     UsePostgres use_postgres
     Credentials credentials
     Forbidden forbidden

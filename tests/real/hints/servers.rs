@@ -1,5 +1,7 @@
 //! What is there says something else than what is waited for.
 
+use std::{io::Write as _, os::unix::net::UnixListener, sync::Arc, thread};
+
 use super::*;
 
 pub(crate) fn gateway(it: &Witness) {
@@ -51,6 +53,41 @@ pub(crate) fn use_http(it: &Witness) {
     it.given(run(&plain.https("/")));
     it.given(run(&format!("postgres://{}/?sslmode=disable", plain.fake.addr)));
     it.instead(None, run(&format!("https://{}/", silent.addr)));
+}
+
+pub(crate) fn use_http_unix(it: &Witness) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let listener = UnixListener::bind(&path).unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let _ = stream.unwrap().write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    it.given(run(&format!("unix:{}#send=x#banner=y", path.display())));
+    let web = Fake::greeting("HTTP/1.1 400 Bad Request\r\n\r\n");
+    it.instead("UseHttp", run(&format!("tcp:{}#banner=y", web.addr)));
+}
+
+pub(crate) fn use_tls(it: &Witness) {
+    let alert = Fake::answering(b"\x15\x03\x01\0\x02\x02\x46");
+    it.given(run(&format!("tcp:{}#send=x#banner=y", alert.addr)));
+    it.instead("UseHttps", run(&format!("http://{}/", alert.addr)));
+}
+
+pub(crate) fn tls_proxy_closed(it: &Witness) {
+    let authority = Authority::new();
+    let config = Arc::new(authority.server(&["proxy.test"]));
+    let proxy = Fake::new(move |stream| {
+        let mut session = rustls::StreamOwned::new(rustls::ServerConnection::new(Arc::clone(&config)).unwrap(), stream);
+        // A part of the handshake is left to do when the client has sent nothing yet.
+        let _ = session.conn.complete_io(&mut session.sock);
+    });
+    let ca = authority.file().display().to_string();
+    it.given(run(&format!("tls:{}#servername=proxy.test#ca={ca}", proxy.addr)));
+    let closing = Fake::closing();
+    it.instead("ProxyClosed", run(&format!("tcp:{}", closing.addr)));
+    it.instead("CaFile", run(&format!("tls:{}#servername=proxy.test", proxy.addr)));
 }
 
 pub(crate) fn use_postgres(it: &Witness) {

@@ -239,3 +239,24 @@ fn proxies_that_close_or_keep_the_connection() {
     #[cfg(feature = "http")]
     once(&format!("http://{}/#attempt-timeout=500ms", keeps.addr)).failure().stderr_has("no complete answer");
 }
+
+/// nginx on a unix socket, which `http+unix:` asks and `unix:` only connects to.
+#[test]
+fn nginx_on_a_unix_socket() {
+    let servers = "server { listen unix:FOLDER/s.sock; location /down { return 503; } location /moved { return 301 /; }
+         location /away { return 302 https://www.test/; } location / { return 200 \"up $host\"; } }
+         server { listen 127.0.0.1:PORT; }";
+    let addr = free_port();
+    let nginx = nginx(&[addr], &servers.replace("127.0.0.1:PORT", &addr.to_string()), &[]);
+    let socket = nginx.path().join("s.sock").display().to_string();
+    let once = |rest: &str| Run::new(["--once", &format!("http+unix:{socket}:{rest}")]).end();
+    once("/#body=up localhost").success().stderr_has(&format!("200 OK from {socket}"));
+    once("/#header=Host:api.test#body=up api.test").success();
+    once("/down").failure().stderr_has("503 Service Unavailable").stderr_has("[expect.status]");
+    once("/away").success().stderr_has("another origin, https://www.test:443");
+    // nginx writes the Host header into its own redirects.
+    once("/moved#body=up").success().stderr_has("after 1 redirect");
+    Run::new(["--once", &format!("unix:{socket}#hold=100ms")]).end().success();
+    drop(nginx);
+    once("/").failure().stderr_has("local.missing");
+}

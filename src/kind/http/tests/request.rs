@@ -221,3 +221,26 @@ async fn no_connection_outlives_an_answer_before_the_end_of_the_data() {
     assert!(told.recv_timeout(Duration::from_secs(15)).unwrap(), "it is still open");
     drop(net);
 }
+
+#[tokio::test]
+async fn a_target_may_ask_for_a_coding_and_send_a_word_before_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let token = dir.path().join("token");
+    std::fs::write(&token, "t0ken\n").unwrap();
+    let server = Server::start(|seen| match seen.header("accept-encoding")[..] {
+        ["gzip"] => "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nxx".to_owned(),
+        _ => ok("200 OK"),
+    });
+    let file = token.display();
+    probe(&server.url(&format!("/#bearer=@{file}#body=ok"))).await.unwrap();
+    probe(&server.url(&format!("/#header=Authorization:token @{file}#header=X-Key:@{file}"))).await.unwrap();
+    let reason = probe(&server.url("/#header=Accept-Encoding:gzip#body=ok")).await.unwrap_err();
+    assert!(reason.text().contains("is compressed (Content-Encoding)"), "{}", reason.text());
+    let seen = server.seen();
+    assert_eq!(seen[0].header("authorization"), ["Bearer t0ken"]);
+    assert_eq!(
+        (&seen[1].header("authorization")[..], &seen[1].header("x-key")[..]),
+        (&["token t0ken"][..], &["t0ken"][..])
+    );
+    assert_eq!(seen[2].header("accept-encoding"), ["gzip"]);
+}
