@@ -3,6 +3,8 @@
 //! A new kind is one file or folder here, its `mod` line, and one row in the table. The table makes the enum, the list of forms in
 //! messages, the section of `--help`, the feature gates and the completions.
 
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod answer;
 mod banner;
 mod content;
 mod credentials;
@@ -13,10 +15,14 @@ mod file;
 mod gone;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "mysql")]
+mod mysql;
 pub(crate) mod path;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod regex;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod servers;
 mod slips;
 mod tcp;
 mod tls_options;
@@ -50,6 +56,8 @@ pub(crate) trait Kind: Sized + fmt::Display {
     const EXPECTATIONS: &'static [Spec];
     /// The protocols that it waits for, each with the word before the colon. Hints of other kinds use it.
     const SPEAKS: &'static [(Protocol, &'static str)] = &[];
+    /// The words after `jdbc:` that mean this kind. The address then has the form of that JDBC driver.
+    const JDBC: &'static [&'static str] = &[];
     /// Whether `+driver` after its name is dropped, as in SQLAlchemy's `postgresql+psycopg2`.
     const DROPS_DRIVER: bool = false;
     /// What a blank in the address means.
@@ -165,6 +173,7 @@ kinds! {
     file::File;
     http::Http if "http";
     postgres::Postgres if "postgres";
+    mysql::MySql if "mysql";
 }
 
 /// What the table knows of a kind.
@@ -175,6 +184,7 @@ struct Row {
     help: &'static [(&'static str, &'static str)],
     expectations: &'static [Spec],
     speaks: &'static [(Protocol, &'static str)],
+    jdbc: &'static [&'static str],
     drops_driver: bool,
     blank: &'static str,
     parser: Parser,
@@ -189,6 +199,7 @@ impl Row {
             help: K::HELP,
             expectations: K::EXPECTATIONS,
             speaks: K::SPEAKS,
+            jdbc: K::JDBC,
             drops_driver: K::DROPS_DRIVER,
             blank: K::BLANK,
             parser,
@@ -201,6 +212,37 @@ impl Row {
             let bare = if row.drops_driver { kind.split('+').next().unwrap_or_default() } else { kind };
             row.names.iter().chain(row.also).find(|name| **name == bare).map(|name| (row, *name))
         })
+    }
+
+    /// The kind of this name after `jdbc:`.
+    fn in_jdbc(kind: &str) -> Option<(&'static Self, &'static str)> {
+        KINDS.iter().find_map(|row| row.jdbc.iter().find(|name| **name == kind).map(|name| (row, *name)))
+    }
+}
+
+/// An address, split after the name of its kind.
+struct Split<'a> {
+    row: &'static Row,
+    kind: &'static str,
+    jdbc: bool,
+    rest: &'a str,
+}
+
+impl<'a> Split<'a> {
+    fn of(address: &'a str) -> Result<Self> {
+        let Some((kind, rest)) = address.split_once(':') else { bail!("{}", slips::no_colon()) };
+        let kind = kind.to_ascii_lowercase();
+        if kind == "jdbc" {
+            let (inner, rest) = rest.split_once(':').unwrap_or((rest, ""));
+            return match Row::in_jdbc(&inner.to_ascii_lowercase()) {
+                Some((row, kind)) => Ok(Self { row, kind, jdbc: true, rest }),
+                None => bail!("{}", slips::unknown_jdbc(KINDS.iter().flat_map(|row| row.jdbc))),
+            };
+        }
+        match Row::named(&kind) {
+            Some((row, kind)) => Ok(Self { row, kind, jdbc: false, rest }),
+            None => bail!("{}", slips::unknown_kind(&kind, rest)),
+        }
     }
 }
 
@@ -273,6 +315,12 @@ pub(crate) struct Parts<'a> {
     pub(crate) address: &'a str,
     /// The kind's name, one of `NAMES` or `ALSO`.
     pub(crate) kind: &'static str,
+    /// Whether the kind's name followed `jdbc:`.
+    #[cfg_attr(
+        not(any(feature = "mysql", feature = "postgres")),
+        expect(dead_code, reason = "no kind has a JDBC form")
+    )]
+    pub(crate) jdbc: bool,
     /// The expectations.
     pub(crate) expectations: Expectations,
     /// How to fill the address.
@@ -346,7 +394,7 @@ impl Target {
         if let Some(slip) = slips::around(value) {
             bail!("env:{name}: its value: {slip}");
         }
-        if let Some((row, _)) = value.split_once(':').and_then(|(kind, _)| Row::named(&kind.to_ascii_lowercase()))
+        if let Ok(Split { row, .. }) = Split::of(value)
             && let Some(known) =
                 slips::expectation_in(value, row.expectations.iter().chain(expect::COMMON).map(|spec| spec.name))
         {
@@ -369,9 +417,7 @@ impl Target {
         fill: Fill<'_>,
         given: Given<'_>,
     ) -> Result<(Self, Overrides)> {
-        let Some((kind, rest)) = address.split_once(':') else { bail!("{}", slips::no_colon()) };
-        let kind = kind.to_ascii_lowercase();
-        let Some((row, kind)) = Row::named(&kind) else { bail!("{}", slips::unknown_kind(&kind, rest)) };
+        let Split { row, kind, jdbc, rest } = Split::of(address)?;
         if address.contains(|c: char| c.is_whitespace()) {
             bail!("{} (expected {})", row.blank, row.form);
         }
@@ -388,7 +434,7 @@ impl Target {
             successes: expectations.count("successes")?,
             successes_min: gone::successes(&expectations).unwrap_or(1),
         };
-        let parts = Parts { address: rest, kind, expectations, fill, given };
+        let parts = Parts { address: rest, kind, jdbc, expectations, fill, given };
         Ok((row.parser.parse(&parts)?, overrides))
     }
 }
