@@ -24,6 +24,7 @@ mod regex;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod servers;
 mod slips;
+mod split;
 mod tcp;
 mod tls_options;
 mod unix;
@@ -41,6 +42,7 @@ use crate::reason::{Code, Hint, Reason};
 use crate::secret::Notes;
 use crate::text::printable;
 use expect::{Expectations, Spec, Zero};
+use split::Split;
 
 /// What every kind of target is. Parsing is pure; a probe tries the target once.
 pub(crate) trait Kind: Sized + fmt::Display {
@@ -217,32 +219,6 @@ impl Row {
     /// The kind of this name after `jdbc:`.
     fn in_jdbc(kind: &str) -> Option<(&'static Self, &'static str)> {
         KINDS.iter().find_map(|row| row.jdbc.iter().find(|name| **name == kind).map(|name| (row, *name)))
-    }
-}
-
-/// An address, split after the name of its kind.
-struct Split<'a> {
-    row: &'static Row,
-    kind: &'static str,
-    jdbc: bool,
-    rest: &'a str,
-}
-
-impl<'a> Split<'a> {
-    fn of(address: &'a str) -> Result<Self> {
-        let Some((kind, rest)) = address.split_once(':') else { bail!("{}", slips::no_colon()) };
-        let kind = kind.to_ascii_lowercase();
-        if kind == "jdbc" {
-            let (inner, rest) = rest.split_once(':').unwrap_or((rest, ""));
-            return match Row::in_jdbc(&inner.to_ascii_lowercase()) {
-                Some((row, kind)) => Ok(Self { row, kind, jdbc: true, rest }),
-                None => bail!("{}", slips::unknown_jdbc(KINDS.iter().flat_map(|row| row.jdbc))),
-            };
-        }
-        match Row::named(&kind) {
-            Some((row, kind)) => Ok(Self { row, kind, jdbc: false, rest }),
-            None => bail!("{}", slips::unknown_kind(&kind, rest)),
-        }
     }
 }
 

@@ -41,11 +41,24 @@ impl Plugin {
         }
     }
 
-    /// The answer of a user without a password: nothing, where a hash is expected, or an empty text with its NUL.
-    pub(super) fn nothing(&self) -> Vec<u8> {
+    /// An answer that proves nothing, in a form that the server takes for a wrong password. What has another form than it
+    /// expects counts as an error of the host. `more` says that it is not the first answer.
+    ///
+    /// A server may ask in any of these ways: for a user that it does not have, MariaDB takes the way of another one
+    /// (sql_acl.cc: find_mpvio_user).
+    pub(super) fn nothing(&self, more: bool) -> Vec<u8> {
         match self {
-            Self::Native | Self::Other(_) => Vec::new(),
+            Self::Native => Vec::new(),
+            // An empty text with its NUL.
             Self::CachingSha2 | Self::Sha256 | Self::Clear => vec![0],
+            Self::Other(name) => match (name.as_str(), more) {
+                // A signature (mariadb: plugin/auth_ed25519), and one after the client's own challenge (plugin/auth_parsec).
+                ("client_ed25519", _) => vec![0; 64],
+                ("parsec", true) => vec![0; 96],
+                ("parsec" | "mysql_old_password", _) => Vec::new(),
+                // A question for a text, such as PAM's.
+                _ => vec![0],
+            },
         }
     }
 
@@ -54,7 +67,7 @@ impl Plugin {
         if password.is_empty() {
             return match self {
                 Self::Other(_) => Err(Refused::Unknown),
-                known => Ok(known.nothing()),
+                known => Ok(known.nothing(false)),
             };
         }
         match self {

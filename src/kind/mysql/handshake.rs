@@ -8,7 +8,7 @@ use super::errors::ServerError;
 use super::greeting::{Greeting, NONCE_LEN, capability};
 use super::packet::{ERR, Fields, NoPacket, Wire};
 use crate::net::stream::Peer;
-use crate::reason::{Code, Hint, Reason};
+use crate::reason::{Code, Cost, Hint, Reason};
 use crate::secret::Secret;
 
 /// The user of a handshake without a login. No server has it: a password that is missing may lock an account, or count
@@ -89,7 +89,7 @@ pub(super) async fn finish(
     };
     let mut refused = None;
     let first = match password {
-        None => plugin.nothing(),
+        None => plugin.nothing(false),
         Some(password) => plugin.answer(password, &greeting.nonce, channel).unwrap_or_default(),
     };
     let tls = matches!(channel, Channel::Encrypted | Channel::Verified);
@@ -133,13 +133,14 @@ pub(super) async fn finish(
             (&MORE_DATA, _) => password.map(|_| Err(Refused::Unknown)),
             _ => return Err(NoPacket::Malformed),
         };
+        let nothing = plugin.nothing(body[0] == MORE_DATA);
         let answer = match answer {
             Some(Ok(answer)) if refused.is_none() => answer,
             Some(Err(why)) => {
                 refused.get_or_insert((plugin.clone(), why));
-                plugin.nothing()
+                nothing
             }
-            _ => plugin.nothing(),
+            _ => nothing,
         };
         wire.write(&answer).await?;
     }
@@ -162,9 +163,17 @@ pub(super) fn refusal(peer: &Peer, (plugin, why): &(Plugin, Refused)) -> Reason 
             ),
             "verified",
         ),
-        Refused::Unknown => (format!("it asks for a login by {name}, which waitgate does not have"), "unknown"),
+        Refused::Unknown => (
+            format!(
+                "it asks for a login by {name}, which waitgate does not have (MariaDB may ask so for a user that it does not have)"
+            ),
+            "unknown",
+        ),
     };
-    Reason::new(Code::ProtocolAuthMethod, format!("the server is there ({peer}), but {what}")).with_key(key)
+    // For the server it is a wrong password.
+    Reason::new(Code::ProtocolAuthMethod, format!("the server is there ({peer}), but {what}"))
+        .with_key(key)
+        .with_cost(Cost::Credentials)
 }
 
 /// The reason if the server asks for a password, and none is given.

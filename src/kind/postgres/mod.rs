@@ -8,6 +8,7 @@ mod context;
 mod errors;
 mod frame;
 mod hidden;
+mod jdbc;
 mod login;
 mod messages;
 mod negotiate;
@@ -92,6 +93,7 @@ impl Kind for Postgres {
         gone::GONE,
     ];
     const SPEAKS: &'static [(Protocol, &'static str)] = &[(Protocol::PostgreSql, "postgres")];
+    const JDBC: &'static [&'static str] = &["postgresql"];
     const DROPS_DRIVER: bool = true;
     const BLANK: &'static str = "found a blank in the address: in a URL a blank is written %20, and in place of libpq's keywords (host=… user=…) write a URL";
 

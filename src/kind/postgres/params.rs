@@ -49,6 +49,8 @@ const KNOWN: &[(&str, Option<&str>)] = &[
     // Those of pgx and of the JDBC driver.
     ("search_path", None),
     ("currentSchema", None),
+    ("targetServerType", None),
+    ("sslfactory", None),
 ];
 
 /// Parameters of libpq and of drivers that change nothing for a probe.
@@ -117,13 +119,11 @@ const IGNORED: &[&str] = &[
     "server_version",
     "servicefile",
     "socketTimeout",
-    "sslfactory",
     "sslhostnameverification",
     "sslpassword",
     "statement_timeout",
     "stringtype",
     "supa",
-    "targetServerType",
     "timezone",
     "uselibpqcompat",
 ];

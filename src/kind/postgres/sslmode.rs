@@ -5,6 +5,7 @@ use std::fmt;
 use anyhow::{Result, bail};
 
 use super::FORM;
+use super::jdbc;
 use super::params::{Params, Path};
 
 /// libpq's `sslmode`.
@@ -101,7 +102,7 @@ const SSL: [(&str, Option<SslMode>); 11] = [
 ];
 
 /// `sslmode`, `ssl` and `sslrootcert`. Each depends on the others; the default also depends on --ca-file.
-pub(super) fn choose(params: &Params<'_>, ca_file: bool) -> Result<(SslMode, RootCert)> {
+pub(super) fn choose(params: &Params<'_>, ca_file: bool, jdbc: bool) -> Result<(SslMode, RootCert)> {
     let prisma = prisma(params)?;
     let root_cert = match params.path("sslrootcert")? {
         Some(file) if file.path == "system" => RootCert::System,
@@ -114,7 +115,7 @@ pub(super) fn choose(params: &Params<'_>, ca_file: bool) -> Result<(SslMode, Roo
     };
     let mut given = params.choice("sslmode", &MODES, None)?;
     // libpq reads `ssl=true` too (fe-connect.c: conninfo_uri_parse_params). What demands more wins.
-    given = given.max(params.choice("ssl", &SSL, None)?);
+    given = given.max(if jdbc { jdbc::ssl(params)? } else { params.choice("ssl", &SSL, None)? });
     // The form before libpq had `sslmode`.
     given = given.max(params.choice("requiressl", &[("0", None), ("1", Some(SslMode::Require))], None)?);
     if prisma == Some(true) && given != Some(SslMode::Disable) {

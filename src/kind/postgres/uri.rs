@@ -12,10 +12,11 @@ use anyhow::{Context as _, Result, bail};
 use super::FORM;
 use super::auth::RequireAuth;
 use super::hidden::Hidden;
+use super::jdbc;
 use super::params::{self, Params, Path};
 use super::restrict;
 use super::sslmode::{self, RootCert, SslMode};
-use crate::env::{self, Fill};
+use crate::env::{self, Env, Fill};
 use crate::kind::Parts;
 use crate::kind::path::SOCKET_PATH_MAX;
 use crate::net::address::{self, Host};
@@ -127,8 +128,11 @@ impl ConnectionInfo {
     /// Parses what follows the kind's colon. libpq's environment variables fill in what it leaves out.
     pub(super) fn parse(parts: &Parts<'_>) -> Result<Self> {
         let fill = parts.fill;
-        let raw = Raw::split(parts.address)?;
-        let params = Params::parse(raw.query, fill, parts.given.env)?;
+        let address = if parts.jdbc { jdbc::address(parts.address) } else { parts.address.into() };
+        let raw = Raw::split(&address)?;
+        // The JDBC driver reads none of libpq's variables.
+        let none = Env::default();
+        let params = Params::parse(raw.query, fill, if parts.jdbc { &none } else { parts.given.env })?;
 
         let database = match params.in_url("dbname") {
             None if !raw.database.is_empty() => Some(decoded(raw.database, "the database", fill)?),
@@ -162,11 +166,11 @@ impl ConnectionInfo {
             let servers = servers.join(",");
             match (user, database) {
                 // The short form, if the environment adds neither a user nor a database.
-                (user, None) if user.is_empty() && !parts.address.starts_with("//") => format!("postgres:{servers}"),
+                (user, None) if user.is_empty() && !address.starts_with("//") => format!("postgres:{servers}"),
                 (user, database) => format!("postgres://{user}{servers}{}", database.unwrap_or_default()),
             }
         };
-        let (ssl_mode, root_cert) = sslmode::choose(&params, parts.given.ca_file)?;
+        let (ssl_mode, root_cert) = sslmode::choose(&params, parts.given.ca_file, parts.jdbc)?;
         let socket = servers.iter().any(|server| matches!(server.host, HostOrFolder::Folder(_)));
         let restrict::Restrictions { require_auth, tls13_only, no_certificate } =
             restrict::restrictions(&params, socket)?;
@@ -211,18 +215,7 @@ impl ConnectionInfo {
             options: params.get("options")?,
             connect_timeout: connect_timeout(&params)?,
             binding,
-            session: params.choice(
-                "target_session_attrs",
-                &[
-                    ("any", Session::Any),
-                    ("read-write", Session::ReadWrite),
-                    ("read-only", Session::ReadOnly),
-                    ("primary", Session::Primary),
-                    ("standby", Session::Standby),
-                    ("prefer-standby", Session::Any),
-                ],
-                Session::Any,
-            )?,
+            session: session(&params)?,
             require_auth,
             tls13_only,
             search_path: search_path(&params),
@@ -240,6 +233,22 @@ impl ConnectionInfo {
         let verified = matches!(self.ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull);
         self.ssl_mode != SslMode::Disable
             && (self.identity.is_some() || verified && matches!(self.root_cert, RootCert::File(_)))
+    }
+}
+
+/// `target_session_attrs`, or in its place the JDBC driver's `targetServerType`.
+fn session(params: &Params<'_>) -> Result<Session> {
+    let words = [
+        ("any", Session::Any),
+        ("read-write", Session::ReadWrite),
+        ("read-only", Session::ReadOnly),
+        ("primary", Session::Primary),
+        ("standby", Session::Standby),
+        ("prefer-standby", Session::Any),
+    ];
+    match params.choice("target_session_attrs", &words, Session::Any)? {
+        Session::Any => jdbc::session(params),
+        session => Ok(session),
     }
 }
 
