@@ -42,6 +42,9 @@ mod libc;
 mod limited;
 /// The loops that waitgate replaces, and how they fail.
 mod loops;
+/// `mysql:`.
+#[cfg(feature = "mysql")]
+mod mysql;
 /// Names, against glibc and independent servers.
 #[cfg(feature = "dns")]
 mod names;

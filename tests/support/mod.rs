@@ -7,6 +7,7 @@
 pub(crate) mod dns;
 pub(crate) mod fake;
 pub(crate) mod hang;
+pub(crate) mod mariadb;
 mod mask;
 pub(crate) mod pg;
 pub(crate) mod pgtools;
@@ -50,6 +51,8 @@ fn install(name: &str) -> String {
         "nft" => "nftables",
         "ip" => "iproute2",
         "knotd" => "knot",
+        "mariadbd" | "mariadb-install-db" => "mariadb-server",
+        "mariadb" | "mariadb-admin" => "mariadb-client",
         "unshare" | "nsenter" | "setpriv" | "setsid" | "prlimit" => "util-linux",
         other => other,
     };

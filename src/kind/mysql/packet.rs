@@ -4,8 +4,10 @@
 //! string<lenenc> and so on.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time;
 
 use crate::net::stream::{Peer, Stream};
 
@@ -130,6 +132,12 @@ impl Wire {
     pub(super) async fn command(&mut self, command: u8, text: &[u8]) -> Result<(), NoPacket> {
         self.sequence = 0;
         self.write(&[&[command], text].concat()).await
+    }
+
+    /// Reads a little of what is not a packet, so that its protocol can be recognised by the first bytes.
+    pub(super) async fn look_further(&mut self) {
+        const LOOK: Duration = Duration::from_millis(100);
+        let _ = time::timeout(LOOK, self.stream.read(&mut [0; 64])).await;
     }
 
     /// Ends the stream.

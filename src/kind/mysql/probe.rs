@@ -83,7 +83,13 @@ impl Context<'_> {
             (None, Err(error), Who::User { password: None, .. }) if error.number == 1045 => {
                 Some(handshake::no_password(&peer, error))
             }
-            (None, Err(error), Who::User { .. }) => Some(errors::reason(&peer, error)),
+            (None, Err(error), Who::User { .. }) => {
+                let reason = errors::reason(&peer, error);
+                // A server says no more than this to a user that it lets in over TLS only (REQUIRE SSL).
+                let forbidden = error.number == 1045 && session.is_plain_by_choice();
+                let text = format!("{}; the user may need TLS, which ssl-mode=DISABLED forbids", reason.text());
+                Some(if forbidden { reason.with_text(text) } else { reason })
+            }
         };
         let outcome = match failed {
             Some(reason) => Err(reason),

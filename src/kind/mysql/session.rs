@@ -40,7 +40,12 @@ pub(super) async fn open(context: &Context<'_>, server: &Server, stream: Stream)
         .enter(Stage::Protocol, format_args!("{peer} accepted the connection, on which a MySQL server speaks first"));
     let body = match wire.read().await {
         Ok(body) => body,
-        Err(why) => return Err(no_packet(&why, &wire, AFTER)),
+        Err(why) => {
+            if matches!(why, NoPacket::Malformed | NoPacket::TooLong) {
+                wire.look_further().await;
+            }
+            return Err(no_packet(&why, &wire, AFTER));
+        }
     };
     if body.first() == Some(&ERR) {
         let error = ServerError::parse(&body).ok_or_else(|| no_packet(&NoPacket::Malformed, &wire, AFTER))?;
@@ -124,6 +129,11 @@ impl Session {
     /// Answers the greeting, up to the server's last word.
     pub(super) async fn finish(&mut self, who: Who<'_>) -> Result<End, NoPacket> {
         handshake::finish(&mut self.wire, &self.greeting, who, self.channel).await
+    }
+
+    /// Whether the server has TLS and the session is without it.
+    pub(super) fn is_plain_by_choice(&self) -> bool {
+        self.channel == Channel::Plain && self.greeting.has(capability::SSL)
     }
 
     /// Ends a handshake that waitgate does not want any more, without a password: one that is cut off would count as an

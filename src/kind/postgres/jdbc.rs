@@ -5,8 +5,15 @@ use std::borrow::Cow;
 use anyhow::Result;
 
 use super::params::Params;
-use super::sslmode::SslMode;
-use super::uri::Session;
+
+/// What `ssl=true` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ssl {
+    /// TLS, with a certificate of a trusted CA for this host.
+    Verified,
+    /// TLS, with any certificate.
+    Unverified,
+}
 
 /// The address in libpq's form. The driver also takes the database alone, of a server on this machine.
 pub(super) fn address(address: &str) -> Cow<'_, str> {
@@ -16,8 +23,9 @@ pub(super) fn address(address: &str) -> Cow<'_, str> {
     }
 }
 
-/// `ssl=`, which counts if there is no `sslmode=` (pgjdbc: SslMode.of).
-pub(super) fn ssl(params: &Params<'_>) -> Result<Option<SslMode>> {
+/// `ssl=`, which counts if there is no `sslmode=` (pgjdbc: SslMode.of): whether it asks for TLS, and then whether the
+/// certificate is verified.
+pub(super) fn ssl(params: &Params<'_>) -> Result<Option<Ssl>> {
     if params.in_url("sslmode").is_some() {
         return Ok(None);
     }
@@ -25,29 +33,16 @@ pub(super) fn ssl(params: &Params<'_>) -> Result<Option<SslMode>> {
     let unverified = params.in_url("sslfactory").is_some_and(|name| name.ends_with(".NonValidatingFactory"));
     Ok(match (yes, unverified) {
         (false, _) => None,
-        (true, true) => Some(SslMode::Require),
-        (true, false) => Some(SslMode::VerifyFull),
+        (true, true) => Some(Ssl::Unverified),
+        (true, false) => Some(Ssl::Verified),
     })
-}
-
-/// `targetServerType=`.
-pub(super) fn session(params: &Params<'_>) -> Result<Session> {
-    let words = [
-        ("any", Session::Any),
-        ("primary", Session::Primary),
-        ("master", Session::Primary),
-        ("secondary", Session::Standby),
-        ("slave", Session::Standby),
-        ("preferPrimary", Session::Any),
-        ("preferSecondary", Session::Any),
-        ("preferSlave", Session::Any),
-    ];
-    params.choice("targetServerType", &words, Session::Any)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::kind::postgres::session::Session;
+    #[cfg(feature = "tls")]
+    use crate::kind::postgres::sslmode::SslMode;
     use crate::kind::postgres::uri::tests::parse;
 
     #[test]
@@ -65,9 +60,9 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "tls")]
     #[test]
     fn parameters_of_the_jdbc_driver() {
+        #[cfg(feature = "tls")]
         for (query, mode) in [
             ("", SslMode::Prefer),
             ("ssl=true", SslMode::VerifyFull),

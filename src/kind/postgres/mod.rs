@@ -18,6 +18,7 @@ mod ping;
 mod probe;
 mod query;
 mod restrict;
+mod session;
 mod sslmode;
 #[cfg(test)]
 mod tests;
@@ -37,8 +38,9 @@ use crate::net::sniff::Protocol;
 use crate::reason::Reason;
 use context::Context;
 use hidden::Hidden;
+use session::Session;
 use sslmode::SslMode;
-use uri::{ConnectionInfo, Session};
+use uri::ConnectionInfo;
 
 /// The expected form, which ends every message.
 const FORM: &str = "expected postgres://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE] or postgres:HOST:PORT";

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::context::Context;
 use super::errors;
 use super::messages::{self, Messages, NoMessage, ServerError};
-use super::uri::Session;
+use super::session::Session;
 use crate::kind::answer::{Sort, why_not};
 use crate::net::stream::Stream;
 use crate::reason::{Code, Reason, Stage};

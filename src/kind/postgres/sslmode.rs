@@ -5,7 +5,7 @@ use std::fmt;
 use anyhow::{Result, bail};
 
 use super::FORM;
-use super::jdbc;
+use super::jdbc::{self, Ssl};
 use super::params::{Params, Path};
 
 /// libpq's `sslmode`.
@@ -115,7 +115,13 @@ pub(super) fn choose(params: &Params<'_>, ca_file: bool, jdbc: bool) -> Result<(
     };
     let mut given = params.choice("sslmode", &MODES, None)?;
     // libpq reads `ssl=true` too (fe-connect.c: conninfo_uri_parse_params). What demands more wins.
-    given = given.max(if jdbc { jdbc::ssl(params)? } else { params.choice("ssl", &SSL, None)? });
+    given = given.max(match jdbc {
+        false => params.choice("ssl", &SSL, None)?,
+        true => jdbc::ssl(params)?.map(|ssl| match ssl {
+            Ssl::Verified => SslMode::VerifyFull,
+            Ssl::Unverified => SslMode::Require,
+        }),
+    });
     // The form before libpq had `sslmode`.
     given = given.max(params.choice("requiressl", &[("0", None), ("1", Some(SslMode::Require))], None)?);
     if prisma == Some(true) && given != Some(SslMode::Disable) {

@@ -15,6 +15,7 @@ use super::hidden::Hidden;
 use super::jdbc;
 use super::params::{self, Params, Path};
 use super::restrict;
+use super::session::{self, Session};
 use super::sslmode::{self, RootCert, SslMode};
 use crate::env::{self, Env, Fill};
 use crate::kind::Parts;
@@ -63,21 +64,6 @@ pub(super) enum Binding {
     Prefer,
     /// Bind it, or do not log in.
     Require,
-}
-
-/// libpq's `target_session_attrs`, and `#role=`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Session {
-    /// Any server (`any`, `prefer-standby`).
-    Any,
-    /// A server that takes writes.
-    ReadWrite,
-    /// A server that takes no writes.
-    ReadOnly,
-    /// A server that is not in recovery.
-    Primary,
-    /// A server in hot standby.
-    Standby,
 }
 
 /// Everything that the target and the environment say about the connection.
@@ -215,7 +201,7 @@ impl ConnectionInfo {
             options: params.get("options")?,
             connect_timeout: connect_timeout(&params)?,
             binding,
-            session: session(&params)?,
+            session: session::choose(&params)?,
             require_auth,
             tls13_only,
             search_path: search_path(&params),
@@ -233,22 +219,6 @@ impl ConnectionInfo {
         let verified = matches!(self.ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull);
         self.ssl_mode != SslMode::Disable
             && (self.identity.is_some() || verified && matches!(self.root_cert, RootCert::File(_)))
-    }
-}
-
-/// `target_session_attrs`, or in its place the JDBC driver's `targetServerType`.
-fn session(params: &Params<'_>) -> Result<Session> {
-    let words = [
-        ("any", Session::Any),
-        ("read-write", Session::ReadWrite),
-        ("read-only", Session::ReadOnly),
-        ("primary", Session::Primary),
-        ("standby", Session::Standby),
-        ("prefer-standby", Session::Any),
-    ];
-    match params.choice("target_session_attrs", &words, Session::Any)? {
-        Session::Any => jdbc::session(params),
-        session => Ok(session),
     }
 }
 
