@@ -39,6 +39,9 @@ mod http;
 mod https;
 /// `--log-format json`, `--explain`, `--color`.
 mod json;
+/// `mysql:`.
+#[cfg(feature = "mysql")]
+mod mysql;
 /// Declared order, `--parallel`, one deadline, `--once`, delays, pauses.
 mod order;
 /// What other waiters test.
