@@ -26,6 +26,7 @@ use super::{Kind, Parts, Ready, gone};
 use crate::attempt::Attempt;
 use crate::net::Net;
 use crate::net::sniff::Protocol;
+use crate::net::stream::Stream;
 use crate::reason::Reason;
 use context::Context;
 use mode::Mode;
@@ -123,6 +124,14 @@ impl Kind for MySql {
     async fn probe(&self, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
         let context = Context::new(self, net, attempt)?;
         if self.gone { context.gone().await } else { context.run().await }
+    }
+}
+
+impl MySql {
+    /// Tries one connection, for the fuzzers.
+    pub(crate) async fn over(&self, stream: Stream, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
+        let Some(server) = self.info.servers.first() else { return Ok(Ready::default()) };
+        Context::new(self, net, attempt)?.on(server, stream).await
     }
 }
 

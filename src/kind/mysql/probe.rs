@@ -66,7 +66,7 @@ impl Context<'_> {
     }
 
     /// Tries one connection.
-    async fn on(&self, server: &Server, stream: Stream) -> Result<Ready, Reason> {
+    pub(super) async fn on(&self, server: &Server, stream: Stream) -> Result<Ready, Reason> {
         let mut session = session::open(self, server, stream).await?;
         let peer = session.wire.peer();
         let did = if self.target.login { "the login" } else { "the answer to its greeting" };

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::fake::{OK, err, greeting, packet, result, saying, up_to_the_query};
-use crate::support::{Fake, Run, run::Ended};
+use crate::support::{Fake, Run, door, run::Ended};
 
 /// One attempt, with at most 16 MiB of address space for its data.
 #[track_caller]
@@ -221,5 +221,33 @@ fn errors_in_place_of_the_greeting() {
         }
         let bare = [&[0xff][..], &u16::to_le_bytes(number), b"the words"].concat();
         attempt(&saying_at_once(packet(0, &bare)), "", "").stderr_has(says);
+    }
+}
+
+/// Talks that are right up to some bytes: an attempt at each ends, and says nothing that it must not.
+#[test]
+fn talks_with_a_few_wrong_bytes() {
+    let mut all = vec![packet(0, &greeting("caching_sha2_password")), packet(2, b"\x01\x03"), packet(3, OK)];
+    all.push(result(8, &[b"\x010"]));
+    all.extend(up_to_the_query().split_off(1));
+    all.push(result(8, &[b"\x011"]));
+    let right = all.concat();
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    for round in 0..3000 {
+        let mut talk = right.clone();
+        for _ in 0..round % 4 {
+            let at = next(talk.len());
+            talk[at] = [0, 1, 2, 0xfb, 0xfc, 0xfe, 0xff, b'a'][next(8)];
+        }
+        talk.truncate(talk.len() - next(talk.len()) * usize::from(round % 3 == 0));
+        for which in 0..3 {
+            door::mysql(&[&[which], talk.as_slice()].concat());
+        }
     }
 }
