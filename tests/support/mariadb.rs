@@ -24,7 +24,11 @@ const NOBODY: u32 = 65534;
 pub(crate) const ADDRESS: &str = "10.77.0.1:3306";
 
 pub(crate) struct MariaDb {
-    pub(crate) pod: Pod,
+    /// Its own Pod, if it has one.
+    own: Option<Pod>,
+    /// The words that put a program into the Pod.
+    enter: Vec<String>,
+    address: String,
     folder: TempDir,
     options: Vec<String>,
     server: Option<Child>,
@@ -38,12 +42,27 @@ impl MariaDb {
         pod.sh("ip address add 10.77.0.1/32 dev lo");
         pod.etc("hosts", "127.0.0.1 localhost\n10.77.0.1 client.test\n");
         pod.etc("passwd", "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n");
+        let enter = pod.enter_all();
+        Self::make(Some(pod), enter, "10.77.0.1")
+    }
+
+    /// The same at an address in a Pod that is there already.
+    #[track_caller]
+    pub(crate) fn inside(pod: &Pod, address: &str) -> Self {
+        let mut it = Self::make(None, pod.enter_network(), address);
+        // Its nameserver is none of this server's.
+        it.option("--skip-name-resolve");
+        it
+    }
+
+    #[track_caller]
+    fn make(own: Option<Pod>, enter: Vec<String>, address: &str) -> Self {
         let folder = tempfile::Builder::new()
             .permissions(fs::Permissions::from_mode(0o755))
             .tempdir()
             .expect("must be able to make a temporary folder");
         chown(folder.path(), Some(NOBODY), Some(NOBODY)).expect("this test needs root");
-        let it = Self { pod, folder, options: Vec::new(), server: None };
+        let it = Self { own, enter, address: address.to_owned(), folder, options: Vec::new(), server: None };
         // It takes seconds to make a data folder, so all tests copy one.
         let template = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mariadb");
         if template.is_dir() {
@@ -58,6 +77,11 @@ impl MariaDb {
             }
         }
         it
+    }
+
+    /// The Pod that [`MariaDb::new`] made.
+    pub(crate) fn pod(&self) -> &Pod {
+        self.own.as_ref().expect("it has a Pod of its own")
     }
 
     #[track_caller]
@@ -96,7 +120,11 @@ impl MariaDb {
 
     /// The user `app` is there before the server accepts the first connection.
     pub(crate) fn with_user(&mut self) {
-        let sql = "CREATE USER IF NOT EXISTS app@'%' IDENTIFIED BY 'hunter2';\nGRANT ALL ON *.* TO app@'%';\n";
+        self.begins_with("CREATE USER IF NOT EXISTS app@'%' IDENTIFIED BY 'hunter2';\nGRANT ALL ON *.* TO app@'%';\n");
+    }
+
+    /// What the server runs at its start, one statement on each line.
+    pub(crate) fn begins_with(&mut self, sql: &str) {
         let file = self.file("init.sql", sql);
         self.option(format!("--init-file={}", file.display()));
     }
@@ -121,6 +149,7 @@ impl MariaDb {
                 "--innodb-log-file-size=4M",
             ])
             .args(["--max-connect-errors=5", "--skip-log-bin"])
+            .arg(format!("--bind-address={}", self.address))
             .arg(format!("--datadir={}", self.path("data").display()))
             .arg(format!("--socket={}", self.path("sock").display()))
             .arg(format!("--pid-file={}", self.path("pid").display()))
@@ -171,7 +200,7 @@ impl MariaDb {
     #[track_caller]
     pub(crate) fn once(&self, target: &str) -> Run {
         Run::new(["--once", "--log-format=json", "--attempt-timeout=2s", &target.replace("ADDR", ADDRESS)])
-            .inside(&self.pod)
+            .inside(self.pod())
     }
 
     pub(crate) fn log(&self) -> String {
@@ -225,7 +254,7 @@ impl MariaDb {
     /// A program in the Pod, with the Pod's `/etc`, as an unprivileged user.
     #[track_caller]
     fn program(&self, name: &str) -> Command {
-        let mut words = self.pod.enter_all();
+        let mut words = self.enter.clone();
         let (uid, gid) = (format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"));
         // The last one ends the server when a test was killed and could not.
         words.extend(["setpriv".to_owned(), uid, gid, "--clear-groups".to_owned(), "--pdeathsig=KILL".to_owned()]);

@@ -9,6 +9,7 @@ pub(crate) mod fake;
 pub(crate) mod hang;
 pub(crate) mod mariadb;
 mod mask;
+pub(crate) mod mysql;
 pub(crate) mod pg;
 pub(crate) mod pgtools;
 pub(crate) mod pod;

@@ -7,8 +7,11 @@ use std::{
     time::Duration,
 };
 
-use super::fake::{OK, err, greeting, packet, result, saying, up_to_the_query};
-use crate::support::{Fake, Run, door, run::Ended};
+use crate::support::{
+    Fake, Run, door,
+    mysql::{OK, err, greeting, packet, result, saying, up_to_the_query},
+    run::Ended,
+};
 
 /// One attempt, with at most 16 MiB of address space for its data.
 #[track_caller]

@@ -2,8 +2,10 @@
 
 use std::fs;
 
-use super::fake::{err, packet, saying};
-use crate::support::{Run, free_port};
+use crate::support::{
+    Run, free_port,
+    mysql::{err, packet, saying},
+};
 
 /// What is looked for: any of these pieces. Each spelling below has at least one of them in its secret.
 const PIECES: [&str; 3] = ["hunter2", "correct-horse", "zw0lf"];

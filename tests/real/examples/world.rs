@@ -7,6 +7,7 @@ use crate::support::{
     Fake, Pod,
     dns::Knot,
     fake::linger,
+    mariadb::MariaDb,
     pg::Pg,
     web::{self, Reply},
 };
@@ -23,10 +24,12 @@ pub(super) enum Step {
     Registry(&'static str, u16),
     /// A real cluster.
     Postgres(&'static str),
-    /// A database is created in it.
+    /// A real server of MariaDB.
+    MySql(&'static str),
+    /// A database is created in the one or the other.
     Database(&'static str),
 }
-use Step::{Database, Names, Postgres, Registry, Tcp, Web};
+use Step::{Database, MySql, Names, Postgres, Registry, Tcp, Web};
 
 pub(super) struct World {
     pub(super) pod: Pod,
@@ -35,6 +38,7 @@ pub(super) struct World {
     /// What is put after a Service's name in the zone.
     suffix: &'static str,
     cluster: Option<Pg>,
+    mariadb: Option<MariaDb>,
     fakes: Vec<Fake>,
     webs: Vec<web::Web>,
     started: PathBuf,
@@ -53,6 +57,7 @@ impl World {
             case.steps.iter().find_map(|step| if let Postgres(address) = step { Some(*address) } else { None });
         Self {
             cluster: address.map(|address| cluster(&pod, address)),
+            mariadb: None,
             pod,
             knot,
             records: String::new(),
@@ -95,6 +100,20 @@ impl World {
             Postgres(address) => {
                 add_address(&self.pod, address);
                 self.pg().start();
+            }
+            MySql(address) => {
+                add_address(&self.pod, address);
+                let mut db = MariaDb::inside(&self.pod, address);
+                db.begins_with(&format!(
+                    "CREATE USER webapp@'%' IDENTIFIED BY '{PASSWORD}';\nGRANT ALL ON orders.* TO webapp@'%';\n"
+                ));
+                db.start();
+                self.mariadb = Some(db);
+            }
+            Database(name) if self.mariadb.is_some() => {
+                let db = self.mariadb.as_ref().expect("it was asked for");
+                db.accepting();
+                db.sql(&format!("CREATE DATABASE {name}"));
             }
             Database(name) => {
                 self.pg().accepting();

@@ -68,6 +68,7 @@ hints! {
     UseHttps use_https
     UseHttp use_http
     UsePostgres use_postgres
+    UseMysql use_mysql
     Credentials credentials
     Forbidden forbidden
     AccessRules access_rules

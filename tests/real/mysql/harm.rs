@@ -22,13 +22,13 @@ fn a_thousand_probes_do_not_block_the_host() {
          CREATE USER ed3@'%' IDENTIFIED VIA ed25519 USING PASSWORD('x')",
     );
     let target = format!("mysql:{ADDRESS}#successes=1000#max-pause=1ms");
-    Run::new(["--timeout=2m", &target]).inside(&db.pod).end().success();
+    Run::new(["--timeout=2m", &target]).inside(db.pod()).end().success();
     db.once("mysql://app:hunter2@ADDR").end().success();
     db.no_session_left();
     assert_eq!(db.sql("SHOW GLOBAL STATUS LIKE 'Aborted_connects_preauth'").split('\t').nth(1), Some("0"));
     // The same by hand, without the end of the handshake.
     for _ in 0..7 {
-        db.pod.within(|| drop(TcpStream::connect(ADDRESS).unwrap()));
+        db.pod().within(|| drop(TcpStream::connect(ADDRESS).unwrap()));
     }
     db.once("mysql:ADDR").end().failure().stderr_has("protocol.blocked").stderr_says("1129");
     db.once("mysql://app:hunter2@ADDR").end().failure().stderr_has("protocol.blocked").stderr_says("flush-hosts");

@@ -46,7 +46,7 @@ fn where_the_password_comes_from() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("password");
     let target = format!("mysql://app@{ADDRESS}/shop#password=@{}#max-pause=100ms", file.display());
-    let running = Run::new([target]).inside(&db.pod).start();
+    let running = Run::new([target]).inside(db.pod()).start();
     running.line("cannot be read");
     fs::write(&file, "hunter2\n").unwrap();
     running.end().success().nowhere("hunter2");
@@ -63,7 +63,7 @@ fn where_the_password_comes_from() {
 fn a_user_that_comes_late() {
     let db = MariaDb::started();
     let target = format!("mysql://late:hunter2@{ADDRESS}#max-pause=200ms");
-    let running = Run::new([target]).inside(&db.pod).start();
+    let running = Run::new([target]).inside(db.pod()).start();
     running.line("refuses the login");
     db.sql("CREATE USER late@'%' IDENTIFIED BY 'hunter2'");
     running.end().success();

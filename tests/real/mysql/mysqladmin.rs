@@ -46,7 +46,7 @@ fn starting_running_and_stopping() {
 fn a_server_that_comes_late() {
     let mut db = MariaDb::new();
     db.with_user();
-    let running = Run::new(["--max-pause=100ms", "mysql:10.77.0.1:3306"]).inside(&db.pod).start();
+    let running = Run::new(["--max-pause=100ms", "mysql:10.77.0.1:3306"]).inside(db.pod()).start();
     running.line("refused");
     db.start();
     running.end().success();
