@@ -29,13 +29,12 @@ pub(super) async fn in_turn<S: Display>(
     for (at, server) in servers.iter().enumerate() {
         let until = share(attempt.until(), servers.len() - at);
         let until = bound.map_or(until, |bound| until.min(Instant::now() + bound));
-        let outcome = match (at + 1 == servers.len(), bound) {
-            // The last server has all the time that is left. Then the gate cuts the attempt off.
-            (true, None) => probe(server, until).await,
-            _ => {
-                let bounded = time::timeout_at(until, probe(server, until)).await;
-                bounded.unwrap_or_else(|_| Err(attempt.cut_off()))
-            }
+        // The last server has all the time that is left. Then the gate cuts the attempt off.
+        let outcome = if at + 1 == servers.len() && bound.is_none() {
+            probe(server, until).await
+        } else {
+            let bounded = time::timeout_at(until, probe(server, until)).await;
+            bounded.unwrap_or_else(|_| Err(attempt.cut_off()))
         };
         match outcome {
             Ok(ready) => return Ok(ready),

@@ -22,7 +22,7 @@ pub(super) const INSECURE_WARNING: &str = "#insecure: the server's certificate i
 
 /// waitgate reads the files again for each attempt: a certificate may be mounted or renewed while it waits.
 #[derive(Clone, Debug, Default)]
-#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "without TLS they are only checked"))]
+#[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "without TLS they are only checked"))]
 pub(super) struct TlsOptions {
     ca: Option<TlsFile>,
     /// The files of the certificate and of its key.
@@ -34,7 +34,7 @@ pub(super) struct TlsOptions {
 
 /// A file, and what names it: `#ca`, or a parameter of a URL.
 #[derive(Clone, Debug)]
-#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "without TLS they are only checked"))]
+#[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "without TLS they are only checked"))]
 pub(super) struct TlsFile {
     pub(super) by: String,
     pub(super) file: NamedFile,
@@ -154,6 +154,7 @@ mod with_tls {
 
         /// Makes `stream` a TLS stream. `servername=` or else `host` is the name that waitgate asks for, and that the
         /// certificate must have if `verify` says so.
+        #[allow(dead_code, reason = "for kinds that speak TLS from the first byte")]
         pub(in crate::kind) async fn handshake(
             &self,
             net: &Net,

@@ -66,11 +66,11 @@ impl MariaDb {
         // It takes seconds to make a data folder, so all tests copy one.
         let template = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mariadb");
         if template.is_dir() {
-            it.copy(&template, &it.path("data"));
+            copy(&template, &it.path("data"));
         } else {
             it.make_data();
             let own = template.with_extension(std::process::id().to_string());
-            it.copy(&it.path("data"), &own);
+            copy(&it.path("data"), &own);
             // Another test may have been faster.
             if fs::rename(&own, &template).is_err() {
                 fs::remove_dir_all(&own).expect("the folder is ours");
@@ -95,12 +95,6 @@ impl MariaDb {
             .expect("must be able to start mariadb-install-db");
         let said = || String::from_utf8_lossy(&[made.stdout.as_slice(), &made.stderr].concat()).into_owned();
         assert!(made.status.success(), "{}", said());
-    }
-
-    #[track_caller]
-    fn copy(&self, from: &Path, to: &Path) {
-        let copied = Command::new(tool("cp")).arg("-a").args([from, to]).status();
-        assert!(copied.is_ok_and(|status| status.success()), "must be able to copy {}", from.display());
     }
 
     /// A server that accepts sessions, with some users.
@@ -274,4 +268,10 @@ impl Drop for MariaDb {
             let _ = server.wait();
         }
     }
+}
+
+#[track_caller]
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new(tool("cp")).arg("-a").args([from, to]).status();
+    assert!(copied.is_ok_and(|status| status.success()), "must be able to copy {}", from.display());
 }

@@ -49,9 +49,9 @@ impl ServerError {
 pub(super) fn of_ping(peer: &Peer, error: &ServerError) -> Option<Reason> {
     let about_the_user = match error.number {
         // Access denied (also: by a socket's user), no such database, an old or unknown way to log in, an expired password.
-        1044 | 1045 | 1049 | 1251 | 1275 | 1524 | 1698 | 1820 | 1862 => true,
+        1044 | 1045 | 1049 | 1251 | 1275 | 1524 | 1698 | 1820 | 1862
         // A locked or blocked account, and TLS that is demanded.
-        3118 | 3159 | 3955 | 4150 | 4151 => true,
+        | 3118 | 3159 | 3955 | 4150 | 4151 => true,
         _ => error.state.starts_with("28"),
     };
     (!about_the_user).then(|| reason(peer, error))

@@ -158,7 +158,7 @@ async fn rows(wire: &mut Wire, sql: &str) -> Result<Result<Answer, ServerError>,
                 return Ok(Ok(answer));
             }
             if answer == Answer::NoRow {
-                answer = Answer::Row(Value { kind, text: first_value(&row).ok_or(NoPacket::Malformed)? });
+                answer = Answer::Row(first_value(kind, &row).ok_or(NoPacket::Malformed)?);
             }
         }
     };
@@ -211,13 +211,11 @@ fn column_type(body: &[u8]) -> Option<u8> {
     fixed.byte()
 }
 
-/// The first column of a row.
-fn first_value(row: &[u8]) -> Option<Option<Vec<u8>>> {
+/// The first column of a row, which has this type.
+fn first_value(kind: u8, row: &[u8]) -> Option<Value> {
     const NULL: u8 = 0xfb;
-    if row.first() == Some(&NULL) {
-        return Some(None);
-    }
-    Fields(row).counted().map(|text| Some(text.to_vec()))
+    let text = if row.first() == Some(&NULL) { None } else { Some(Fields(row).counted()?.to_vec()) };
+    Some(Value { kind, text })
 }
 
 #[cfg(test)]
@@ -255,8 +253,9 @@ mod tests {
         for cut in 0..column.len() {
             assert_eq!(column_type(&column[..cut]), None, "cut at {cut}");
         }
-        assert_eq!(first_value(b"\x01a\x01b"), Some(Some(b"a".to_vec())));
-        assert_eq!((first_value(b"\xfb\x01b"), first_value(b"\x02a"), first_value(b"")), (Some(None), None, None));
+        let value = |row: &[u8]| first_value(8, row).map(|value| value.text);
+        assert_eq!((value(b"\x01a\x01b"), value(b"\xfb\x01b")), (Some(Some(b"a".to_vec())), Some(None)));
+        assert_eq!((value(b"\x02a"), value(b"")), (None, None));
         assert!(is_eof(b"\xfe\0\0\x02\0") && !is_eof(b"\xfe\0\0\0\0\0\0\0\0") && !is_eof(b""));
     }
 }

@@ -15,7 +15,7 @@ use super::uri::Server;
 use crate::kind;
 use crate::net::sniff::Protocol;
 use crate::net::stream::Stream;
-use crate::reason::{Code, Cost, Reason, Stage};
+use crate::reason::{Code, Reason, Stage};
 use crate::text::os_error;
 
 /// How long the farewell may take. It only keeps the server's log quiet.
@@ -105,7 +105,7 @@ async fn encrypt(context: &Context<'_>, server: &Server, session: Session) -> Re
     }
     let sequence = wire.sequence();
     // The server counts a TLS handshake that fails as an error of this host. Few of them must follow each other.
-    let costly = |reason: Reason| reason.with_cost(Cost::Credentials);
+    let costly = |reason: Reason| reason.with_cost(crate::reason::Cost::Credentials);
     let (stream, verified) = late.handshake(name, wire.into_stream(), context.attempt).await.map_err(costly)?;
     let peer = stream.peer();
     let version = stream.session().and_then(|session| session.protocol_version());
