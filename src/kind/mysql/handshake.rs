@@ -65,18 +65,22 @@ fn head(capabilities: u32) -> Vec<u8> {
     [&capabilities.to_le_bytes()[..], &PACKET_MAX.to_le_bytes(), &[CHARSET], &[0; 23]].concat()
 }
 
-/// Asks for TLS (MySQL's manual: Protocol::SSLRequest). The handshake of TLS follows.
+/// Asks for TLS (MySQL's manual: Protocol::SSLRequest), and returns the capabilities. The handshake of TLS follows.
 #[cfg(feature = "tls")]
-pub(super) async fn ask_for_tls(wire: &mut Wire, greeting: &Greeting, who: Who<'_>) -> Result<(), NoPacket> {
-    wire.write(&head(capabilities(greeting, who, true))).await
+pub(super) async fn ask_for_tls(wire: &mut Wire, greeting: &Greeting, who: Who<'_>) -> Result<u32, NoPacket> {
+    let capabilities = capabilities(greeting, who, true);
+    wire.write(&head(capabilities)).await?;
+    Ok(capabilities)
 }
 
-/// Answers the greeting, and what the server asks for after it, up to its last word.
+/// Answers the greeting, and what the server asks for after it, up to its last word. `declared` are the capabilities in the
+/// request for TLS, which must not change after it.
 pub(super) async fn finish(
     wire: &mut Wire,
     greeting: &Greeting,
     who: Who<'_>,
     channel: Channel,
+    declared: Option<u32>,
 ) -> Result<End, NoPacket> {
     let (name, password, database) = match who {
         Who::NoOne => (NO_USER, None, None),
@@ -92,16 +96,15 @@ pub(super) async fn finish(
         None => plugin.nothing(false),
         Some(password) => plugin.answer(password, &greeting.nonce, channel).unwrap_or_default(),
     };
-    let tls = matches!(channel, Channel::Encrypted | Channel::Verified);
-    let common = capabilities(greeting, who, tls);
+    let common = declared.unwrap_or_else(|| capabilities(greeting, who, false));
     let mut packet = head(common);
     packet.extend_from_slice(name.as_bytes());
     packet.push(0);
     // At most 32 bytes, so its length fits.
     packet.push(u8::try_from(first.len()).unwrap_or_default());
     packet.extend_from_slice(&first);
-    if let Some(database) = database {
-        packet.extend_from_slice(database.as_bytes());
+    if common & capability::CONNECT_WITH_DB != 0 {
+        packet.extend_from_slice(database.unwrap_or_default().as_bytes());
         packet.push(0);
     }
     if common & capability::PLUGIN_AUTH != 0 {

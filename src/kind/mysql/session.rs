@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time;
+use tokio::time::{self, Instant};
 
 use super::auth::Channel;
 use super::context::Context;
@@ -12,6 +12,7 @@ use super::handshake::{self, End, Who};
 use super::mode::Mode;
 use super::packet::{ERR, NoPacket, Wire};
 use super::uri::Server;
+use crate::attempt::Attempt;
 use crate::kind;
 use crate::net::sniff::Protocol;
 use crate::net::stream::Stream;
@@ -21,6 +22,9 @@ use crate::text::os_error;
 /// How long the farewell may take. It only keeps the server's log quiet.
 const FAREWELL: Duration = Duration::from_millis(200);
 
+/// How long the end of a handshake that waitgate gives up may take.
+const ENDING: Duration = Duration::from_secs(1);
+
 const QUIT: u8 = 1;
 
 /// A session whose handshake is not finished.
@@ -28,6 +32,8 @@ pub(super) struct Session {
     pub(super) wire: Wire,
     pub(super) greeting: Greeting,
     channel: Channel,
+    /// The capabilities in the request for TLS.
+    declared: Option<u32>,
 }
 
 /// Reads the greeting, and starts TLS if the target wants it.
@@ -58,14 +64,14 @@ pub(super) async fn open(context: &Context<'_>, server: &Server, stream: Stream)
     let greeting = Greeting::parse(&body).ok_or_else(|| no_packet(&NoPacket::Malformed, &wire, AFTER))?;
     wire.greeted = true;
     let channel = if matches!(server, Server::Socket(_)) { Channel::Local } else { Channel::Plain };
-    let session = Session { wire, greeting, channel };
+    let session = Session { wire, greeting, channel, declared: None };
     let mode = context.target.info.mode;
     // Without a login TLS proves nothing, and a handshake that fails counts as an error at the server.
     let wanted = mode >= Mode::Required || mode == Mode::Preferred && context.target.login;
     match (wanted && channel == Channel::Plain, session.greeting.has(capability::SSL)) {
         (true, true) => encrypt(context, server, session).await,
         (true, false) if mode >= Mode::Required => {
-            session.give_up().await;
+            session.give_up(context.attempt).await;
             let text = format!("{peer} does not offer TLS, and ssl-mode={mode} asks for it");
             Err(Reason::new(Code::TlsUnsupported, text))
         }
@@ -84,7 +90,7 @@ async fn encrypt(_: &Context<'_>, _: &Server, session: Session) -> Result<Sessio
 async fn encrypt(context: &Context<'_>, server: &Server, session: Session) -> Result<Session, Reason> {
     let Session { mut wire, greeting, .. } = session;
     let (Some(late), Server::Tcp { host, .. }) = (&context.late, server) else {
-        return Ok(Session { wire, greeting, channel: Channel::Plain });
+        return Ok(Session { wire, greeting, channel: Channel::Plain, declared: None });
     };
     let name = match context.target.info.tls.server_name(host) {
         Ok(name) => Ok(name),
@@ -95,14 +101,15 @@ async fn encrypt(context: &Context<'_>, server: &Server, session: Session) -> Re
     let name = match name {
         Ok(name) => name,
         Err(reason) => {
-            Session { wire, greeting, channel: Channel::Plain }.give_up().await;
+            Session { wire, greeting, channel: Channel::Plain, declared: None }.give_up(context.attempt).await;
             return Err(reason);
         }
     };
     let who = context.who();
-    if let Err(why) = handshake::ask_for_tls(&mut wire, &greeting, who).await {
-        return Err(no_packet(&why, &wire, "when it was asked for TLS"));
-    }
+    let declared = match handshake::ask_for_tls(&mut wire, &greeting, who).await {
+        Ok(capabilities) => Some(capabilities),
+        Err(why) => return Err(no_packet(&why, &wire, "when it was asked for TLS")),
+    };
     let sequence = wire.sequence();
     // The server counts a TLS handshake that fails as an error of this host. Few of them must follow each other.
     let costly = |reason: Reason| reason.with_cost(crate::reason::Cost::Credentials);
@@ -110,7 +117,7 @@ async fn encrypt(context: &Context<'_>, server: &Server, session: Session) -> Re
     let peer = stream.peer();
     let version = stream.session().and_then(|session| session.protocol_version());
     let channel = if late.verifies() && verified.is_ok() { Channel::Verified } else { Channel::Encrypted };
-    let session = Session { wire: Wire::over_tls(stream, sequence), greeting, channel };
+    let session = Session { wire: Wire::over_tls(stream, sequence), greeting, channel, declared };
     let old = context.target.info.tls13_only && version != Some(rustls::ProtocolVersion::TLSv1_3);
     let verified = verified.and_then(|()| {
         let text = format!("{peer} agreed only to TLS 1.2, and the URL allows only TLS 1.3");
@@ -119,7 +126,7 @@ async fn encrypt(context: &Context<'_>, server: &Server, session: Session) -> Re
     match verified {
         Ok(()) => Ok(session),
         Err(reason) => {
-            session.give_up().await;
+            session.give_up(context.attempt).await;
             Err(reason)
         }
     }
@@ -128,7 +135,7 @@ async fn encrypt(context: &Context<'_>, server: &Server, session: Session) -> Re
 impl Session {
     /// Answers the greeting, up to the server's last word.
     pub(super) async fn finish(&mut self, who: Who<'_>) -> Result<End, NoPacket> {
-        handshake::finish(&mut self.wire, &self.greeting, who, self.channel).await
+        handshake::finish(&mut self.wire, &self.greeting, who, self.channel, self.declared).await
     }
 
     /// Whether the server has TLS and the session is without it.
@@ -138,8 +145,10 @@ impl Session {
 
     /// Ends a handshake that waitgate does not want any more, without a password: one that is cut off would count as an
     /// error of this host.
-    async fn give_up(mut self) {
-        let ended = time::timeout(FAREWELL, self.finish(Who::NoOne)).await;
+    async fn give_up(mut self, attempt: &Attempt) {
+        // The reason is known. It would be lost if the attempt were cut off here.
+        let until = (Instant::now() + ENDING).min(attempt.until() - FAREWELL);
+        let ended = time::timeout_at(until, self.finish(Who::NoOne)).await;
         farewell(self.wire, matches!(ended, Ok(Ok(End { last: Ok(()), .. })))).await;
     }
 }

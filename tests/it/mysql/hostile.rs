@@ -36,6 +36,15 @@ fn saying_at_once(bytes: Vec<u8>) -> Fake {
     })
 }
 
+#[test]
+fn a_server_that_goes() {
+    let addr = crate::support::free_port();
+    Run::new(["--max-pause=50ms", &format!("mysql:{addr}#gone")]).end().success().stderr_says("refused by");
+    let fake = Fake::greeting(packet(0, &greeting("mysql_native_password")));
+    let ended = Run::new(["--once", &format!("mysql://{LOGIN}{}/shop#gone", fake.addr)]).end();
+    ended.failure().stderr_says("still there").nowhere("hunter2");
+}
+
 /// The fakes are servers: without a fault in it, the whole talk is ready.
 #[test]
 fn without_a_fault_it_is_ready() {

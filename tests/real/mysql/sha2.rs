@@ -141,7 +141,7 @@ fn no_password_goes_out_in_clear() {
         it.log("refused waitgate");
     }
     // Whoever is in the server's place gets nothing.
-    let ended = it.once("full:hunter2@", "#ca=CA");
+    let ended = it.once("full:hunter2@", "/shop#ca=CA");
     ended.failure().stderr_has("tls.wrong-name").nowhere("hunter2");
     let log = it.log("refused waitgate");
     assert!(!log.contains("refused full") && !log.contains("aborted"), "{log}");

@@ -21,7 +21,7 @@ fn served(authority: &Authority, names: &[&str], odd: impl FnOnce(&mut Certifica
     db.start();
     db.accepting();
     db.sql(
-        "CREATE USER app@'%' IDENTIFIED BY 'hunter2'; CREATE USER tls@'%' IDENTIFIED BY 'hunter2' REQUIRE SSL;\
+        "CREATE DATABASE shop; CREATE USER app@'%' IDENTIFIED BY 'hunter2'; CREATE USER tls@'%' IDENTIFIED BY 'hunter2' REQUIRE SSL;\
          CREATE USER cert@'%' IDENTIFIED BY '' REQUIRE X509",
     );
     db
@@ -33,8 +33,10 @@ fn modes() {
     let db = served(&authority, &["10.77.0.1"], |_| ());
     let ca = authority.file();
     let ca = ca.display();
+    db.sql("GRANT ALL ON shop.* TO tls@'%'");
     for good in [
         "mysql://tls:hunter2@ADDR".to_owned(),
+        "mysql://tls:hunter2@ADDR/shop".to_owned(),
         "mysql://tls:hunter2@ADDR?ssl-mode=REQUIRED".to_owned(),
         "mysql://tls:hunter2@ADDR?tls=skip-verify".to_owned(),
         format!("mysql://tls:hunter2@ADDR?ssl-mode=VERIFY_IDENTITY&ssl-ca={ca}"),
@@ -75,6 +77,8 @@ fn certificates_that_are_wrong() {
     // The server would block the host after five handshakes that are cut off.
     for _ in 0..7 {
         wrong.once(&target).end().failure().stderr_has("tls.wrong-name").stderr_says("it has other.test");
+        let with_database = target.replace("ADDR", "ADDR/shop");
+        wrong.once(&with_database).end().failure().stderr_has("tls.wrong-name");
     }
     wrong.once(&format!("{target}#servername=other.test")).end().success();
     wrong.once("mysql://tls:hunter2@ADDR#insecure").end().success();
