@@ -21,8 +21,8 @@ impl Context<'_> {
     /// Tries the servers in order.
     pub(super) async fn run(&self) -> Result<Ready, Reason> {
         // The addresses of a name have the same users. Each wrong password is a line in a log and may help to lock the
-        // user out: do not try it at the next address.
-        let is_final = |reason: &Reason| reason.code() == Code::ProtocolPassword;
+        // user out: do not try it at the next address. For the server, an answer that proves nothing is one too.
+        let is_final = |reason: &Reason| matches!(reason.code(), Code::ProtocolPassword | Code::ProtocolAuthMethod);
         let probe = async |server: &Server, until| match server {
             Server::Tcp { host, port } => {
                 let place = Place { at: host, port: *port, host };

@@ -112,7 +112,10 @@ async fn encrypt(context: &Context<'_>, server: &Server, session: Session) -> Re
     };
     let sequence = wire.sequence();
     // The server counts a TLS handshake that fails as an error of this host. Few of them must follow each other.
-    let costly = |reason: Reason| reason.with_cost(crate::reason::Cost::Credentials);
+    let costly = |reason: Reason| {
+        let hint = reason.hint().filter(|_| reason.code() != Code::TlsNotTls);
+        reason.with_cost(crate::reason::Cost::Credentials).with_hint(hint)
+    };
     let (stream, verified) = late.handshake(name, wire.into_stream(), context.attempt).await.map_err(costly)?;
     let peer = stream.peer();
     let version = stream.session().and_then(|session| session.protocol_version());
