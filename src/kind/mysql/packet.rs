@@ -1,7 +1,7 @@
 //! MySQL's packets: a length of three bytes, a sequence number and a body; and the fields in a body.
 //!
-//! MySQL's manual (dev.mysql.com/doc/dev/mysql-server: Client/Server Protocol) calls the fields int<1>, string<NUL>,
-//! string<lenenc> and so on.
+//! MySQL's manual (dev.mysql.com/doc/dev/mysql-server: Client/Server Protocol) calls the fields `int<1>`, `string<NUL>`,
+//! `string<lenenc>` and so on.
 
 use std::io;
 use std::time::Duration;
@@ -156,17 +156,17 @@ impl<'a> Fields<'a> {
         Some(bytes)
     }
 
-    /// int<1>.
+    /// `int<1>`.
     pub(super) fn byte(&mut self) -> Option<u8> {
         self.bytes(1).map(|bytes| bytes[0])
     }
 
-    /// int<2>.
+    /// `int<2>`.
     pub(super) fn short(&mut self) -> Option<u16> {
         Some(u16::from_le_bytes(self.bytes(2)?.try_into().ok()?))
     }
 
-    /// string<NUL>, without its NUL.
+    /// `string<NUL>`, without its NUL.
     pub(super) fn text(&mut self) -> Option<&'a [u8]> {
         let end = self.0.iter().position(|byte| *byte == 0)?;
         let text = self.bytes(end)?;
@@ -174,7 +174,7 @@ impl<'a> Fields<'a> {
         Some(text)
     }
 
-    /// int<lenenc>.
+    /// `int<lenenc>`.
     pub(super) fn number(&mut self) -> Option<u64> {
         let width = match self.byte()? {
             small @ ..=0xfa => return Some(u64::from(small)),
@@ -188,7 +188,7 @@ impl<'a> Fields<'a> {
         Some(u64::from_le_bytes(wide))
     }
 
-    /// string<lenenc>.
+    /// `string<lenenc>`.
     pub(super) fn counted(&mut self) -> Option<&'a [u8]> {
         let length = self.number()?;
         self.bytes(usize::try_from(length).ok()?)
