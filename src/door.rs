@@ -2,6 +2,9 @@
 //!
 //! Nothing here is a public API. The fuzzers' functions panic where a promise is broken.
 
+#[cfg(feature = "mysql")]
+use std::{io::Write as _, path::Path, time::Duration};
+
 use clap::builder::PossibleValuesParser;
 use hickory_resolver::proto::rr::{Name, RecordType};
 
@@ -13,6 +16,11 @@ use crate::net::address::{Host, host_port, port, split};
 use crate::net::names::message::{self, Packet, Question};
 use crate::net::names::{hosts, resolv_conf::ResolvConf, search};
 use crate::reason::Hint;
+#[cfg(feature = "mysql")]
+use crate::{
+    attempt::{Attempt, Bounds},
+    net::{Net, names::resolv_conf::SystemFiles, stream::Stream},
+};
 
 /// Every hint: its name and its words. The hint to use another kind is one for each kind that it can name.
 #[must_use]
@@ -62,7 +70,7 @@ pub fn target(text: &str) {
                 let shown = target.to_string();
                 assert!(!shown.contains(char::is_control), "{shown:?}");
                 // A database's name, a path and a record are no secrets.
-                if shown.starts_with("http") || shown.starts_with("tcp") {
+                if shown.starts_with("http") || shown.starts_with("tcp") || shown.starts_with("mysql") {
                     assert!(!shown.contains(TELLING), "{shown}");
                     assert!(!format!("{target:?}").contains(TELLING));
                 }
@@ -85,8 +93,17 @@ pub fn target(text: &str) {
 /// # Panics
 /// If a parsed value is out of its range.
 pub fn expectations(text: &str) {
-    const ADDRESSES: [&str; 8] =
-        ["http://h/", "https://h/", "tcp:h:1", "unix:/s", "dns:h", "postgres://h/d", "file:/f", "rediss://h"];
+    const ADDRESSES: [&str; 9] = [
+        "http://h/",
+        "https://h/",
+        "tcp:h:1",
+        "unix:/s",
+        "dns:h",
+        "postgres://h/d",
+        "file:/f",
+        "rediss://h",
+        "mysql://u@h/d",
+    ];
     let Some(which) = text.chars().next() else { return };
     let text = &text[which.len_utf8()..];
     let address = ADDRESSES[which as usize % ADDRESSES.len()];
@@ -185,4 +202,59 @@ fn packet(data: &[u8]) {
     if let Packet::Answer(answer) = message::read(data, &question, id) {
         let _ = answer.content(&question, &mut Vec::new());
     }
+}
+
+/// What a MySQL server says, up to the end of its stream: an attempt ends, and its reason has no secret and steers nothing.
+///
+/// The first byte picks a ping or a login with a query, and whether what follows is the stream itself or packets: a sequence
+/// number, a length, and a body.
+///
+/// # Panics
+/// If the reason does.
+#[cfg(feature = "mysql")]
+pub fn mysql(data: &[u8]) {
+    const TARGETS: [&str; 3] =
+        ["mysql:h:1", "mysql://app:s3cr3t@h/d#role=primary#query=SELECT 1", "mysql://app@h#login"];
+    let Some((which, data)) = data.split_first() else { return };
+    let said = if which & 0x80 == 0 { data.to_vec() } else { packets(data) };
+    let env = Env::default();
+    let parsed = Target::parse(TARGETS[usize::from(which & 0x7f) % TARGETS.len()], Given { env: &env, ca_file: false });
+    let (Ok((Target::MySql(target), _)), Ok(runtime)) =
+        (parsed, tokio::runtime::Builder::new_current_thread().enable_all().build())
+    else {
+        return;
+    };
+    let net = Net::new(
+        SystemFiles::default(),
+        false,
+        #[cfg(feature = "tls")]
+        crate::net::tls::Tls::default(),
+    );
+    let outcome = runtime.block_on(async {
+        let (server, client) = tokio::net::UnixStream::pair().ok()?;
+        let server = server.into_std().ok()?;
+        server.set_nonblocking(false).ok()?;
+        (&server).write_all(&said).ok()?;
+        server.shutdown(std::net::Shutdown::Write).ok()?;
+        let bounds = Bounds { attempt: Duration::from_secs(5), connect: Duration::from_secs(1) };
+        let stream = Stream::unix(client, Path::new("/s"));
+        Some(target.over(stream, &net, &Attempt::new(bounds, false)).await)
+    });
+    if let Some(Err(reason)) = outcome {
+        let text = reason.text();
+        assert!(!text.is_empty() && !text.contains("s3cr3t") && !text.contains(char::is_control), "{text:?}");
+    }
+}
+
+/// The packets of a stream, each with the length that it has.
+#[cfg(feature = "mysql")]
+fn packets(data: &[u8]) -> Vec<u8> {
+    let (mut stream, mut rest) = (Vec::new(), data);
+    while let [sequence, length, more @ ..] = rest {
+        let (body, after) = more.split_at(more.len().min(usize::from(*length)));
+        stream.extend([u8::try_from(body.len()).unwrap_or_default(), 0, 0, *sequence]);
+        stream.extend(body);
+        rest = after;
+    }
+    stream
 }

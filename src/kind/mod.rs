@@ -3,6 +3,8 @@
 //! A new kind is one file or folder here, its `mod` line, and one row in the table. The table makes the enum, the list of forms in
 //! messages, the section of `--help`, the feature gates and the completions.
 
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod answer;
 mod banner;
 mod content;
 mod credentials;
@@ -15,13 +17,18 @@ mod gone;
 pub(crate) mod help;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "mysql")]
+mod mysql;
 pub(crate) mod path;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 mod regex;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod servers;
 mod slips;
+mod split;
 mod tcp;
 #[cfg(feature = "tls")]
 mod tls;
@@ -41,6 +48,7 @@ use crate::reason::{Code, Hint, Reason};
 use crate::secret::Notes;
 use crate::text::printable;
 use expect::{Expectations, Spec, Zero};
+use split::Split;
 
 /// What every kind of target is. Parsing is pure; a probe tries the target once.
 pub(crate) trait Kind: Sized + fmt::Display {
@@ -56,6 +64,8 @@ pub(crate) trait Kind: Sized + fmt::Display {
     const EXPECTATIONS: &'static [Spec];
     /// The protocols that it waits for, each with the word before the colon. Hints of other kinds use it.
     const SPEAKS: &'static [(Protocol, &'static str)] = &[];
+    /// The words after `jdbc:` that mean this kind. The address then has the form of that JDBC driver.
+    const JDBC: &'static [&'static str] = &[];
     /// Whether `+driver` after its name is dropped, as in SQLAlchemy's `postgresql+psycopg2`.
     const DROPS_DRIVER: bool = false;
     /// What a blank in the address means.
@@ -172,6 +182,7 @@ kinds! {
     file::File;
     http::Http if "http";
     postgres::Postgres if "postgres";
+    mysql::MySql if "mysql";
     redis::Redis if "redis";
 }
 
@@ -183,6 +194,7 @@ struct Row {
     help: &'static [(&'static str, &'static str)],
     expectations: &'static [Spec],
     speaks: &'static [(Protocol, &'static str)],
+    jdbc: &'static [&'static str],
     drops_driver: bool,
     blank: &'static str,
     parser: Parser,
@@ -197,6 +209,7 @@ impl Row {
             help: K::HELP,
             expectations: K::EXPECTATIONS,
             speaks: K::SPEAKS,
+            jdbc: K::JDBC,
             drops_driver: K::DROPS_DRIVER,
             blank: K::BLANK,
             parser,
@@ -209,6 +222,11 @@ impl Row {
             let bare = if row.drops_driver { kind.split('+').next().unwrap_or_default() } else { kind };
             row.names.iter().chain(row.also).find(|name| **name == bare).map(|name| (row, *name))
         })
+    }
+
+    /// The kind of this name after `jdbc:`.
+    fn in_jdbc(kind: &str) -> Option<(&'static Self, &'static str)> {
+        KINDS.iter().find_map(|row| row.jdbc.iter().find(|name| **name == kind).map(|name| (row, *name)))
     }
 }
 
@@ -265,6 +283,12 @@ pub(crate) struct Parts<'a> {
     pub(crate) address: &'a str,
     /// The kind's name, one of `NAMES` or `ALSO`.
     pub(crate) kind: &'static str,
+    /// Whether the kind's name followed `jdbc:`.
+    #[cfg_attr(
+        not(any(feature = "mysql", feature = "postgres")),
+        expect(dead_code, reason = "no kind has a JDBC form")
+    )]
+    pub(crate) jdbc: bool,
     /// The expectations.
     pub(crate) expectations: Expectations,
     /// How to fill the address.
@@ -347,7 +371,7 @@ impl Target {
         if let Some(slip) = slips::around(value) {
             bail!("env:{name}: its value: {slip}");
         }
-        if let Some((row, _)) = value.split_once(':').and_then(|(kind, _)| Row::named(&kind.to_ascii_lowercase()))
+        if let Ok(Split { row, .. }) = Split::of(value)
             && let Some(known) =
                 slips::expectation_in(value, row.expectations.iter().chain(expect::COMMON).map(|spec| spec.name))
         {
@@ -376,9 +400,7 @@ impl Target {
         fill: Fill<'_>,
         given: Given<'_>,
     ) -> Result<(Self, Overrides)> {
-        let Some((kind, rest)) = address.split_once(':') else { bail!("{}", slips::no_colon(address)) };
-        let kind = kind.to_ascii_lowercase();
-        let Some((row, kind)) = Row::named(&kind) else { bail!("{}", slips::unknown_kind(&kind, rest)) };
+        let Split { row, kind, jdbc, rest } = Split::of(address)?;
         if let Some(slip) = slips::for_a_shell(rest) {
             bail!("{slip} (expected {})", row.form);
         }
@@ -395,7 +417,7 @@ impl Target {
             successes: expectations.count("successes")?,
             successes_min: gone::successes(&expectations).unwrap_or(1),
         };
-        let parts = Parts { address: rest, kind, expectations, fill, given };
+        let parts = Parts { address: rest, kind, jdbc, expectations, fill, given };
         Ok((row.parser.parse(&parts)?, overrides))
     }
 }

@@ -52,9 +52,6 @@ pub(super) fn no_colon(address: &str) -> String {
 pub(super) fn unknown_kind(kind: &str, rest: &str) -> String {
     let forms = forms();
     match kind {
-        "jdbc" => {
-            return "a jdbc: URL is Java's own form: leave out jdbc: and write user and password into the URL, as in postgres://USER@HOST/DATABASE".into();
-        }
         // `db+postgresql:` is Celery's, `r2dbc:postgresql:` is Java's.
         _ if kind.ends_with("+postgresql")
             || rest.starts_with("postgresql:")
@@ -110,6 +107,18 @@ pub(super) fn foreign_url(name: &str, value: &str) -> Option<String> {
     Some(format!("its value is a URL of a kind that waitgate does not have: {instead} (expected {})", forms()))
 }
 
+/// What to say about a JDBC URL of a database that no kind knows. `known` are the words after jdbc: that are known.
+pub(super) fn unknown_jdbc<'a>(known: impl Iterator<Item = &'a &'static str>) -> String {
+    let forms: Vec<String> = known.map(|name| format!("jdbc:{name}://HOST/DATABASE")).collect();
+    if forms.is_empty() {
+        return "this build has no kind with a JDBC URL, a cargo feature left it out".to_owned();
+    }
+    format!(
+        "the database of the jdbc: URL is unknown: tcp:HOST:PORT waits for the port of any other (expected {})",
+        forms.join(", ")
+    )
+}
+
 /// Names that people know from other tools, and ours.
 const OTHER_NAMES: &[(&str, &str)] = &[
     ("code", "status"),
@@ -127,7 +136,8 @@ const OTHER_NAMES: &[(&str, &str)] = &[
 ];
 
 /// What belongs into the address of a database, not after a `#`.
-const IN_THE_ADDRESS: &[&str] = &["sslmode", "sslrootcert", "user", "database", "dbname", "host", "port"];
+const IN_THE_ADDRESS: &[&str] =
+    &["sslmode", "ssl-mode", "sslrootcert", "ssl-ca", "tls", "user", "database", "dbname", "host", "port"];
 
 /// What to say about an expectation, the one at `position`, that the kind does not take: it takes `names`. `text`
 /// follows its `#`.
@@ -141,9 +151,14 @@ pub(super) fn unknown_expectation(position: usize, name: &str, text: &str, kind:
             "found '@' after a '#': in a password '#' is written %23; after the address comes #name=value ({kind}: takes {list})"
         );
     }
-    if kind.starts_with("postgres") && IN_THE_ADDRESS.contains(&name) {
+    let mode = match kind {
+        "postgres" | "postgresql" => "sslmode",
+        "mysql" | "mariadb" | "mysql2" => "ssl-mode",
+        _ => "",
+    };
+    if !mode.is_empty() && IN_THE_ADDRESS.contains(&name) {
         return format!(
-            "expectation {position} belongs into the address: write {kind}://USER@HOST/DATABASE?sslmode=MODE ({kind}: takes {list})"
+            "expectation {position} belongs into the address: write {kind}://USER@HOST/DATABASE?{mode}=MODE ({kind}: takes {list})"
         );
     }
     let other = OTHER_NAMES.iter().find(|(other, ours)| *other == name && names.contains(ours));

@@ -23,14 +23,22 @@ pub(super) const INSECURE_WARNING: &str = "#insecure: the server's certificate i
 
 /// waitgate reads the files again for each attempt: a certificate may be mounted or renewed while it waits.
 #[derive(Clone, Debug, Default)]
-#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "without TLS they are only checked"))]
+#[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "without TLS they are only checked"))]
 pub(super) struct TlsOptions {
-    ca: Option<NamedFile>,
+    ca: Option<TlsFile>,
     /// The files of the certificate and of its key.
-    identity: Option<(NamedFile, NamedFile)>,
+    identity: Option<(TlsFile, TlsFile)>,
     /// `servername=`, without a final dot.
     name: Option<String>,
     insecure: bool,
+}
+
+/// A file, and what names it: `#ca`, or a parameter of a URL.
+#[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "without TLS they are only checked"))]
+pub(super) struct TlsFile {
+    pub(super) by: String,
+    pub(super) file: NamedFile,
 }
 
 impl TlsOptions {
@@ -42,6 +50,7 @@ impl TlsOptions {
     pub(super) fn parse(it: &Expectations) -> Result<Self> {
         let path = |spec: Spec| {
             let file = it.written(spec.name).next().map(|(path, written)| NamedFile::new(path, written));
+            let file = file.map(|file| file.map(|file| TlsFile { by: format!("#{}", spec.name), file }));
             file.transpose().map_err(|error| error.context(format!("#{}", spec.name)))
         };
         let ca = path(CA)?;
@@ -63,6 +72,25 @@ impl TlsOptions {
             bail!("#insecure: #ca is given too: one verifies the certificate, the other does not: give one of them");
         }
         Ok(Self { ca, identity, name, insecure })
+    }
+
+    /// Takes the files that a URL names, where `#ca`, `#cert` and `#key` are not given.
+    #[cfg(any(feature = "mysql", feature = "redis"))]
+    pub(super) fn or_files(&mut self, ca: Option<TlsFile>, identity: Option<(TlsFile, TlsFile)>) {
+        self.ca = self.ca.take().or(ca);
+        self.identity = self.identity.take().or(identity);
+    }
+
+    /// Whether there is a CA, or a name: a certificate is expected to be verified.
+    #[cfg(feature = "mysql")]
+    pub(super) fn names_trust(&self) -> bool {
+        self.ca.is_some() || self.name.is_some()
+    }
+
+    /// Whether there is a client certificate.
+    #[cfg(feature = "mysql")]
+    pub(super) fn has_identity(&self) -> bool {
+        self.identity.is_some()
     }
 
     /// Whether the server's certificate is not verified.
@@ -90,12 +118,14 @@ mod with_tls {
     use rustls::ClientConfig;
     use rustls::pki_types::ServerName;
 
-    use super::{Host, NamedFile, TlsOptions};
+    use super::{Host, TlsFile, TlsOptions};
     use crate::attempt::Attempt;
     use crate::kind::instead;
     use crate::net::Net;
     use crate::net::stream::Stream;
     use crate::net::tls::files::{self, Pem};
+    #[cfg(feature = "mysql")]
+    use crate::net::tls::late::Late;
     use crate::net::tls::roots::Roots;
     use crate::net::tls::{self, Verify};
     use crate::reason::{Code, Reason};
@@ -107,10 +137,21 @@ mod with_tls {
                 return Ok(net.tls.config());
             }
             let verify = if self.insecure { Verify::Nothing } else { verify };
-            let pem = |name: &str, file: &NamedFile| Pem::written(name, &file.path, &file.written);
-            let ca = self.ca.as_ref().map(|file| pem("#ca", file));
-            let identity = self.identity.as_ref().map(|(cert, key)| (pem("#cert", cert), pem("#key", key)));
+            let (ca, identity) = self.pems();
             files::config(&net.tls, verify, Roots::Run, ca.as_ref(), identity.as_ref())
+        }
+
+        /// The same for a session whose certificate is verified after the handshake.
+        #[cfg(feature = "mysql")]
+        pub(in crate::kind) fn late(&self, net: &Net, verify: Verify) -> Result<Late, Reason> {
+            let verify = if self.insecure { Verify::Nothing } else { verify };
+            let (ca, identity) = self.pems();
+            Late::new(&net.tls, verify, ca.as_ref(), identity.as_ref())
+        }
+
+        fn pems(&self) -> (Option<Pem>, Option<(Pem, Pem)>) {
+            let pem = |named: &TlsFile| Pem::written(&named.by, &named.file.path, &named.file.written);
+            (self.ca.as_ref().map(pem), self.identity.as_ref().map(|(cert, key)| (pem(cert), pem(key))))
         }
 
         /// Makes `stream` a TLS stream. `servername=` or else `host` is the name that waitgate asks for, and that the
@@ -123,17 +164,7 @@ mod with_tls {
             stream: Stream,
             attempt: &Attempt,
         ) -> Result<Stream, Reason> {
-            self.handshake_with(self.config(net, verify)?, host, stream, attempt).await
-        }
-
-        /// The same with a configuration of the kind's own.
-        pub(in crate::kind) async fn handshake_with(
-            &self,
-            config: Arc<ClientConfig>,
-            host: &Host,
-            stream: Stream,
-            attempt: &Attempt,
-        ) -> Result<Stream, Reason> {
+            let config = self.config(net, verify)?;
             let name = self.server_name(host)?;
             let peer = stream.peer();
             tls::handshake(config, name, stream, attempt).await.map_err(|failed| match failed.spoke {
@@ -144,7 +175,7 @@ mod with_tls {
             })
         }
 
-        fn server_name(&self, host: &Host) -> Result<ServerName<'static>, Reason> {
+        pub(in crate::kind) fn server_name(&self, host: &Host) -> Result<ServerName<'static>, Reason> {
             let name = match (&self.name, host) {
                 (Some(name), _) => name,
                 (None, Host::Ip(ip)) => return Ok(ServerName::IpAddress((*ip).into())),

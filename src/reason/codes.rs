@@ -139,7 +139,7 @@ codes! {
         "This port does not speak TLS: use the plain form of the kind (http:, or sslmode=disable), or the TLS port.";
     TlsUnsupported = Tls Work "tls.unsupported",
         "The server says that it does not support TLS.",
-        "Turn TLS on at the server, or allow a plain connection (sslmode=prefer).";
+        "Turn TLS on at the server, or allow a plain connection (postgres: sslmode=prefer, mysql: ssl-mode=PREFERRED).";
     TlsUnknownIssuer = Tls Work "tls.unknown-issuer",
         "The certificate's issuer is not trusted.",
         "Give the CA that signed it with --ca-file. In a cluster it is nearly always a private one.";
@@ -170,7 +170,7 @@ codes! {
         "The reason says which protocol it looks like. Check the port, or use the kind for that protocol.";
     ProtocolTlsWanted = Protocol Work "protocol.tls-wanted",
         "The server wants TLS, and waitgate spoke plain text.",
-        "This port speaks TLS: use the TLS form of the kind, such as https:.";
+        "This port speaks TLS: use the TLS form of the kind, such as https:, or allow TLS (mysql: ssl-mode=REQUIRED).";
     ProtocolTooLarge = Protocol Work "protocol.too-large",
         "The answer is larger than waitgate reads.",
         "A readiness answer does not have to be this large: ask for a smaller one.";
@@ -180,6 +180,9 @@ codes! {
     ProtocolTooManyClients = Protocol Work "protocol.too-many-clients",
         "The server has no connection left for this client.",
         "All connections of the server are in use: find out which clients hold them, raise the limit, or use a pooler.";
+    ProtocolBlocked = Protocol Work "protocol.blocked",
+        "The server blocks this client's address, or the user's account, after failures.",
+        "Find out who failed so often: a probe or a scanner that hangs up, a client with an old password. Then lift the block (MySQL: mysqladmin flush-hosts, ALTER USER … ACCOUNT UNLOCK).";
     ProtocolPooler = Protocol Work "protocol.pooler",
         "A pooler answered, and its server did not.",
         "The pooler is there, and its server is not, or it refuses the pooler's own login. Look at the pooler's log, and at the server that its configuration names.";
@@ -188,10 +191,10 @@ codes! {
         "Check the Secret, and the user in the server. The user may be created later.";
     ProtocolNotAuthorized = Protocol Credentials "protocol.not-authorized",
         "The server does not allow this login: the user, the host or the database is not permitted.",
-        "Check the server's access rules for this user, host and database (PostgreSQL: pg_hba.conf), whether it wants TLS, and whether the user has the privilege to connect (GRANT CONNECT).";
+        "Check the server's access rules for this user, host and database (PostgreSQL: pg_hba.conf; MySQL: the host of the user), whether it wants TLS, and whether the user has the privilege to connect (GRANT CONNECT).";
     ProtocolAuthMethod = Protocol Work "protocol.auth-method",
         "The server asks for a way to log in that the target forbids or that waitgate does not have.",
-        "The reason names the way. Change what the server asks for (PostgreSQL: the method in pg_hba.conf), or what the target allows (require_auth=). No password goes out in a readable form after a TLS handshake that failed: repair the TLS.";
+        "The reason names the way. Change what the server asks for (PostgreSQL: the method in pg_hba.conf), or what the target allows (require_auth=; TLS). No password goes out in a readable form after a TLS handshake that failed: repair the TLS.";
     ProtocolNoDatabase = Protocol Work "protocol.no-database",
         "The server does not have the database.",
         "Check the database's name. A migration or an operator may create it later.";

@@ -104,7 +104,7 @@ hints! {
         "The name is that of another Pod of this Pod's headless Service (the hosts file says so), and it does not exist, or it has too few addresses.",
         "this is another Pod of this Pod's own Service, which lists it once it is ready; a StatefulSet with OrderedReady makes the next Pod only after this one is ready";
     Credentials,
-        "The server answered and does not accept the credentials, or asks for some (401, 407, 28P01).",
+        "The server answered and does not accept the credentials, or asks for some (401, 407, 28P01, 1045).",
         "check the user name and the password; if the user is made later, waitgate keeps trying";
     Forbidden,
         "The status is 403.",

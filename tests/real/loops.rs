@@ -59,7 +59,7 @@ fn curl_fails_on_a_server_that_is_no_http_server() {
     pod_less.failure().stderr_has("HTTP/0.9 when not allowed");
     Run::new(["--once", &format!("tcp:{}", mysql.addr)]).end().success();
     #[cfg(feature = "http")]
-    Run::new(["--once", &format!("http://{}/", mysql.addr)]).end().failure().stderr_has("MySQL").stderr_has("tcp:");
+    Run::new(["--once", &format!("http://{}/", mysql.addr)]).end().failure().stderr_has("MySQL").stderr_has("mysql:");
 }
 
 /// `until pg_isready`: under a UID without a passwd entry it makes no attempt, and exits 3 each time.

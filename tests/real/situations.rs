@@ -13,6 +13,7 @@ use crate::support::{
     Fake, Pod, Run,
     dns::{Answer, NXDOMAIN, Names, REFUSED, SERVFAIL},
     free_port, mask,
+    mysql::{err, packet, result, saying, up_to_the_query},
     web::{Authority, Reply, Web},
     zone,
 };
@@ -249,6 +250,43 @@ fn postgres(table: &mut Table) {
     table.fake("postgres: HTTP answers", &web, "postgres://SERVER/?sslmode=disable");
 }
 
+fn mysql(table: &mut Table) {
+    let login = "mysql://app:hunter2@SERVER/shop";
+    for (name, number, message) in [
+        ("full", 1040, "Too many connections"),
+        ("the host is blocked", 1129, "Host '10.0.0.9' is blocked because of many connection errors"),
+        ("the host is not allowed", 1130, "Host '10.0.0.9' is not allowed to connect to this MySQL server"),
+        ("shutting down", 1053, "Server shutdown in progress"),
+    ] {
+        let packet = packet(0, &err(number, message));
+        table.fake(&format!("mysql: {name}"), &Fake::greeting(packet), "mysql:SERVER");
+    }
+    for (name, number, message) in [
+        ("login refused", 1045, "Access denied for user 'app'@'10.0.0.9' (using password: YES)"),
+        ("no such database", 1049, "Unknown database 'shop'"),
+        ("the account is locked", 3118, "Access denied for user 'app'@'10.0.0.9'. Account is locked."),
+        ("an error of its own", 1105, "out of\u{1b}[2J\nluck"),
+    ] {
+        table.fake(&format!("mysql: {name}"), &saying(vec![packet(2, &err(number, message))]), login);
+    }
+    let asks = |plugin: &str| {
+        let switch = [b"\xfe", plugin.as_bytes(), b"\0"].concat();
+        saying(vec![packet(2, &switch), packet(4, &err(1045, "Access denied"))])
+    };
+    for plugin in ["mysql_clear_password", "sha256_password", "client_ed25519"] {
+        table.fake(&format!("mysql: it asks for {plugin}"), &asks(plugin), login);
+    }
+    let plain = saying(vec![packet(2, &err(1045, "Access denied"))]);
+    table.fake("mysql: no TLS there", &plain, "mysql://SERVER/?ssl-mode=REQUIRED");
+    let mut query = up_to_the_query();
+    query.push(result(8, &[b"\x010"]));
+    table.fake("mysql: the query says no", &saying(query), &format!("{login}#query=SELECT 0"));
+    table.fake("mysql: silence", &Fake::silent(), "mysql:SERVER");
+    table.fake("mysql: closed at once", &Fake::closing(), "mysql:SERVER");
+    table.fake("mysql: SSH answers", &Fake::greeting("SSH-2.0-OpenSSH_9.2\r\n"), "mysql:SERVER");
+    table.fake("mysql: the X Protocol answers", &Fake::greeting("\u{5}\0\0\0\u{b}\u{8}\u{5}\u{1a}\0"), "mysql:SERVER");
+}
+
 /// `UPDATE_EXPECT=1 cargo test --test real situations` writes the file anew.
 #[test]
 fn every_situation_reads_as_reviewed() {
@@ -258,6 +296,7 @@ fn every_situation_reads_as_reviewed() {
     dns(&mut table);
     http(&mut table);
     postgres(&mut table);
+    mysql(&mut table);
     assert!(table.0.matches("## ").count() >= 40);
     expect_file![concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/situations.txt")].assert_eq(&table.0);
 }

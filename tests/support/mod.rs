@@ -7,7 +7,9 @@
 pub(crate) mod dns;
 pub(crate) mod fake;
 pub(crate) mod hang;
+pub(crate) mod mariadb;
 mod mask;
+pub(crate) mod mysql;
 pub(crate) mod pg;
 pub(crate) mod pgtools;
 pub(crate) mod pod;
@@ -53,6 +55,8 @@ fn install(name: &str) -> String {
         "ip" => "iproute2",
         "java" => "default-jre-headless",
         "knotd" => "knot",
+        "mariadbd" | "mariadb-install-db" => "mariadb-server",
+        "mariadb" | "mariadb-admin" => "mariadb-client",
         "unshare" | "nsenter" | "setpriv" | "setsid" | "prlimit" => "util-linux",
         other => other,
     };

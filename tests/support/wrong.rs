@@ -108,7 +108,7 @@ macro_rules! wrong_input {
             env_target_empty: wrong(&["env:DATABASE_URL"], &["DATABASE_URL"]).env(&[("DATABASE_URL", "")]);
             env_target_without_name: wrong(&["env:"], &["env:NAME"]);
             env_target_of_unknown_kind: wrong(&["env:DATABASE_URL"], &["DATABASE_URL"])
-                .env(&[("DATABASE_URL", "mysql://app:hunter2@db/app")]).hides(&["hunter2"]);
+                .env(&[("DATABASE_URL", "oracle://app:hunter2@db/app")]).hides(&["hunter2"]);
             env_target_in_env_target: wrong(&["env:A"], &["A"]).env(&[("A", "env:B"), ("B", "tcp:h:1")]);
 
             unknown_expectation: wrong(&["tcp:h:1#hunter2=1"], &["hold", "timeout", "successes"]).hides(&["hunter2"]);
@@ -198,7 +198,11 @@ macro_rules! wrong_input {
             postgres_bad_port: wrong(&["postgres://app:hunter2@db:99999/app"], &["65535"]).hides(&["hunter2"]);
             postgres_bad_sslmode: wrong(&["postgres://app:hunter2@db/app?sslmode=hunter3"], &["sslmode"]).hides(&["hunter2", "hunter3"]);
             postgres_unset_password: wrong(&["postgres://app:$(DB_PASSWORD)@db/app"], &["DB_PASSWORD"]);
-            jdbc_url: wrong(&["jdbc:postgresql://db/app?password=hunter2"], &["postgres"]).hides(&["hunter2"]);
+            jdbc_url: wrong(&["jdbc:oracle:thin:@db/app?password=hunter2"], &["jdbc:postgresql"]).hides(&["hunter2"]);
+            mysql_without_port: wrong(&["mysql:db"], &["mysql:HOST:PORT"]);
+            mysql_login_without_user: wrong(&["mysql://db/app#login"], &["user", "mysql://"]);
+            mysql_bad_mode: wrong(&["mysql://app:hunter2@db/app?ssl-mode=hunter3"], &["ssl-mode"]).hides(&["hunter2", "hunter3"]);
+            mysql_restricted: wrong(&["mysql://app:hunter2@db/app?ssl-crl=/crl.pem"], &["ssl-crl"]).hides(&["hunter2"]);
             env_target_with_two_at: wrong(&["env:DATABASE_URL"], &["DATABASE_URL", "%40"])
                 .env(&[("DATABASE_URL", "postgres://app:hunter2@tail9@db/app")]).hides(&["hunter2", "tail9"]);
         }

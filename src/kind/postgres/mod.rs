@@ -7,6 +7,7 @@ mod binding;
 mod context;
 mod errors;
 mod frame;
+mod jdbc;
 mod login;
 mod messages;
 mod negotiate;
@@ -17,6 +18,7 @@ mod probe;
 mod query;
 mod restrict;
 mod server;
+mod session;
 mod sslmode;
 #[cfg(test)]
 mod tests;
@@ -35,8 +37,9 @@ use crate::net::Net;
 use crate::net::sniff::Protocol;
 use crate::reason::Reason;
 use context::Context;
+use session::Session;
 use sslmode::SslMode;
-use uri::{ConnectionInfo, Session};
+use uri::ConnectionInfo;
 
 /// The expected form, which ends every message.
 const FORM: &str = "expected postgres://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE] or postgres:HOST:PORT";
@@ -90,6 +93,7 @@ impl Kind for Postgres {
         gone::GONE,
     ];
     const SPEAKS: &'static [(Protocol, &'static str)] = &[(Protocol::PostgreSql, "postgres")];
+    const JDBC: &'static [&'static str] = &["postgresql"];
     const DROPS_DRIVER: bool = true;
     const BLANK: &'static str = "found a blank in the address: in a URL a blank is written %20, and in place of libpq's keywords (host=… user=…) write a URL";
 

@@ -51,6 +51,7 @@ const KNOWN: &[(&str, Option<&str>)] = &[
     ("currentSchema", None),
     ("targetServerType", None),
     ("require_ssl", None),
+    ("sslfactory", None),
 ];
 
 /// Parameters of libpq and of drivers that change nothing for a probe.
@@ -118,7 +119,6 @@ const IGNORED: &[&str] = &[
     "server_version",
     "servicefile",
     "socketTimeout",
-    "sslfactory",
     "sslhostnameverification",
     "sslpassword",
     "statement_timeout",

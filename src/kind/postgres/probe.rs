@@ -12,10 +12,10 @@ use super::negotiate::{self, Encryption, OpenFailed};
 use super::server::{HostOrFolder, Server};
 use super::sslmode::SslMode;
 use super::{errors, login, ping};
+use crate::kind::servers::{self, Place};
 use crate::kind::{Ready, gone};
 use crate::net::address::Host;
 use crate::net::connect;
-use crate::net::race::race;
 use crate::net::stream::Stream;
 use crate::reason::{Code, Reason, Stage};
 use crate::text::printable;
@@ -27,36 +27,8 @@ impl Context<'_> {
     /// Tries the servers in order.
     pub(super) async fn run(&self) -> Result<Ready, Reason> {
         let info = &self.target.info;
-        let servers = &info.servers;
-        let mut failed = Vec::new();
-        for (at, server) in servers.iter().enumerate() {
-            // A silent server must not use up the time of the next ones.
-            let until = share(self.attempt.until(), servers.len() - at);
-            let until = info.connect_timeout.map_or(until, |bound| until.min(Instant::now() + bound));
-            let outcome = match (at + 1 == servers.len(), info.connect_timeout) {
-                // The last server has all the time that is left. Then the gate cuts the attempt off.
-                (true, None) => self.probe_server(server, until).await,
-                _ => time::timeout_at(until, self.probe_server(server, until))
-                    .await
-                    .unwrap_or_else(|_| Err(self.attempt.cut_off())),
-            };
-            match outcome {
-                Ok(ready) => return Ok(ready),
-                Err(reason) => {
-                    let ends = ends_the_list(&reason);
-                    failed.push((server, reason));
-                    if ends {
-                        break;
-                    }
-                }
-            }
-        }
-        Err(furthest(failed))
-    }
-
-    /// Whether the server refuses the credentials of the target.
-    fn refuses_the_password(&self, server: &Server, reason: &Reason) -> bool {
-        reason.code() == Code::ProtocolPassword && self.password(server).is_some()
+        let probe = async |server: &Server, until| self.probe_server(server, until).await;
+        servers::in_turn(&info.servers, info.connect_timeout, self.attempt, ends_the_list, probe).await
     }
 
     /// Tries each address of one server until one is ready.
@@ -65,45 +37,17 @@ impl Context<'_> {
             HostOrFolder::Host(host) => host,
             HostOrFolder::Folder(folder) => return self.probe_socket(server, folder).await,
         };
-        let mut addresses = match server.hostaddr {
-            Some(ip) => connect::resolve(self.net, &Host::Ip(ip), server.port, self.attempt).await?,
-            None => connect::resolve(self.net, host, server.port, self.attempt).await?,
-        };
-        let mut failed: Vec<(SocketAddr, Reason)> = Vec::new();
-        while !addresses.is_empty() {
-            let first = race(&addresses, self.attempt, async |address| {
-                connect::to(self.net, address, self.attempt).await.map(|stream| (address, stream))
-            });
-            let (address, stream) = match first.await {
-                Ok(first) => first,
-                Err(mut each) => {
-                    failed.append(&mut each);
-                    break;
-                }
-            };
-            let outcome = if addresses.len() == 1 {
-                self.probe_address(server, address, stream, until).await
-            } else {
-                let until = share(until, addresses.len());
-                let bounded = time::timeout_at(until, self.probe_address(server, address, stream, until));
-                bounded.await.unwrap_or_else(|_| Err(self.attempt.cut_off()))
-            };
-            match outcome {
-                Ok(ready) => return Ok(ready),
-                Err(reason) => {
-                    // The addresses of a name have the same users. Each wrong password is a line in a log and may help
-                    // to lock the user out: do not try it at the next address. libpq does not try it either (manual:
-                    // Specifying Multiple Hosts). pg_hba.conf may differ between addresses: after 28000, go on.
-                    let refused = self.refuses_the_password(server, &reason);
-                    failed.push((address, reason));
-                    if refused {
-                        break;
-                    }
-                }
-            }
-            addresses.retain(|other| *other != address);
-        }
-        Err(connect::explain(self.net, host, &failed))
+        let hostaddr = server.hostaddr.map(Host::Ip);
+        let place = Place { at: hostaddr.as_ref().unwrap_or(host), port: server.port, host };
+        // The addresses of a name have the same users. Each wrong password is a line in a log and may help to lock the
+        // user out: do not try it at the next address. libpq does not try it either (manual: Specifying Multiple Hosts).
+        // pg_hba.conf may differ between addresses: after 28000, go on.
+        let wrong_password =
+            |reason: &Reason| reason.code() == Code::ProtocolPassword && self.password(server).is_some();
+        servers::each_address(self.net, place, until, self.attempt, wrong_password, async |address, stream, until| {
+            self.probe_address(server, address, stream, until).await
+        })
+        .await
     }
 
     /// Contexts a unix socket. libpq never uses TLS on one, whatever the sslmode.
@@ -256,23 +200,4 @@ fn ends_the_list(reason: &Reason) -> bool {
             | Code::ProtocolPooler
             | Code::ProtocolError
     )
-}
-
-/// Divides the time until `end` into `left` equal shares. Returns when the first share ends.
-fn share(end: Instant, left: usize) -> Instant {
-    let now = Instant::now();
-    let left = u32::try_from(left).unwrap_or(u32::MAX).max(1);
-    now + end.saturating_duration_since(now) / left
-}
-
-/// One reason for several servers: the reason of the server that got furthest, with the texts of all.
-fn furthest(failed: Vec<(&Server, Reason)>) -> Reason {
-    let several = failed.len() > 1;
-    let text: Vec<String> = failed.iter().map(|(server, reason)| format!("{server}: {}", reason.text())).collect();
-    let main = failed.into_iter().map(|(_, reason)| reason).max_by_key(Reason::stage);
-    match main {
-        Some(main) if several => main.with_text(text.join("; ")),
-        Some(main) => main,
-        None => Reason::new(Code::ResolveNoAddresses, "no host to connect to"),
-    }
 }

@@ -16,7 +16,8 @@ use tokio::time::Instant;
 use super::context::Context;
 use super::errors;
 use super::messages::{self, Messages, NoMessage, ServerError};
-use super::uri::Session;
+use super::session::Session;
+use crate::kind::answer::{Sort, why_not};
 use crate::net::stream::Stream;
 use crate::reason::{Code, Reason, Stage};
 
@@ -106,23 +107,18 @@ struct Value {
 impl Value {
     /// Why the value does not count as yes; `None` if it does.
     fn why_not(&self) -> Option<&'static str> {
-        const BOOL: u32 = 16;
-        /// int8, int2, int4, oid, float4, float8, money, numeric.
-        const NUMBERS: [u32; 8] = [20, 21, 23, 26, 700, 701, 790, 1700];
-        /// "char", name, text, unknown, bpchar, varchar.
-        const TEXTS: [u32; 6] = [18, 19, 25, 705, 1042, 1043];
-        let Some(text) = &self.text else { return Some("is NULL") };
-        let digit = |wanted: fn(&u8) -> bool| text.iter().any(wanted);
-        match self.kind {
-            BOOL if text == b"f" => Some("is false"),
-            // -0, 0.00 and $0.00 are zero; NaN and Infinity have no digits.
-            kind if NUMBERS.contains(&kind) && digit(|b| *b == b'0') && !digit(|b| matches!(b, b'1'..=b'9')) => {
-                Some("is zero")
-            }
-            // PostgreSQL pads a char(3) with blanks.
-            kind if TEXTS.contains(&kind) && text.iter().all(|byte| *byte == b' ' && kind == 1042) => Some("is empty"),
-            _ => None,
-        }
+        let sort = match self.kind {
+            // bool.
+            16 => Sort::Boolean,
+            // int8, int2, int4, oid, float4, float8, money, numeric.
+            20 | 21 | 23 | 26 | 700 | 701 | 790 | 1700 => Sort::Number,
+            // PostgreSQL pads a char(3), which is a bpchar, with blanks.
+            1042 => Sort::Padded,
+            // "char", name, text, unknown, varchar.
+            18 | 19 | 25 | 705 | 1043 => Sort::Text,
+            _ => Sort::Other,
+        };
+        why_not(sort, self.text.as_deref())
     }
 }
 

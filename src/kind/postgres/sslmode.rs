@@ -5,6 +5,7 @@ use std::fmt;
 use anyhow::{Result, bail};
 
 use super::FORM;
+use super::jdbc::{self, Ssl};
 use super::params::{Params, Path};
 
 /// libpq's `sslmode`.
@@ -100,8 +101,16 @@ const SSL: [(&str, Option<SslMode>); 11] = [
     MODES[6],
 ];
 
+/// `ssl=` as the JDBC driver has it.
+fn ssl_of_jdbc(params: &Params<'_>) -> Result<Option<SslMode>> {
+    Ok(jdbc::ssl(params)?.map(|ssl| match ssl {
+        Ssl::Verified => SslMode::VerifyFull,
+        Ssl::Unverified => SslMode::Require,
+    }))
+}
+
 /// `sslmode`, `ssl` and `sslrootcert`. Each depends on the others; the default also depends on --ca-file.
-pub(super) fn choose(params: &Params<'_>, ca_file: bool) -> Result<(SslMode, RootCert)> {
+pub(super) fn choose(params: &Params<'_>, ca_file: bool, jdbc: bool) -> Result<(SslMode, RootCert)> {
     let prisma = prisma(params)?;
     let root_cert = match params.path("sslrootcert")? {
         Some(file) if file.path == "system" => RootCert::System,
@@ -114,7 +123,7 @@ pub(super) fn choose(params: &Params<'_>, ca_file: bool) -> Result<(SslMode, Roo
     };
     let mut given = params.choice("sslmode", &MODES, None)?;
     // libpq reads `ssl=true` too (fe-connect.c: conninfo_uri_parse_params). What demands more wins.
-    given = given.max(params.choice("ssl", &SSL, None)?);
+    given = given.max(if jdbc { ssl_of_jdbc(params)? } else { params.choice("ssl", &SSL, None)? });
     // The form before libpq had `sslmode`.
     given = given.max(params.choice("requiressl", &[("0", None), ("1", Some(SslMode::Require))], None)?);
     let require_ssl = [("false", None), ("0", None), ("true", Some(SslMode::Require)), ("1", Some(SslMode::Require))];

@@ -10,11 +10,13 @@ use anyhow::{Context as _, Result, bail};
 
 use super::FORM;
 use super::auth::RequireAuth;
+use super::jdbc;
 use super::params::{self, Params, Path};
 use super::restrict;
 use super::server::{HostOrFolder, Server};
+use super::session::{self, Session};
 use super::sslmode::{self, RootCert, SslMode};
-use crate::env::{self, Fill};
+use crate::env::{self, Env, Fill};
 use crate::kind::Parts;
 use crate::kind::path::SOCKET_PATH_MAX;
 use crate::net::address::{self, Host};
@@ -42,21 +44,6 @@ pub(super) enum Binding {
     Prefer,
     /// Bind it, or do not log in.
     Require,
-}
-
-/// libpq's `target_session_attrs`, and `#role=`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Session {
-    /// Any server (`any`, `prefer-standby`).
-    Any,
-    /// A server that takes writes.
-    ReadWrite,
-    /// A server that takes no writes.
-    ReadOnly,
-    /// A server that is not in recovery.
-    Primary,
-    /// A server in hot standby.
-    Standby,
 }
 
 /// Everything that the target and the environment say about the connection.
@@ -105,8 +92,11 @@ impl ConnectionInfo {
     /// Parses what follows the kind's colon. libpq's environment variables fill in what it leaves out.
     pub(super) fn parse(parts: &Parts<'_>) -> Result<Self> {
         let fill = parts.fill;
-        let raw = Raw::split(parts.address)?;
-        let params = Params::parse(raw.query, fill, parts.given.env)?;
+        let address = if parts.jdbc { jdbc::address(parts.address) } else { parts.address.into() };
+        let raw = Raw::split(&address)?;
+        // The JDBC driver reads none of libpq's variables.
+        let none = Env::default();
+        let params = Params::parse(raw.query, fill, if parts.jdbc { &none } else { parts.given.env })?;
 
         let database = match params.in_url("dbname") {
             None if !raw.database.is_empty() => Some(decoded(raw.database, "the database", fill)?),
@@ -140,11 +130,11 @@ impl ConnectionInfo {
             let servers = servers.join(",");
             match (user, database) {
                 // The short form, if the environment adds neither a user nor a database.
-                (user, None) if user.is_empty() && !parts.address.starts_with("//") => format!("postgres:{servers}"),
+                (user, None) if user.is_empty() && !address.starts_with("//") => format!("postgres:{servers}"),
                 (user, database) => format!("postgres://{user}{servers}{}", database.unwrap_or_default()),
             }
         };
-        let (ssl_mode, root_cert) = sslmode::choose(&params, parts.given.ca_file)?;
+        let (ssl_mode, root_cert) = sslmode::choose(&params, parts.given.ca_file, parts.jdbc)?;
         let socket = servers.iter().any(|server| matches!(server.host, HostOrFolder::Folder(_)));
         let restrict::Restrictions { require_auth, tls13_only, no_certificate } =
             restrict::restrictions(&params, socket)?;
@@ -180,7 +170,7 @@ impl ConnectionInfo {
             options: params.get("options")?,
             connect_timeout: connect_timeout(&params)?,
             binding,
-            session: session(&params)?,
+            session: session::choose(&params)?,
             require_auth,
             tls13_only,
             search_path: search_path(&params),
@@ -337,31 +327,6 @@ fn ports(params: &Params<'_>) -> Result<Vec<Option<u16>>> {
 fn search_path(params: &Params<'_>) -> Option<String> {
     let schema = params.in_url("schema").map(|schema| format!("\"{}\"", schema.replace('"', "\"\"")));
     schema.or_else(|| params.in_url("search_path")).or_else(|| params.in_url("currentSchema"))
-}
-
-/// libpq's `target_session_attrs`, or else the JDBC driver's `targetServerType`. That driver calls a server that takes
-/// writes a primary (pgjdbc: ConnectionFactoryImpl.tryConnect).
-fn session(params: &Params<'_>) -> Result<Session> {
-    let words = [
-        ("any", Session::Any),
-        ("primary", Session::ReadWrite),
-        ("master", Session::ReadWrite),
-        ("secondary", Session::ReadOnly),
-        ("slave", Session::ReadOnly),
-        ("preferPrimary", Session::Any),
-        ("preferSecondary", Session::Any),
-        ("preferSlave", Session::Any),
-    ];
-    let jdbc = params.choice("targetServerType", &words, Session::Any)?;
-    let words = [
-        ("any", Session::Any),
-        ("read-write", Session::ReadWrite),
-        ("read-only", Session::ReadOnly),
-        ("primary", Session::Primary),
-        ("standby", Session::Standby),
-        ("prefer-standby", Session::Any),
-    ];
-    params.choice("target_session_attrs", &words, jdbc)
 }
 
 /// libpq counts in seconds. Zero or less means no timeout.

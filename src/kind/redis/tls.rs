@@ -5,23 +5,19 @@ use anyhow::{Result, bail};
 use super::params::{Params, Verified};
 use crate::kind::expect::Expectations;
 use crate::kind::path::NamedFile;
-use crate::kind::tls_options::{self, TlsOptions};
+use crate::kind::tls_options::{self, TlsFile, TlsOptions};
 
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "without TLS they are only checked"))]
 pub(super) struct Tls {
     options: TlsOptions,
-    /// `ssl_ca_certs` of the URL.
-    ca: Option<NamedFile>,
-    /// `ssl_certfile` and `ssl_keyfile` of the URL.
-    identity: Option<(NamedFile, NamedFile)>,
     verified: Verified,
 }
 
 impl Tls {
     /// A file may be given in the URL or in an expectation, and not in both: one of them would be dropped.
     pub(super) fn parse(params: &Params, it: &Expectations) -> Result<Self> {
-        let options = TlsOptions::parse(it)?;
+        let mut options = TlsOptions::parse(it)?;
         let verified = params.verified.unwrap_or_default();
         for (in_url, name, given) in [
             (params.ca.is_some(), "ssl_ca_certs", tls_options::CA),
@@ -33,10 +29,13 @@ impl Tls {
                 bail!("#{}: {name} is given too: leave one of them out", given.name);
             }
         }
+        let named = |by: &str, file: &NamedFile| TlsFile { by: by.to_owned(), file: file.clone() };
         // As Python's load_cert_chain: without a key file, the certificate's file has the key too.
         let key = params.key.as_ref().or(params.cert.as_ref());
-        let identity = params.cert.clone().zip(key.cloned());
-        Ok(Self { options, ca: params.ca.clone(), identity, verified })
+        let identity = params.cert.as_ref().zip(key);
+        let identity = identity.map(|(cert, key)| (named("ssl_certfile", cert), named("ssl_keyfile", key)));
+        options.or_files(params.ca.as_ref().map(|file| named("ssl_ca_certs", file)), identity);
+        Ok(Self { options, verified })
     }
 
     /// Whether an expectation turns the verification off.
@@ -47,14 +46,12 @@ impl Tls {
 
 #[cfg(feature = "tls")]
 mod with_tls {
-    use super::{NamedFile, Tls, Verified};
+    use super::{Tls, Verified};
     use crate::attempt::Attempt;
     use crate::net::Net;
     use crate::net::address::Host;
     use crate::net::stream::Stream;
     use crate::net::tls::Verify;
-    use crate::net::tls::files::{Pem, config};
-    use crate::net::tls::roots::Roots;
     use crate::reason::Reason;
 
     impl Tls {
@@ -71,16 +68,7 @@ mod with_tls {
                 Verified::Chain => Verify::Chain,
                 Verified::Nothing => Verify::Nothing,
             };
-            if self.ca.is_none() && self.identity.is_none() {
-                return self.options.handshake(net, host, verify, stream, attempt).await;
-            }
-            let verify = if self.is_insecure() { Verify::Nothing } else { verify };
-            let pem = |name: &str, file: &NamedFile| Pem::written(name, &file.path, &file.written);
-            let ca = self.ca.as_ref().map(|file| pem("ssl_ca_certs", file));
-            let identity = self.identity.as_ref();
-            let identity = identity.map(|(cert, key)| (pem("ssl_certfile", cert), pem("ssl_keyfile", key)));
-            let config = config(&net.tls, verify, Roots::Run, ca.as_ref(), identity.as_ref())?;
-            self.options.handshake_with(config, host, stream, attempt).await
+            self.options.handshake(net, host, verify, stream, attempt).await
         }
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn config(
 ) -> Result<Arc<ClientConfig>, Reason> {
     let roots = match ca {
         None => roots,
-        Some(ca) => Roots::Only(tls.anchors(&ca.read()?, &ca.what).map_err(|error| unusable(&ca.what, &error))?),
+        Some(ca) => only(tls, ca)?,
     };
     let mut wants = Wants { verify, roots, identity: None };
     let mut what = String::new();
@@ -50,6 +50,11 @@ pub(crate) fn config(
         wants.identity = Some(own.map_err(|error| unusable(&what, &error))?);
     }
     tls.config_for(wants).map_err(|error| unusable(&what, &error))
+}
+
+/// The roots in one file.
+pub(super) fn only(tls: &Tls, ca: &Pem) -> Result<Roots, Reason> {
+    tls.anchors(&ca.read()?, &ca.what).map(Roots::Only).map_err(|error| unusable(&ca.what, &error))
 }
 
 fn unusable(what: &str, error: &anyhow::Error) -> Reason {

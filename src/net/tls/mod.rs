@@ -5,6 +5,8 @@ pub(crate) mod asked;
 mod der;
 mod fault;
 pub(crate) mod files;
+#[cfg(feature = "mysql")]
+pub(crate) mod late;
 mod not_pem;
 mod reasons;
 pub(crate) mod roots;
@@ -137,15 +139,23 @@ impl Tls {
         plain.expect("a configuration without a client certificate must be one that ring supports")
     }
 
+    /// What is verified, with --insecure in mind.
+    fn wanted(&self, verify: Verify) -> Verify {
+        if self.insecure && verify != Verify::Key { Verify::Nothing } else { verify }
+    }
+
+    fn verifier(&self, verify: Verify, roots: Roots) -> Verifier {
+        Verifier::new(verify, self.trusted(verify, roots), Arc::new(rustls::crypto::ring::default_provider()))
+    }
+
     /// The configuration for a target with wishes of its own. The only error is a client certificate that does not
     /// belong to its key.
     pub(crate) fn config_for(&self, wants: Wants) -> Result<Arc<ClientConfig>> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .context("TLS 1.2 and 1.3 must be supported")?;
-        let verify = if self.insecure && wants.verify != Verify::Key { Verify::Nothing } else { wants.verify };
-        let verifier = Verifier::new(verify, self.trusted(verify, wants.roots), provider);
+        let verifier = self.verifier(self.wanted(wants.verify), wants.roots);
         let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
         let mut config = match wants.identity {
             None => builder.with_no_client_auth(),

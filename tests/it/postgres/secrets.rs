@@ -86,7 +86,7 @@ fn the_right_ones_are_tried() {
         let run = env.iter().fold(run, |run, (name, value)| run.env(name, value.replace("ADDR", &closed)));
         run.end().stderr.contains("refused by")
     });
-    assert_eq!(tried.count(), 14);
+    assert_eq!(tried.count(), 15);
 }
 
 /// A server repeats in its error what a client sent, or what a query holds.

@@ -24,7 +24,7 @@ use tempfile::TempDir;
 use crate::support::{PATIENCE, Run, run::Running};
 use render::Command;
 use world::{
-    Step::{self, Database, Loaded, Loading, Memcached, Names, Postgres, Registry, Tcp, Web, ZooKeeper},
+    Step::{self, Database, Loaded, Loading, Memcached, MySql, Names, Postgres, Registry, Tcp, Web, ZooKeeper},
     World,
 };
 
@@ -93,7 +93,7 @@ macro_rules! examples {
 }
 
 examples! {
-    dns_before_nginx = "01-dns-before-nginx.yaml": pod([Names(&[("mysql", DB)]), Tcp(DB, 3306)]);
+    dns_before_nginx = "01-dns-before-nginx.yaml": pod([Names(&[("mysql", DB)]), MySql(DB)]);
     tcp_address = "02-tcp-address.yaml": pod([Tcp("192.168.10.254", 6379)]);
     postgres = "03-postgres.yaml": pod([Names(&[("postgres", DB)]), Postgres(DB)]);
     postgres_login = "03-postgres-login.yaml": pod([Names(&[("postgres", DB)]), Postgres(DB), Database("orders")]);
@@ -123,6 +123,7 @@ examples! {
         pod([Names(&[("db", DB), ("stock", API)]), Postgres(DB), Web(API, 8080, "/healthz", 200)]);
     job = "12-job.yaml": pod([Names(&[("db", DB)]), Postgres(DB)]);
     termination_message = "13-termination-message.yaml": pod([Names(&[("db", DB)]), Tcp(DB, 5432)]);
+    mysql = "15-mysql.yaml": pod([Names(&[("mysql", DB)]), MySql(DB), Database("orders")]);
     redis = "16-redis.yaml": pod([Names(&[("redis", DB)]), Loading(DB), Loaded]);
     zookeeper = "17-zookeeper.yaml": pod([
         Names(&[("zookeeper", API), ("memcached", DB)]),

@@ -7,6 +7,7 @@ use crate::support::{
     Fake, Pod,
     dns::Knot,
     fake::linger,
+    mariadb::MariaDb,
     pg::Pg,
     redis::Redis,
     server::{self, Server},
@@ -25,7 +26,9 @@ pub(super) enum Step {
     Registry(&'static str, u16),
     /// A real cluster.
     Postgres(&'static str),
-    /// A database is created in it.
+    /// A real server of MariaDB.
+    MySql(&'static str),
+    /// A database is created in the one or the other.
     Database(&'static str),
     /// A real Redis that loads its dataset for a long time.
     Loading(&'static str),
@@ -36,7 +39,7 @@ pub(super) enum Step {
     /// A real server.
     Memcached(&'static str),
 }
-use Step::{Database, Loaded, Loading, Memcached, Names, Postgres, Registry, Tcp, Web, ZooKeeper};
+use Step::{Database, Loaded, Loading, Memcached, MySql, Names, Postgres, Registry, Tcp, Web, ZooKeeper};
 
 pub(super) struct World {
     pub(super) pod: Pod,
@@ -46,6 +49,7 @@ pub(super) struct World {
     suffix: &'static str,
     cluster: Option<Pg>,
     redis: Option<Redis>,
+    mariadb: Option<MariaDb>,
     fakes: Vec<Fake>,
     webs: Vec<web::Web>,
     servers: Vec<Server>,
@@ -66,6 +70,7 @@ impl World {
         Self {
             cluster: address.map(|address| cluster(&pod, address)),
             redis: None,
+            mariadb: None,
             pod,
             knot,
             records: String::new(),
@@ -125,6 +130,20 @@ impl World {
             Memcached(address) => {
                 let server = self.at(address, 11211, server::memcached);
                 self.servers.push(server);
+            }
+            MySql(address) => {
+                add_address(&self.pod, address);
+                let mut db = MariaDb::inside(&self.pod, address);
+                db.begins_with(&format!(
+                    "CREATE USER webapp@'%' IDENTIFIED BY '{PASSWORD}';\nGRANT ALL ON orders.* TO webapp@'%';\n"
+                ));
+                db.start();
+                self.mariadb = Some(db);
+            }
+            Database(name) if self.mariadb.is_some() => {
+                let db = self.mariadb.as_ref().expect("it was asked for");
+                db.accepting();
+                db.sql(&format!("CREATE DATABASE {name}"));
             }
             Database(name) => {
                 self.pg().accepting();

@@ -73,6 +73,7 @@ hints! {
     UseHttpUnix use_http_unix
     UseTls use_tls
     UsePostgres use_postgres
+    UseMysql use_mysql
     Credentials credentials
     Forbidden forbidden
     AccessRules access_rules

@@ -3,6 +3,7 @@
 use std::{io::Write as _, os::unix::net::UnixListener, sync::Arc, thread};
 
 use super::*;
+use crate::support::mysql;
 
 pub(crate) fn gateway(it: &Witness) {
     let answers = |reply: Reply| {
@@ -99,9 +100,18 @@ pub(crate) fn use_postgres(it: &Witness) {
     it.instead("UseTcp", run(&format!("http://{}/", other.addr)));
 }
 
+pub(crate) fn use_mysql(it: &Witness) {
+    let server = Fake::greeting(mysql::packet(0, &mysql::greeting("caching_sha2_password")));
+    it.given(run(&format!("http://{}/", server.addr)));
+    let other = Fake::greeting("SSH-2.0-x\r\n");
+    it.instead("UseTcp", run(&format!("http://{}/", other.addr)));
+}
+
 pub(crate) fn credentials(it: &Witness) {
     it.given(run(&Web::always(401).url("/")));
     it.given(run(&login(&Fake::postgres_error("28P01", "no"))));
+    let refused = mysql::saying(vec![mysql::packet(2, &mysql::err(1045, "no"))]);
+    it.given(run(&format!("mysql://app:secret@{}", refused.addr)));
     it.instead(None, run(&Web::always(404).url("/")));
     it.instead("Forbidden", run(&Web::always(403).url("/")));
     it.instead(None, run(&login(&Fake::postgres_error("57P03", "no"))));

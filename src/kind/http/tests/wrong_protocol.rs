@@ -57,10 +57,11 @@ async fn another_protocol_is_named_in_the_reason() {
             let _ = connection.write_all(bytes);
         })
     };
+    let mysql = Hint::UseKind(if cfg!(feature = "mysql") { "mysql" } else { "tcp" });
     for (address, protocol, hint) in [
         (said(b"SSH-2.0-OpenSSH_9.2\r\n"), "SSH", Hint::UseKind("tcp")),
         (said(b"220 mail.example.org ESMTP\r\n"), "SMTP", Hint::UseKind("tcp")),
-        (said(b"\x4a\0\0\0\x0a8.0.36\0"), "MySQL", Hint::UseKind("tcp")),
+        (said(b"\x4a\0\0\0\x0a8.0.36\0"), "MySQL", mysql),
         (answered(b"-ERR wrong number of arguments for 'get' command\r\n"), "Redis", instead(Some(Protocol::Redis))),
         (answered(b"\0\0\x06\x04\0\0\0\0\0\0\x05\0\0\x40\0"), "HTTP/2", Hint::UseKind("tcp")),
     ] {

@@ -1,0 +1,109 @@
+//! One attempt: it tries each server and each address, until one is ready.
+
+use std::path::Path;
+
+use tokio::net::UnixStream;
+
+use super::context::Context;
+use super::errors;
+use super::handshake::{self, Who};
+use super::query;
+use super::session::{self, farewell, no_packet};
+use super::uri::Server;
+use crate::kind::servers::{self, Place};
+use crate::kind::{Ready, gone};
+use crate::net::connect;
+use crate::net::stream::Stream;
+use crate::reason::{Code, Reason, Stage};
+use crate::text::printable;
+
+impl Context<'_> {
+    /// Tries the servers in order.
+    pub(super) async fn run(&self) -> Result<Ready, Reason> {
+        // The addresses of a name have the same users. Each wrong password is a line in a log and may help to lock the
+        // user out: do not try it at the next address. For the server, an answer that proves nothing is one too.
+        let is_final = |reason: &Reason| matches!(reason.code(), Code::ProtocolPassword | Code::ProtocolAuthMethod);
+        // As the drivers, which fail over to the next server if they cannot connect, and not after a refused login.
+        let ends_the_list = |reason: &Reason| {
+            is_final(reason) || matches!(reason.code(), Code::ProtocolNotAuthorized | Code::ProtocolNoDatabase)
+        };
+        let probe = async |server: &Server, until| match server {
+            Server::Tcp { host, port } => {
+                let place = Place { at: host, port: *port, host };
+                let on_stream = async |_, stream, _| self.on(server, stream).await;
+                servers::each_address(self.net, place, until, self.attempt, is_final, on_stream).await
+            }
+            Server::Socket(path) => self.on(server, self.socket(path).await?).await,
+        };
+        servers::in_turn(&self.target.info.servers, None, self.attempt, ends_the_list, probe).await
+    }
+
+    async fn socket(&self, path: &str) -> Result<Stream, Reason> {
+        let name = printable(path);
+        self.attempt.enter(Stage::Connect, &name);
+        match UnixStream::connect(path).await {
+            Ok(socket) => {
+                self.attempt.accept();
+                Ok(Stream::unix(socket, Path::new(path)))
+            }
+            Err(error) => Err(connect::unix_failure(&name, &error)),
+        }
+    }
+
+    /// Ready when none of the servers is there any more.
+    pub(super) async fn gone(&self) -> Result<Ready, Reason> {
+        let mut notes = Vec::new();
+        for server in &self.target.info.servers {
+            let ready = match server {
+                Server::Tcp { host, port } => gone::probe(self.net, host, *port, self.attempt).await?,
+                Server::Socket(path) => match self.socket(path).await {
+                    Ok(stream) => return Err(gone::still_there(&stream.peer())),
+                    Err(reason) if matches!(reason.code(), Code::ConnectRefused | Code::LocalMissing) => {
+                        Ready::noted(reason.text())
+                    }
+                    Err(reason) => return Err(reason),
+                },
+            };
+            notes.extend(ready.note);
+        }
+        Ok(Ready::noted(notes.join("; ")))
+    }
+
+    /// Tries one connection.
+    pub(super) async fn on(&self, server: &Server, stream: Stream) -> Result<Ready, Reason> {
+        let mut session = session::open(self, server, stream).await?;
+        let peer = session.wire.peer();
+        let did = if self.target.login { "the login" } else { "the answer to its greeting" };
+        self.attempt.enter(Stage::Protocol, format_args!("{peer} accepted the connection and {did}"));
+        let who = self.who();
+        let end = match session.finish(who).await {
+            Ok(end) => end,
+            Err(why) => return Err(no_packet(&why, &session.wire, "during the handshake")),
+        };
+        let failed = match (&end.refused, &end.last, who) {
+            (Some(refused), _, _) => Some(handshake::refusal(&peer, refused, self.attempt)),
+            (None, Ok(()), _) => None,
+            (None, Err(error), Who::NoOne) => errors::of_ping(&peer, error, self.attempt),
+            (None, Err(error), Who::User { password: None, .. }) if error.number == 1045 => {
+                Some(handshake::no_password(&peer, error, self.attempt))
+            }
+            (None, Err(error), Who::User { .. }) => {
+                let reason = errors::reason(&peer, error, self.attempt);
+                // A server says no more than this to a user that it lets in over TLS only (REQUIRE SSL).
+                let forbidden = error.number == 1045 && session.is_plain_by_choice();
+                let text = format!("{}; the user may need TLS, which ssl-mode=DISABLED forbids", reason.text());
+                Some(if forbidden { reason.with_text(text) } else { reason })
+            }
+        };
+        let outcome = match failed {
+            Some(reason) => Err(reason),
+            None if self.target.login => {
+                query::ask(self, &mut session).await.map(|()| Ready::noted(format!("logged in at {peer}")))
+            }
+            None => Ok(Ready::noted(format!("accepting connections at {peer}"))),
+        };
+        // After an error the server has ended the session itself.
+        farewell(session.wire, end.last.is_ok()).await;
+        outcome
+    }
+}
