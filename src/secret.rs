@@ -221,6 +221,8 @@ fn spellings(value: &str) -> Vec<String> {
         printable(value),
         value.escape_debug().to_string(),
         encoded.replace("%20", "+"),
+        // In a path, waitgate leaves the slash of a value as it is.
+        encoded.replace("%2F", "/"),
         percent_encoded_lower(&encoded),
         encoded,
     ];
