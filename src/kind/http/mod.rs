@@ -140,7 +140,8 @@ impl Http {
                 Step::Follow(url, status) => (url, status),
             };
             if followed == REDIRECTS_MAX {
-                let text = format!("more than {}, the last one on {host}:{}", redirects(REDIRECTS_MAX), request.port());
+                let last = attempt.quote(request.url().host_str().unwrap_or_default(), exchange::HOST_MAX);
+                let text = format!("more than {}, the last one on {last}:{}", redirects(REDIRECTS_MAX), request.port());
                 return Err(Reason::new(Code::ExpectRedirect, text).with_key("loop"));
             }
             followed += 1;
