@@ -104,7 +104,7 @@ impl Options<'_> {
             Some(Given { from, value, .. }) => match value.as_str() {
                 "true" | "1" => Ok(true),
                 "false" | "0" => Ok(false),
-                _ => bail!("{from}: expected true, false, 1 or 0"),
+                _ => bail!("{from}: found an unknown value (expected true, false, 1 or 0)"),
             },
         }
     }
