@@ -221,6 +221,8 @@ fn spellings(value: &str) -> Vec<String> {
         printable(value),
         value.escape_debug().to_string(),
         encoded.replace("%20", "+"),
+        // In a path, waitgate leaves the slash of a value as it is.
+        encoded.replace("%2F", "/"),
         percent_encoded_lower(&encoded),
         encoded,
     ];
@@ -302,6 +304,8 @@ mod tests {
             ("xhunter2-longx", "x***x"),
             ("hunter2hunter2 hunter2", "*** ***"),
             ("found \"a\\\"b c/d\" and a%22b%20c%2Fd, a%22b%20c%2fd, a%22b+c%2Fd", "found \"***\" and ***, ***, ***"),
+            // A server that repeats the path of `http://h/$(NAME)`.
+            ("a%22b%20c/d", "***"),
             ("tab\there tab\\there tab%09here", "*** *** ***"),
             ("at host2host.example", "at ***.example"),
             ("line 2 is MIIB }", "line 2 is *** }"),

@@ -7,6 +7,7 @@ pub(crate) mod backoff;
 mod board;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use crate::reason::Reason;
 use crate::verdict::Verdict;
 use backoff::{Backoff, jitter};
 pub(crate) use board::Board;
+use turn::Turn;
 
 /// When the first heartbeat comes, and the time between the next ones.
 const FIRST_HEARTBEAT: Duration = Duration::from_secs(10);
@@ -38,6 +40,7 @@ pub(crate) struct Gate<'a, P> {
     tell: &'a dyn Fn(Event<'_>),
     probe: P,
     in_flight: Semaphore,
+    turn: Turn,
     live: bool,
 }
 
@@ -64,7 +67,7 @@ impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
         in_flight: usize,
         probe: P,
     ) -> Self {
-        Self { plan, board, tell, probe, in_flight: Semaphore::new(in_flight.max(1)), live: false }
+        Self { plan, board, tell, probe, in_flight: Semaphore::new(in_flight.max(1)), turn: Turn::new(), live: false }
     }
 
     /// The same with a live view instead of heartbeats.
@@ -88,7 +91,7 @@ impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
         };
         tokio::select! {
             biased;
-            outcome = wait => outcome.err().unwrap_or(Verdict::Ready),
+            outcome = self.turn.of(wait) => outcome.err().unwrap_or(Verdict::Ready),
             () = self.heartbeat() => Verdict::Ready,
         }
     }
@@ -189,7 +192,7 @@ impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
         // The probe of any kind needs many kilobytes. In a box, it needs them only while it runs, and not for each of a
         // thousand targets that pause or wait for their permit.
         let probe = Box::pin((self.probe)(planned, &attempt));
-        let outcome = match time::timeout_at(attempt.until(), probe).await {
+        let outcome = match time::timeout_at(attempt.until(), self.turn.part(probe)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(attempt.cut_off()),
         };

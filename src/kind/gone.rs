@@ -2,16 +2,19 @@
 //!
 //! Only a refused connection or a name without addresses proves that. Silence does not. A node limits its refusals to
 //! one a second, so the silence of an address that refused earlier decides nothing: it neither counts nor starts the count
-//! again. But where another address has just taken the refusal of this second, the node still refuses, and a server that
-//! was there again would have answered: then the address counts as refused.
+//! again. But where another address has just taken the refusal of this second, and is silent when it is asked once more,
+//! the limit is proved, and a server that was there again would have answered: then the address counts as refused.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::pin;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use futures_util::stream::{self, StreamExt as _};
 use tokio::net::UnixStream;
+use tokio::time;
 
 use super::Ready;
 use super::expect::{Expectations, Spec};
@@ -29,6 +32,9 @@ pub(super) const GONE: Spec =
 
 /// waitgate connects to at most this many addresses at once. More would be a burst of traffic.
 pub(super) const AT_ONCE: usize = 64;
+
+/// How long the proof that a node limits its refusals may go on after the address's own silence.
+const PROOF: Duration = Duration::from_millis(600);
 
 /// How many times in a row a target must be gone, unless `successes=` says otherwise. One time proves little: a server
 /// may restart, and a name may come back.
@@ -67,12 +73,17 @@ pub(super) async fn probe(net: &Net, host: &Host, port: u16, attempt: &Attempt) 
     let mut refused = Vec::new();
     // The addresses that have not refused yet come first: the others would take the refusals away from them.
     let (known, new): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|address| net.refusals.explain(*address));
+    let mut limited = false;
     for addresses in [new, known] {
-        all_refuse(net, &addresses, attempt).await?;
+        limited |= all_refuse(net, &addresses, attempt).await?;
         refused.extend(addresses);
     }
     refused.sort();
-    Ok(Ready::noted(format!("refused by {}", text::list(&refused))))
+    Ok(Ready::noted(if limited {
+        still_refused(&refused).text().to_owned()
+    } else {
+        format!("refused by {}", text::list(&refused))
+    }))
 }
 
 /// Ready when the unix socket at `path` is not there, or refuses.
@@ -87,24 +98,37 @@ pub(super) async fn probe_socket(path: &Path, name: &str, attempt: &Attempt) -> 
     }
 }
 
-/// Asks the addresses at once, until one of them does not refuse.
-async fn all_refuse(net: &Net, addresses: &[SocketAddr], attempt: &Attempt) -> Result<(), Reason> {
+/// Asks the addresses at once, until one of them does not refuse. True: the silence of an address was a limited refusal.
+async fn all_refuse(net: &Net, addresses: &[SocketAddr], attempt: &Attempt) -> Result<bool, Reason> {
+    let any_limited = Cell::new(false);
     let attempts = addresses.iter().map(async |address| {
         let explained = net.refusals.explain(*address);
         let heard = Cell::new(true);
+        let silent = |reason: &Reason| reason.code() == Code::ConnectTimeout;
         let connect = async || {
             let outcome = connect::one(*address, attempt).await;
-            heard.set(!matches!(&outcome, Err(reason) if reason.code() == Code::ConnectTimeout));
+            heard.set(!outcome.as_ref().is_err_and(silent));
             outcome
         };
+        let ask = async |other| !connect::one(other, attempt).await.is_err_and(|reason| silent(&reason));
         if explained {
-            net.refusals.let_pass().await;
+            net.refusals.let_pass(*address).await;
         }
+        let mut used_up = pin!(net.refusals.used_up(*address, ask));
+        let limited = || {
+            any_limited.set(true);
+            (*address, Err(still_refused(&[*address])))
+        };
         let outcome = tokio::select! {
             outcome = net.refusals.insist(*address, attempt, connect) => outcome,
-            () = net.refusals.used_up(*address), if explained => return (*address, Err(still_refused(&[*address]))),
+            () = &mut used_up, if explained => return limited(),
         };
-        (*address, if explained && !heard.get() { Err(undecided(&[*address])) } else { outcome })
+        match explained && !heard.get() {
+            // The connect timeout may be shorter than the proof takes.
+            true if time::timeout(PROOF, used_up).await.is_ok() => limited(),
+            true => (*address, Err(undecided(&[*address]))),
+            false => (*address, outcome),
+        }
     });
     let mut attempts = stream::iter(attempts).buffer_unordered(AT_ONCE);
     let mut silent = None;
@@ -116,7 +140,7 @@ async fn all_refuse(net: &Net, addresses: &[SocketAddr], attempt: &Attempt) -> R
             Err(reason) => return Err(reason),
         }
     }
-    silent.map_or(Ok(()), Err)
+    silent.map_or(Ok(any_limited.get()), Err)
 }
 
 /// The reason when addresses that refused earlier are silent.

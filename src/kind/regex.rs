@@ -28,6 +28,9 @@ impl Pattern {
         }
         match compile(text) {
             Ok(_) => Ok(Self { text: text.to_owned(), busy: Arc::default() }),
+            Err(error) if error.to_string().contains("size limit") => bail!(
+                "the pattern is too large when its counted repetitions are written out (expected a regular expression with smaller counts than {{0,30}} inside {{0,30}})"
+            ),
             Err(error) => bail!("{error} (expected a regular expression)"),
         }
     }

@@ -186,6 +186,14 @@ pub(crate) fn host_port(raw: &str, form: &str, fill: Fill<'_>) -> Result<(Host, 
             "found a URL after the kind: give it as the target itself (a Kubernetes service link, NAME_PORT=tcp://…, is one), or its host and port alone (expected {form})"
         );
     }
+    if let Some(found) = raw.chars().find(|c| matches!(c, '?' | '&' | ';')) {
+        bail!(
+            "found '{found}' after the host: an expectation comes after a '#', as in #timeout=5m, and each target is an argument of its own (expected {form})"
+        );
+    }
+    if raw.starts_with('[') && !raw.contains(']') {
+        bail!("the ']' at the end of the IPv6 address is missing (expected {form})");
+    }
     if raw.contains(',') {
         bail!("found a ',': a target has one host and one port; give each its own target (expected {form})");
     }
@@ -307,6 +315,10 @@ mod tests {
         assert_eq!(parse("[::1]:80").unwrap().0.to_string(), "[::1]");
         let error = |raw| format!("{:#}", parse(raw).unwrap_err());
         assert!(error("$(E):80").contains("$(E) is empty"));
+        for (raw, found) in [("db:80?hold=1s", '?'), ("db:80&timeout=1s", '&'), ("db:80;tcp:b:1", ';')] {
+            assert!(error(raw).contains(&format!("found '{found}'")) && error(raw).contains("#timeout=5m"), "{raw}");
+        }
+        assert!(error("[::1:80").contains("the ']'"));
         assert!(error("db:$(HP)").contains("$(HP): the port is not a number"));
         assert!(error("redis:$(REDIS_PORT)").contains("NAME_SERVICE_PORT"));
         assert!(error("redis:tcp://10.0.0.1:6379").contains("NAME_SERVICE_PORT"), "the kubelet has filled it");

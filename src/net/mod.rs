@@ -4,6 +4,7 @@ pub(crate) mod address;
 mod cluster;
 pub(crate) mod connect;
 pub(crate) mod hints;
+mod limit;
 mod mesh;
 pub(crate) mod names;
 pub(crate) mod race;

@@ -13,12 +13,10 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{self, Instant};
 
+use super::limit::{Limit, NEXT_REFUSAL, RENEW_AFTER};
 use crate::attempt::Attempt;
 use crate::reason::{Code, Hint, Reason, Stage};
 use crate::text;
-
-/// After this much silence, an address that refused earlier gets another socket. The older ones still listen.
-const RENEW_AFTER: Duration = Duration::from_millis(250);
 
 /// How long a refusal explains silence. Many targets share one refusal a second. After a longer time, something else
 /// keeps the packets back.
@@ -30,9 +28,6 @@ const AT_ONCE: Duration = Duration::from_millis(100);
 /// The key of the reason "host is unreachable".
 pub(crate) const HOST: &str = "host";
 
-/// A kernel that limits its refusals sends the next one within this time (one a second, and some time on the way).
-const NEXT_REFUSAL: Duration = Duration::from_millis(1200);
-
 /// How many addresses are remembered.
 const ADDRESSES_MAX: usize = 4096;
 
@@ -43,10 +38,8 @@ const EXTRA_MAX: usize = 64;
 #[derive(Default)]
 pub(crate) struct Refusals {
     at: RefCell<HashMap<SocketAddr, Instant>>,
-    /// Which address refused last, and when.
-    last: Cell<Option<(SocketAddr, Instant)>>,
-    /// When another address than that one refused last.
-    other: Cell<Option<Instant>>,
+    /// The limits of IPv4 and of IPv6.
+    limits: [Limit; 2],
     /// How many addresses without a refusal are asked insistently now.
     unheard: Cell<usize>,
     extra: Cell<usize>,
@@ -74,34 +67,28 @@ impl Refusals {
             return;
         }
         let mut at = self.at.borrow_mut();
-        match self.last.replace(Some((address, Instant::now()))) {
-            Some((before, when)) if before != address => self.other.set(Some(when)),
-            _ => {}
-        }
+        self.limit(address).took(address);
         if at.len() < ADDRESSES_MAX || at.contains_key(&address) {
             at.insert(address, Instant::now());
         }
     }
 
-    /// Ends after a while of silence from `address`, once the limit explains it: the refusal of this second is taken, and
-    /// the addresses that refuse are several.
-    pub(crate) async fn used_up(&self, address: SocketAddr) {
-        loop {
-            time::sleep(RENEW_AFTER).await;
-            let taken = self.last.get().filter(|(_, at)| at.elapsed() < NEXT_REFUSAL);
-            let beside = || self.other.get().is_some_and(|at| at.elapsed() < 2 * NEXT_REFUSAL);
-            if taken.is_some_and(|(by, _)| by != address || beside()) {
-                return;
-            }
-        }
+    fn limit(&self, address: SocketAddr) -> &Limit {
+        &self.limits[usize::from(address.is_ipv6())]
+    }
+
+    /// Ends after a while of silence from `address`, once the limit explains it. `ask` connects to another address that
+    /// has refused, and says whether an answer came: silence proves the limit.
+    pub(crate) async fn used_up(&self, address: SocketAddr, ask: impl AsyncFn(SocketAddr) -> bool) {
+        self.limit(address).used_up(address, ask).await;
     }
 
     /// Ends once an address that has not refused yet has got the refusal of this second, or after a second: an address
     /// that has refused already must not take it away.
-    pub(crate) async fn let_pass(&self) {
+    pub(crate) async fn let_pass(&self, address: SocketAddr) {
         const LOOK: Duration = Duration::from_millis(10);
         let begun = Instant::now();
-        let taken = || self.last.get().is_some_and(|(_, at)| at >= begun);
+        let taken = || self.limit(address).took_since(begun);
         while self.unheard.get() > 0 && !taken() && begun.elapsed() < NEXT_REFUSAL {
             time::sleep(LOOK).await;
         }
@@ -323,27 +310,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_limit_explains_silence_only_beside_another_refusal() {
-        let refusals = Refusals::default();
-        let other = "10.96.0.10:6379".parse().unwrap();
-        let soon = async || time::timeout(Duration::from_millis(300), refusals.used_up(address())).await.is_ok();
-        refusals.add(address());
-        assert!(!soon().await, "its own refusal shows no limit");
-        refusals.add(other);
-        assert!(soon().await);
-        refusals.add(address());
-        assert!(soon().await, "the other one refused shortly before");
-        time::advance(NEXT_REFUSAL).await;
-        assert!(!soon().await, "no refusal for a second: something else drops the packets");
-    }
-
-    #[tokio::test(start_paused = true)]
     async fn an_address_that_refused_lets_the_others_pass() {
         let (refusals, attempt) = (Refusals::default(), Attempt::new(BOUNDS, false));
         let start = Instant::now();
-        refusals.let_pass().await;
+        refusals.let_pass(address()).await;
         assert!(start.elapsed().is_zero(), "no other is asked");
-        let _ = tokio::join!(refusals.insist(address(), &attempt, silence), refusals.let_pass());
+        let _ = tokio::join!(refusals.insist(address(), &attempt, silence), refusals.let_pass(address()));
         assert_eq!(start.elapsed(), BOUNDS.connect);
     }
 

@@ -104,7 +104,7 @@ impl Options<'_> {
             Some(Given { from, value, .. }) => match value.as_str() {
                 "true" | "1" => Ok(true),
                 "false" | "0" => Ok(false),
-                _ => bail!("{from}: expected true, false, 1 or 0"),
+                _ => bail!("{from}: found an unknown value (expected true, false, 1 or 0)"),
             },
         }
     }
@@ -142,7 +142,7 @@ pub(crate) fn log_format(cli: &Cli, env: &Env) -> Result<Format> {
         Some(Given { from, value, .. }) => match value.as_str() {
             "text" => Ok(Format::Text),
             "json" => Ok(Format::Json),
-            _ => bail!("{from}: expected text or json"),
+            _ => bail!("{from}: found an unknown value (expected text or json)"),
         },
     }
 }
@@ -156,7 +156,7 @@ pub(crate) fn color(cli: &Cli, env: &Env) -> Result<Color> {
             "auto" => Ok(Color::Auto),
             "always" => Ok(Color::Always),
             "never" => Ok(Color::Never),
-            _ => bail!("{from}: expected auto, always or never"),
+            _ => bail!("{from}: found an unknown value (expected auto, always or never)"),
         },
     }
 }

@@ -36,7 +36,7 @@ fn wrapped(paragraph: &str) -> String {
 
 /// The code with this name, with or without the brackets of the log, or the only code that has this part in its name. The error is a sentence about an unknown name.
 pub(crate) fn named(name: &str) -> Result<Code, String> {
-    let name = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    let name = name.trim_matches(['[', ']']);
     if let Some(code) = Code::ALL.iter().find(|code| code.as_str() == name) {
         return Ok(*code);
     }

@@ -213,11 +213,26 @@ fn an_option_says_that_it_is_unknown_without_its_value() {
     ended.failure().silent_stdout().stderr_has("--password").nowhere("hunter2");
 }
 
+#[test]
+fn an_option_with_few_values_names_them() {
+    for (option, known) in [("--log-format=hunter2", "text or json"), ("--color=hunter2", "auto, always or never")] {
+        let ended = Run::new([option, "tcp:h:1"]).end();
+        ended.failure().stderr_has(&format!("found an unknown value (expected {known})")).nowhere("hunter2");
+    }
+}
+
 /// The plan says how each target is understood.
 #[test]
 fn dry_run_says_when_each_target_is_ready() {
-    let targets =
-        ["tcp:h:1", "unix:/s#gone", "tcp:h:2#hold=1s#timeout=9s", "file:/f", "postgres:h:3", "postgres://u:p@h/d"];
+    let targets = [
+        "tcp:h:1",
+        "unix:/s#gone",
+        "tcp:h:2#hold=1s#timeout=9s",
+        "file:/f",
+        "postgres:h:3",
+        "postgres://u:p@h/d",
+        "postgres://a,b/d?target_session_attrs=read-write",
+    ];
     let ended = plan(&targets, &[]);
     #[cfg(feature = "dns")]
     plan(&["dns:db?type=SRV", "dns:db"], &[])
@@ -230,6 +245,7 @@ fn dry_run_says_when_each_target_is_ready() {
         "ready when the file exists\n",
         "ready when the server accepts connections\n",
         "ready when the login works\n",
+        "ready when the login works, and the server takes writes\n",
     ] {
         ended.stdout_has(line);
     }

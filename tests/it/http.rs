@@ -1,5 +1,6 @@
 //! `http:` against servers of our own: statuses, redirects, requests, proxies, and answers that are none.
 
+use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
 use crate::support::{
@@ -184,6 +185,17 @@ fn proxy_variables_are_ignored() {
         .fold(Run::new(["--once", &web.url("/")]), |run, name| run.env(name, &address));
     run.end().success();
     assert_eq!(proxy.hits(), 0);
+}
+
+#[test]
+fn a_circle_of_redirects_behind_a_proxy_names_the_last_host() {
+    let proxy = Fake::new(|mut stream| {
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(b"HTTP/1.1 302 Found\r\nLocation: http://other.example/\r\nContent-Length: 0\r\n\r\n");
+    });
+    let run = Run::new(["--once", "http://api.example.test/#proxy#follow"]);
+    let run = run.env("http_proxy", format!("http://{}", proxy.addr));
+    run.end().failure().stderr_has("more than 10 redirects, the last one on other.example:80");
 }
 
 /// With `proxy` the request goes to the proxy, in the form that a proxy takes.

@@ -107,6 +107,9 @@ fn every_code_is_explained() {
     let ended = Run::new(["--explain", "connect.refused"]).end();
     ended.success().stdout_has("connect.refused");
     ended.expect("nothing on stderr", ended.stderr.is_empty());
+    for copied in ["[connect.refused]", "connect.refused]", "[connect.refused"] {
+        Run::new(["--explain", copied]).end().success().stdout_has("connect.refused");
+    }
     let unknown = Run::new(["--explain=hunter2"]).end();
     unknown.failure().silent_stdout().nowhere("hunter2");
     // The list in that message is the list of codes: each of them has something to say.

@@ -14,6 +14,45 @@ fn silence_is_not_gone() {
     Run::new(unreachable).inside(&pod).end().failure();
 }
 
+/// Two addresses of another machine refuse by RST, which no kernel limits. Then one of them is silent.
+fn one_of_two_falls_silent(how: &str) {
+    let (pod, machine) = (Pod::new(), Pod::new());
+    machine.sh(&format!(
+        "ip link add vm type veth peer name vp netns {}
+         ip addr add 10.9.0.2/24 dev vm; ip addr add 10.9.0.3/24 dev vm; ip link set vm up",
+        pod.enter_network()[2]
+    ));
+    pod.sh("ip addr add 10.9.0.1/24 dev vp; ip link set vp up");
+    pod.etc("hosts", "10.9.0.2 db\n10.9.0.3 db\n");
+    let running = Run::new(["-v", "-t", "8s", "tcp:db:7000#gone"]).inside(&pod).start();
+    running.line("ready 1 time");
+    let mut python = machine.server("python3");
+    let mut server = python.args(["-c", how]).spawn().unwrap();
+    let ended = running.end();
+    let _ = server.kill();
+    let _ = server.wait();
+    ended.failure().stderr_has("no answer now from 10.9.0.2:7000");
+}
+
+/// The closed port of 10.9.0.3 explains no silence of 10.9.0.2.
+#[test]
+fn silence_beside_a_closed_port_is_not_gone() {
+    one_of_two_falls_silent(
+        "import os; os.system('nft add table inet t; nft add chain inet t in \"{ type filter hook input priority 0; }\"; \
+         nft add rule inet t in ip daddr 10.9.0.2 tcp dport 7000 drop')",
+    );
+}
+
+/// A server is there again, and its queue is full: the kernel drops the packets.
+#[test]
+fn a_server_with_a_full_queue_beside_a_closed_port_is_not_gone() {
+    one_of_two_falls_silent(
+        "import socket, time\ns = socket.socket(); s.bind(('10.9.0.2', 7000)); s.listen(0); kept = []\n\
+         for _ in range(4):\n  c = socket.socket(); c.setblocking(False); c.connect_ex(('10.9.0.2', 7000)); kept.append(c)\n\
+         time.sleep(60)",
+    );
+}
+
 /// Every address has to refuse.
 #[test]
 fn one_address_that_accepts_is_enough_to_stay() {

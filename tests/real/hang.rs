@@ -1,10 +1,12 @@
 //! A stopped PostgreSQL, silent nameservers and packets that vanish: each run ends with status 1
 //! soon after its `--timeout`, and names the stage that it hung in.
 
+use std::time::Duration;
+
 use rustix::process::Signal;
 
 use crate::support::{
-    Pod,
+    Pod, Run,
     dns::{Answer, Names},
     hang::{hangs, hangs_in},
     pg::Pg,
@@ -17,6 +19,17 @@ fn stopped_postgres() {
     pg.signal(Signal::STOP);
     hangs(&format!("postgres:{}", pg.addr), &[&pg.addr.to_string(), "no complete answer came"]);
     hangs(&pg.url("postgres:secret", "postgres"), &[&pg.addr.to_string(), "no complete answer came"]);
+}
+
+/// Each attempt searches a hosts file of a megabyte. A hundred of them do not delay the end.
+#[test]
+fn a_long_hosts_file_and_many_targets() {
+    let pod = Pod::new();
+    pod.etc("hosts", &"10.1.2.3 a-long-name-of-a-host another-alias.example.test\n".repeat(18_000));
+    let targets = (0..100).map(|at| format!("tcp:name{at}:7000"));
+    let args = ["-t", "700ms", "--parallel"].map(str::to_owned).into_iter().chain(targets);
+    let ended = Run::new(args).inside(&pod).end();
+    ended.failure().took(Duration::from_millis(700)..Duration::from_millis(1500));
 }
 
 #[test]

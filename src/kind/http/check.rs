@@ -64,7 +64,7 @@ impl Check {
     ) -> Result<Step, Reason> {
         let status = answer.response.status();
         // If a proxy does not reach the server, the proxy itself answers. Nothing shows whose answer it is.
-        let proxied = if request.is_proxied() { ", a proxy" } else { "" };
+        let proxied = if request.is_proxied() { " (a proxy)" } else { "" };
         let said = format!("{} from {}{proxied}", status::named(status.as_u16()), answer.from);
         let follows = self.statuses.as_ref().is_none_or(|expected| !expected.list_redirects());
         if follows && let Some(location) = location(&answer) {

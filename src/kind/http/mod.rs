@@ -156,7 +156,10 @@ impl Http {
             if followed == REDIRECTS_MAX {
                 let last = match self.request.socket() {
                     Some(socket) => socket.name.clone(),
-                    None => format!("{host}:{}", request.port()),
+                    None => {
+                        let host = attempt.quote(request.url().host_str().unwrap_or_default(), exchange::HOST_MAX);
+                        format!("{host}:{}", request.port())
+                    }
                 };
                 let text = format!("more than {}, the last one on {last}", redirects(REDIRECTS_MAX));
                 return Err(Reason::new(Code::ExpectRedirect, text).with_key("loop"));

@@ -129,7 +129,14 @@ impl Kind for Postgres {
     }
 
     fn ready_when(&self) -> String {
-        if self.login { "the login works" } else { "the server accepts connections" }.to_owned()
+        match self.info.session {
+            Session::Any if self.login => "the login works".to_owned(),
+            Session::Any => "the server accepts connections".to_owned(),
+            Session::ReadWrite => "the login works, and the server takes writes".to_owned(),
+            Session::ReadOnly => "the login works, and the server takes no writes".to_owned(),
+            Session::Primary => "the login works, and the server is a primary".to_owned(),
+            Session::Standby => "the login works, and the server is a standby".to_owned(),
+        }
     }
 
     /// libpq gives each host `connect_timeout` for the whole login. The application that uses this URL would wait as long.

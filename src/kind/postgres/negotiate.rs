@@ -153,7 +153,11 @@ async fn encrypt(context: &Context<'_>, server: &Server, stream: Stream) -> Resu
     };
     let config = context.tls().map_err(OpenFailed::Other)?;
     let session = tls::handshake(config, name, stream, context.attempt).await;
-    let session = session.map_err(|failed| OpenFailed::Handshake(failed.reason))?;
+    let session = session.map_err(|failed| match failed.reason.code() {
+        // It said 'S', as SSH does, and not in HTTP.
+        Code::TlsNotTls => OpenFailed::Handshake(failed.reason.with_hint(crate::kind::instead(None))),
+        _ => OpenFailed::Handshake(failed.reason),
+    })?;
     // TLS 1.2 and 1.3 are what waitgate has. Only the higher of the two can be demanded.
     let version = session.session().and_then(|session| session.protocol_version());
     if context.target.info.tls13_only && version != Some(rustls::ProtocolVersion::TLSv1_3) {

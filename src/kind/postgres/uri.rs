@@ -193,7 +193,7 @@ impl ConnectionInfo {
 impl<'a> Raw<'a> {
     fn split(address: &'a str) -> Result<Self> {
         let url = address.strip_prefix("//");
-        if url.is_none() && address.contains('=') {
+        if url.is_none() && address.contains('=') && !address.contains('?') {
             bail!("found libpq's keywords (host=… user=…): write a URL in their place ({FORM})");
         }
         if address.contains(char::is_whitespace) {

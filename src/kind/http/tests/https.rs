@@ -201,7 +201,7 @@ async fn https_goes_through_a_tunnel_of_the_proxy() {
     let env: Env = [("HTTPS_PROXY", format!("http://{proxy}"))].into_iter().collect();
     let http = parse_with("https://api.example.org/#proxy", &env).unwrap();
     let ready = http.probe(&ca.net(), &attempt()).await.unwrap();
-    assert_eq!(ready.note.unwrap(), format!("200 OK from {proxy}, a proxy"));
+    assert_eq!(ready.note.unwrap(), format!("200 OK from {proxy} (a proxy)"));
     let reason = http.probe(&net(), &attempt()).await.unwrap_err();
     assert_eq!(reason.code(), Code::TlsUnknownIssuer);
 }

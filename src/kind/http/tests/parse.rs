@@ -91,6 +91,7 @@ fn an_error_names_the_cause_and_no_secret() {
         ("http://host/#follow#status=200,302", "give one of them"),
         ("http://host/#body=", "found nothing"),
         ("http://host/#match=(", "expected a regular expression"),
+        ("http://host/#match=(a{0,90}){0,90}", "too large"),
         ("http://host/#match=", "found nothing"),
         ("http://host/#json=status=UP", "begins with '/'"),
         ("http://host/#json=/~2", "~0"),

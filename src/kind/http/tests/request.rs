@@ -109,11 +109,11 @@ async fn a_proxy_is_used_only_if_the_target_asks_for_one() {
     let (net, attempt) = (net(), attempt());
     let http = |text: &str| parse_with(text, &env).unwrap();
     let ready = http("http://nowhere.invalid/x#proxy").probe(&net, &attempt).await.unwrap();
-    assert_eq!(ready.note.unwrap(), format!("200 OK from {}, a proxy", proxy.address));
+    assert_eq!(ready.note.unwrap(), format!("200 OK from {} (a proxy)", proxy.address));
     assert_eq!(proxy.seen()[0].header("proxy-authorization"), ["Basic dTpodW50ZXIy"]);
     assert_eq!(proxy.seen()[0].header("host"), ["nowhere.invalid"]);
     let reason = http("http://other.invalid/#proxy").probe(&net, &attempt).await.unwrap_err();
-    assert_eq!(reason.text(), format!("502 Bad Gateway from {}, a proxy", proxy.address));
+    assert_eq!(reason.text(), format!("502 Bad Gateway from {} (a proxy)", proxy.address));
     http(&direct.url("/")).probe(&net, &attempt).await.unwrap();
     http(&direct.url("/#proxy")).probe(&net, &attempt).await.unwrap();
     assert_eq!((proxy.seen().len(), direct.seen().len()), (2, 2));

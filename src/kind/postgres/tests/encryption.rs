@@ -51,6 +51,24 @@ async fn no_readable_password_goes_out_after_a_failed_handshake() {
     }
 }
 
+/// An SSH server's first byte is the 'S' that accepts TLS.
+#[tokio::test]
+async fn what_is_neither_tls_nor_http_is_not_called_http() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let handle = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n").unwrap();
+        rest(&mut stream)
+    });
+    let target = parse(&format!("postgres://app:hunter2@127.0.0.1:{port}/shop?sslmode=require"));
+    let (outcome, _) = probe(&target, Duration::from_secs(3)).await;
+    let reason = outcome.unwrap_err();
+    assert_eq!(reason.code(), Code::TlsNotTls);
+    assert_eq!(reason.hint(), Some(crate::reason::Hint::UseKind("tcp")));
+    drop(handle.join());
+}
+
 /// Counts the startup packets that a server gets with the default sslmode, if it refuses each with this error.
 async fn tries(routine: &'static str) -> (usize, String) {
     use rustls::ServerConfig;
