@@ -18,6 +18,9 @@ mod support;
 /// The servers and the Pod themselves.
 mod harness;
 
+/// Completions, with Tab pressed in each shell.
+#[cfg(all(feature = "dns", feature = "http", feature = "postgres", feature = "tls"))]
+mod completions;
 /// Each file of examples/, run as it is written.
 #[cfg(all(feature = "dns", feature = "http", feature = "postgres", feature = "tls"))]
 mod examples;

@@ -35,6 +35,7 @@ use crate::net::Net;
 use crate::net::sniff::Protocol;
 use crate::reason::Reason;
 use context::Context;
+pub(super) use params::variables;
 use sslmode::SslMode;
 use uri::{ConnectionInfo, Session};
 
