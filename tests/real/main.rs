@@ -48,6 +48,9 @@ mod loops;
 /// Names, against glibc and independent servers.
 #[cfg(feature = "dns")]
 mod names;
+/// Where people put waitgate: Helm, Kustomize and others, by their own tools.
+#[cfg(all(feature = "dns", feature = "http", feature = "postgres", feature = "tls"))]
+mod places;
 /// `postgres:`.
 #[cfg(feature = "postgres")]
 mod postgres;
