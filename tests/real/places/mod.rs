@@ -7,6 +7,8 @@ mod helm;
 mod kustomize;
 /// Every manifest, against the schemas of Kubernetes.
 mod manifests;
+/// docker compose and systemd.
+mod others;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
