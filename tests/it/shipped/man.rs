@@ -101,7 +101,6 @@ fn environment(out: &mut String) {
         bold(options)
     );
     entries(out, ENVIRONMENT);
-    #[cfg(feature = "postgres")]
     let _ = writeln!(
         out,
         ".TP\n{}\nThe parameters of libpq that a postgres: target leaves out, as in libpq. docs/postgres.md says what \

@@ -146,13 +146,13 @@ const ONCE: [&str; 3] = ["14-probe.yaml", "app.Dockerfile", "compose-healthcheck
 
 /// It says why within its second, or is ready.
 #[track_caller]
-fn looks_once<const N: usize>(file: &str, steps: [(Step, &str); N], limit: Duration) {
+fn looks_once(file: &str, steps: &[(Step, &str)], limit: Duration) {
     let tools = tools();
     let case = pod([]);
     let command = render::once(file);
     let mut world = World::new(&case, tools.path());
     let once = |world: &World| restricted(&command, None, &tools, |run| run.inside(&world.pod)).end();
-    for (step, reason) in &steps {
+    for (step, reason) in steps {
         once(&world).failure().took(Duration::ZERO..limit).stderr_has("not ready").stderr_has(reason);
         world.take(step);
     }
@@ -163,14 +163,14 @@ fn looks_once<const N: usize>(file: &str, steps: [(Step, &str); N], limit: Durat
 #[test]
 fn probe() {
     let steps = [(Names(&[("db", DB)]), "db"), (Tcp(DB, 5432), "10.96.0.14:5432")];
-    looks_once(ONCE[0], steps, Duration::from_secs(1));
+    looks_once(ONCE[0], &steps, Duration::from_secs(1));
 }
 
 /// Docker gives it two.
 #[test]
 fn health_checks() {
     for file in &ONCE[1..] {
-        looks_once(file, [(Web("127.0.0.1", 80, "/", 200), "127.0.0.1:80")], Duration::from_secs(2));
+        looks_once(file, &[(Web("127.0.0.1", 80, "/", 200), "127.0.0.1:80")], Duration::from_secs(2));
     }
 }
 
