@@ -18,9 +18,6 @@ mod support;
 /// The servers and the Pod themselves.
 mod harness;
 
-/// Completions, with Tab pressed in each shell.
-#[cfg(all(feature = "dns", feature = "http", feature = "postgres", feature = "tls"))]
-mod completions;
 /// Each file of examples/, run as it is written.
 #[cfg(all(feature = "dns", feature = "http", feature = "postgres", feature = "tls"))]
 mod examples;
@@ -61,6 +58,9 @@ mod readme;
 mod refused;
 /// A line is one write.
 mod report;
+/// Completions and the man page, as their readers take them.
+#[cfg(all(feature = "dns", feature = "http", feature = "postgres", feature = "tls"))]
+mod shipped;
 /// SIGTERM and SIGINT, as PID 1 and in the stages that only strace or a Pod can hold up.
 mod signals;
 /// What is said in each of some eighty situations.

@@ -13,7 +13,10 @@ deep. A list takes the place of the other.
 {{- if not (and (kindIs "map" .) (hasKey . "root")) -}}
 {{- fail "waitgate.initContainer: no root (expected: include \"waitgate.initContainer\" (dict \"root\" $))" -}}
 {{- end -}}
-{{- $settings := deepCopy (.root.Values.waitgate | default dict) -}}
+{{- if not .root.Values.waitgate -}}
+{{- fail "waitgate.initContainer: there is no .Values.waitgate (expected the dependency waitgate without an alias in this chart's Chart.yaml)" -}}
+{{- end -}}
+{{- $settings := deepCopy .root.Values.waitgate -}}
 {{- $known := list "name" "image" "targets" "options" "env" "envFrom" "volumeMounts" "resources" "securityContext" -}}
 {{- /* sprig's merge would take a false or an empty value for one that is not there. */ -}}
 {{- range $key, $value := omit . "root" -}}

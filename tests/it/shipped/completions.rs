@@ -1,7 +1,7 @@
 //! Completions for bash, zsh and fish. `clap_complete` knows neither targets, which end with a colon, nor the command
 //! after `--`, and its script for bash does not expect that bash splits words at `=` and `:`.
 //!
-//! tests/real/completions.rs presses Tab in each of these shells.
+//! tests/real/shipped.rs presses Tab in each of these shells.
 
 use std::fmt::Write as _;
 

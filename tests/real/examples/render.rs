@@ -90,13 +90,23 @@ pub(super) fn once(file: &str) -> Command {
     Command { words, env: BTreeMap::new() }
 }
 
+/// `--timeout=8m` in seconds.
+#[track_caller]
+fn timeout<'a>(mut args: impl Iterator<Item = &'a str>) -> u64 {
+    let minutes = args.find_map(|arg| arg.strip_prefix("--timeout=")?.strip_suffix('m'));
+    minutes.and_then(|minutes| minutes.parse::<u64>().ok()).expect("--timeout in minutes") * 60
+}
+
 /// What systemd makes of ExecStartPre= (systemd.service, "Command lines").
 #[track_caller]
 fn unit(text: &str, case: &Case) -> Command {
     let line = only(text.lines().filter_map(|line| line.strip_prefix("ExecStartPre=/usr/local/bin/")));
     let word = Regex::new(r#""([^"]*)"|(\S+)"#).expect("a pattern");
     let plain = |found: Captures<'_>| found.get(1).or(found.get(2)).expect("a word").as_str().to_owned();
-    let words = word.captures_iter(line).map(plain).map(|word| word.replace("$$", "$").replace("%%", "%")).collect();
+    let words = word.captures_iter(line).map(plain).map(|word| word.replace("$$", "$").replace("%%", "%"));
+    let words: Vec<String> = words.collect();
+    let limit = only(text.lines().filter_map(|line| line.strip_prefix("TimeoutStartSec=")?.strip_suffix("min")));
+    assert!(timeout(words.iter().map(String::as_str)) < limit.parse::<u64>().unwrap() * 60, "waitgate gives up first");
     Command { words, env: case.env.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect() }
 }
 
@@ -206,6 +216,10 @@ fn kubernetes(documents: &[Value], case: &mut Case) -> Command {
     }
     if pod["kind"] == "Job" {
         assert_eq!(spec["restartPolicy"], "Never", "the Pod and its reason stay");
+        // activeDeadlineSeconds is that of all Pods together, and would delete the last one.
+        let pods = pod["spec"]["backoffLimit"].as_u64().expect("a backoffLimit") + 1;
+        let timeout = timeout(strings(&container["args"]).into_iter());
+        assert!(pods * timeout < pod["spec"]["activeDeadlineSeconds"].as_u64().expect("a deadline"), "{pods} Pods");
     }
     let mut env: BTreeMap<_, _> = case.env.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
     for variable in container["env"].as_array().into_iter().flatten() {

@@ -13,16 +13,18 @@ use super::{are_accepted, documents, init_containers, is_valid, kube_tool, outpu
 /// `helm dependency update`, `helm lint --strict` and `helm template` of one chart, whose folder is the argument. Values
 /// are on stdin. Prints the manifests in the order of their files.
 const HELM: &str = r#"
-import json, sys
+import sys, yaml
 import helm_python as helm
-chart, values = sys.argv[1], json.load(sys.stdin)
+# JSON is YAML too.
+chart, values = sys.argv[1], yaml.safe_load(sys.stdin)
 try:
     helm.dependency_update(chart)
     with helm.Chart.load(chart) as loaded:
         manifests = loaded.render(values, name="shop", namespace="default")
-    for finding in helm.lint(chart, values, strict=True, kube_version="v1.36.0")["messages"]:
-        # 1 is information, such as a recommended icon.
-        assert finding["severity"] <= 1, finding
+    for folder, of in [(chart, values), (chart + "/../waitgate", {})]:
+        for finding in helm.lint(folder, of, strict=True, kube_version="v1.36.0")["messages"]:
+            # 1 is information, such as a recommended icon.
+            assert finding["severity"] <= 1, finding
 except helm.HelmError as error:
     sys.exit(str(error))
 for name in sorted(manifests):
@@ -64,10 +66,14 @@ impl Charts {
     }
 
     fn render(&self, values: &Value) -> Result<String, String> {
+        self.render_yaml(&values.to_string())
+    }
+
+    fn render_yaml(&self, values: &str) -> Result<String, String> {
         let mut command = Command::new(kube_tool("python3"));
         // Helm keeps its files in the home directory.
         command.args(["-c", HELM]).arg(self.folder.path().join("example")).env("HOME", self.folder.path());
-        output(&mut command, &values.to_string())
+        output(&mut command, values)
     }
 
     #[track_caller]
@@ -118,6 +124,36 @@ fn the_defaults_are_current() {
     let example = &documents(&example)[0]["spec"]["initContainers"][0];
     for key in ["resources", "securityContext"] {
         assert_eq!(documents(&values)[0][key], example[key], "{key}");
+    }
+}
+
+/// The blocks of the chart's README: the dependency, the template and the values.
+#[test]
+fn the_readme_is_true() {
+    let readme = fs::read_to_string(root().join("charts/waitgate/README.md")).unwrap();
+    let blocks = |language: &str| -> Vec<String> {
+        let fence = format!("```{language}\n");
+        let starts = readme.split(&fence).skip(1);
+        starts.map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+    };
+    let (yaml, template) = (blocks("yaml"), blocks("gotemplate"));
+    let example = fs::read_to_string(root().join("charts/example/Chart.yaml")).unwrap();
+    assert!(example.contains(&yaml[0]), "the dependency of the example is the one shown:\n{}", yaml[0]);
+
+    let (web, call) = (root().join("charts/example/templates/web.yaml"), template[0].lines().nth(2).unwrap());
+    assert!(fs::read_to_string(web).unwrap().contains(call), "the example calls the template as shown: {call}");
+    let rendered = Charts::new().with_template(&pod("dict \"root\" $")).render_yaml(&yaml[1]);
+    let rendered = rendered.unwrap_or_else(|why| panic!("{why}"));
+    is_valid(&rendered);
+    let documents = documents(&rendered);
+    let own = &documents[0]["spec"]["initContainers"][0];
+    assert!(own["image"].as_str().unwrap().starts_with("registry.example/tools/waitgate:"));
+    are_accepted(&strings(&own["args"]), &[("DB_PASSWORD", "hunter2")]);
+
+    // Each value has a row.
+    let values = fs::read_to_string(root().join("charts/waitgate/values.yaml")).unwrap();
+    for key in self::documents(&values)[0].as_mapping().unwrap().keys().map(|key| key.as_str().unwrap()) {
+        assert!(readme.contains(&format!("`{key}`")) || readme.contains(&format!("`{key}.")), "no row for {key}");
     }
 }
 
@@ -203,6 +239,7 @@ fn mistakes_are_named() {
     charts.refused(&with("image", json!({"registry": "registry.example/"})), "at '/image/registry'");
     charts.refused(&with("target", json!(["tcp:db:5432"])), "additional properties 'target' not allowed");
     let call = |dict: &str, why: &str| Charts::new().with_template(&pod(dict)).refused(&json!({}), why);
+    charts.refused(&json!({"waitgate": null}), "waitgate");
     call("dict", "no root (expected");
     call("dict \"root\" $ \"target\" \"tcp:a:1\"", "unknown key target (expected root, name, image, targets");
     call("dict \"root\" $ \"targets\" \"tcp:a:1\"", "targets is no list (expected a list");
