@@ -9,8 +9,9 @@ use crate::support::tool;
 #[test]
 fn compose_accepts_the_files() {
     for (file, waits) in [
-        ("compose.yaml", "condition: service_completed_successfully"),
-        ("compose-healthcheck.yaml", "condition: service_healthy"),
+        ("compose.yaml", "waitgate:\n        condition: service_completed_successfully"),
+        ("compose.yaml", "db:\n        condition: service_started"),
+        ("compose-healthcheck.yaml", "web:\n        condition: service_healthy"),
     ] {
         let mut command = Command::new(tool("docker-compose"));
         command.arg("-f").arg(root().join("examples").join(file)).arg("config").env("DB_PASSWORD", "hunter2");
