@@ -5,7 +5,8 @@
 #[cfg(feature = "mysql")]
 use std::{io::Write as _, path::Path, time::Duration};
 
-use clap::builder::PossibleValuesParser;
+use clap::ValueHint;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use hickory_resolver::proto::rr::{Name, RecordType};
 
 use crate::cli::Cli;
@@ -15,7 +16,8 @@ use crate::kind::{self, Given, Target};
 use crate::net::address::{Host, host_port, port, split};
 use crate::net::names::message::{self, Packet, Question};
 use crate::net::names::{hosts, resolv_conf::ResolvConf, search};
-use crate::reason::Hint;
+use crate::plan;
+use crate::reason::{Code, Hint};
 #[cfg(feature = "mysql")]
 use crate::{
     attempt::{Attempt, Bounds},
@@ -40,13 +42,45 @@ pub fn hints() -> Vec<(&'static str, String)> {
     hints.chain(kinds.map(Hint::UseKind)).map(named).collect()
 }
 
-/// The command line's description, for completions and the man page. Targets complete to the words before the colon.
+/// The command line's description, for completions and the man page, with what the values of its options may be. Targets
+/// complete to the words before the colon.
 #[must_use]
 pub fn command() -> clap::Command {
-    let kinds = PossibleValuesParser::new(kind::names().map(|name| &*format!("{name}:").leak()));
-    let command = Cli::described();
-    let command = command.mut_arg("command", |command| command.index(2));
-    command.mut_arg("targets", |targets| targets.index(1).hide(false).hide_possible_values(true).value_parser(kinds))
+    let values = |list: Vec<PossibleValue>| PossibleValuesParser::new(list);
+    let named = |name: &str, says: &'static str| PossibleValue::new(&*name.to_owned().leak()).help(says);
+    let codes = || Code::ALL.iter().map(|code| named(code.as_str(), code.summary())).collect();
+    let kinds = || kind::help::words().map(|(name, says)| named(&format!("{name}:"), says)).collect();
+    let plain = |words: &[&'static str]| words.iter().map(|word| PossibleValue::new(*word)).collect();
+    let shown = |arg: clap::Arg| match arg.get_id().as_str() {
+        "log_format" => arg.value_parser(values(plain(&["text", "json"]))),
+        "color" => arg.value_parser(values(plain(&["auto", "always", "never"]))),
+        "explain" => arg.value_parser(values(codes())),
+        "ca_file" | "termination_log" => arg.value_hint(ValueHint::FilePath),
+        "command" => arg.index(2).value_hint(ValueHint::CommandName),
+        "targets" => arg.index(1).hide(false).value_parser(values(kinds())),
+        _ => arg,
+    };
+    let quiet = |arg: clap::Arg| if arg.get_action().takes_values() { arg.hide_possible_values(true) } else { arg };
+    Cli::described().mut_args(|arg| quiet(shown(arg)))
+}
+
+/// Every expectation with what it means, as `--help` has them.
+#[must_use]
+pub fn expectation_list() -> String {
+    kind::help::expectations()
+}
+
+/// The environment variables that take the place of options and targets.
+#[must_use]
+pub fn twins() -> Vec<&'static str> {
+    plan::twins()
+}
+
+/// The environment variables that `postgres:` reads.
+#[cfg(feature = "postgres")]
+#[must_use]
+pub fn postgres_variables() -> Vec<&'static str> {
+    kind::postgres_variables().collect()
 }
 
 /// One argument: whatever it holds, it is parsed or refused, and no secret is in what is shown of it.

@@ -37,6 +37,18 @@ pub(crate) fn forms() -> String {
     lines.join("\n") + "\n"
 }
 
+/// The words before the colon, each with when such a target is ready, for completions.
+pub(crate) fn words() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let of_row = |row: &'static Row| {
+        row.names.iter().map(|name| {
+            let is_its_form = |(form, _): &&(&str, &str)| form.split(':').next() == Some(*name);
+            let found = row.help.iter().find(is_its_form).or(row.help.first());
+            (*name, found.map(|(_, ready)| *ready).unwrap_or_default())
+        })
+    };
+    KINDS.iter().flat_map(of_row).chain([("env", ENV.1)])
+}
+
 /// Two columns; what is too long for the first one has a line of its own.
 fn columns(left: &str, right: &str) -> String {
     const COLUMN: usize = 29;

@@ -236,9 +236,15 @@ pub(crate) fn forms() -> String {
     format!("{} or env:NAME", forms.join(", "))
 }
 
-/// The words before the colon, for completions.
+/// The words before the colon.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     KINDS.iter().flat_map(|row| row.names.iter().copied()).chain(["env"])
+}
+
+/// The environment variables that `postgres:` reads, for the man page.
+#[cfg(feature = "postgres")]
+pub(crate) fn postgres_variables() -> impl Iterator<Item = &'static str> {
+    postgres::variables()
 }
 
 /// The hint for a port that speaks `protocol`: the kind that waits for it, or else tcp:.

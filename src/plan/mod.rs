@@ -19,7 +19,7 @@ use crate::kind::{Given, Target, forms};
 use crate::secret::{Mask, Notes};
 use crate::text::{self, count};
 use options::{Options, TARGETS, unknown_twins};
-pub(crate) use options::{color, log_format, termination_log};
+pub(crate) use options::{color, log_format, termination_log, twins};
 
 /// The kubelet resets its restart backoff for a container that ran for more than 10 minutes (kubernetes:
 /// pkg/kubelet/kubelet.go, crashLoopBackOff). So after 15 minutes the container restarts without a long backoff, and

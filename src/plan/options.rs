@@ -38,6 +38,11 @@ pub(super) const TWINS: &[&str] = &[
 /// The twin of the targets on the command line: one on each line.
 pub(super) const TARGETS: &str = "WAITGATE_TARGETS";
 
+/// Every twin, that of the targets first, for the man page.
+pub(crate) fn twins() -> Vec<&'static str> {
+    [TARGETS].into_iter().chain(TWINS.iter().copied()).collect()
+}
+
 /// Options that have no twin.
 const FLAGS_ONLY: &[&str] = &["WAITGATE_ONCE", "WAITGATE_DRY_RUN", "WAITGATE_INSECURE", "WAITGATE_EXPLAIN"];
 

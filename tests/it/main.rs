@@ -73,6 +73,7 @@ mod secrets;
 /// `send=`.
 mod send;
 /// Completions and the man page, as they are shipped.
+#[cfg(all(feature = "dns", feature = "http", feature = "postgres", feature = "tls"))]
 mod shipped;
 /// SIGTERM, SIGINT and SIGQUIT.
 mod signals;

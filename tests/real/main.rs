@@ -48,6 +48,9 @@ mod mysql;
 /// Names, against glibc and independent servers.
 #[cfg(feature = "dns")]
 mod names;
+/// Where people put waitgate: Helm, Kustomize and others, by their own tools.
+#[cfg(all(feature = "dns", feature = "http", feature = "postgres", feature = "tls"))]
+mod places;
 /// `postgres:`.
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -63,6 +66,9 @@ mod refused;
 mod report;
 /// `send=`: memcached, Redis, beanstalkd, mosquitto, ZooKeeper, Postfix.
 mod send;
+/// Completions and the man page, as their readers take them.
+#[cfg(all(feature = "dns", feature = "http", feature = "postgres", feature = "tls"))]
+mod shipped;
 /// SIGTERM and SIGINT, as PID 1 and in the stages that only strace or a Pod can hold up.
 mod signals;
 /// What is said in each of some eighty situations.

@@ -1,7 +1,7 @@
 //! Terminals: tmux, which shows what a person would see, and a bare one whose other end is the test's.
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     os::fd::OwnedFd,
     process::{Command, Stdio},
     thread,
@@ -39,12 +39,22 @@ impl Tmux {
     where
         I: IntoIterator<Item: AsRef<OsStr>>,
     {
-        let tmux = Self { folder: tempfile::tempdir().expect("must be able to make a temporary folder") };
         let script = format!(r#"{before} trap : INT; "$@"; echo "status $?"; exec sleep 600"#);
+        let words = ["sh", "-c", &script, "sh", env!("CARGO_BIN_EXE_waitgate")].map(OsStr::new);
+        let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
+        Self::program(columns, rows, words.into_iter().chain(args.iter().map(OsString::as_os_str)))
+    }
+
+    /// Runs any program in a window of this size.
+    #[track_caller]
+    pub(crate) fn program<I>(columns: u16, rows: u16, words: I) -> Self
+    where
+        I: IntoIterator<Item: AsRef<OsStr>>,
+    {
+        let tmux = Self { folder: tempfile::tempdir().expect("must be able to make a temporary folder") };
         let mut new = tmux.command();
         new.args(["new-session", "-d", "-x", &columns.to_string(), "-y", &rows.to_string()]);
-        new.args(["env", "-i", "PATH=/usr/bin:/bin", "TERM=screen", "sh", "-c", &script, "sh"]);
-        new.arg(env!("CARGO_BIN_EXE_waitgate")).args(args);
+        new.args(["env", "-i", "PATH=/usr/bin:/bin", "TERM=screen", "LC_ALL=C.UTF-8"]).args(words);
         let done = new.output().expect("tmux must start");
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         tmux
@@ -70,6 +80,11 @@ impl Tmux {
 
     pub(crate) fn press(&self, key: &str) {
         self.ask(&["send-keys", key]);
+    }
+
+    /// Types the text as it is.
+    pub(crate) fn enter(&self, text: &str) {
+        self.ask(&["send-keys", "-l", text]);
     }
 
     /// The screen's rows without what is blank at its end.

@@ -37,6 +37,7 @@ use crate::net::Net;
 use crate::net::sniff::Protocol;
 use crate::reason::Reason;
 use context::Context;
+pub(super) use params::variables;
 use session::Session;
 use sslmode::SslMode;
 use uri::ConnectionInfo;

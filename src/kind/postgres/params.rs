@@ -54,6 +54,11 @@ const KNOWN: &[(&str, Option<&str>)] = &[
     ("sslfactory", None),
 ];
 
+/// Each variable that takes the place of a parameter, for the man page.
+pub(crate) fn variables() -> impl Iterator<Item = &'static str> {
+    KNOWN.iter().filter_map(|(_, variable)| *variable)
+}
+
 /// Parameters of libpq and of drivers that change nothing for a probe.
 const HARMLESS: &[&str] = &[
     "client_encoding",

@@ -139,26 +139,52 @@ examples! {
         .after(|world| assert_eq!(world.started(), "webapp:1\n"));
     github_actions = "github-actions.yaml":
         pod([Postgres("127.0.0.1"), Web("127.0.0.1", 8080, "/healthz", 204)]);
+    action = "action.yml": pod([Postgres("127.0.0.1"), Web("127.0.0.1", 8080, "/healthz", 204)]);
+    gitlab_ci = "gitlab-ci.yaml":
+        docker([Names(&[("db", DB), ("api", API)]), Postgres(DB), Web(API, 8080, "/healthz", 200)]);
+    systemd_unit = "shop.service":
+        pod([Names(&[("db", DB)]), Postgres(DB), Database("orders")]).env([("DB_PASSWORD", PASSWORD)]);
+    argocd_presync = "argocd-presync.yaml": pod([Names(&[("db", DB)]), Postgres(DB)]);
     app_dockerfile = "app.Dockerfile": docker([Names(&[("db", DB)]), Tcp(DB, 5432)])
         .after(|world| assert_eq!(world.started(), "nginx -g daemon off;\n"));
 }
 
-/// It does not wait, so it has a test of its own.
-const PROBE: &str = "14-probe.yaml";
+/// The files with a command that does not wait.
+const ONCE: [&str; 3] = ["14-probe.yaml", "app.Dockerfile", "compose-healthcheck.yaml"];
 
-/// The kubelet gives it one second. It says why within that, or is ready.
-#[test]
-fn probe() {
+/// It says why within its second, or is ready.
+#[track_caller]
+fn looks_once(file: &str, steps: &[(Step, &str)], limit: Duration) {
     let tools = tools();
-    let mut case = pod([Names(&[("db", DB)]), Tcp(DB, 5432)]);
-    let command = render::command(PROBE, &mut case);
+    let case = pod([]);
+    let command = render::once(file);
     let mut world = World::new(&case, tools.path());
     let once = |world: &World| restricted(&command, None, &tools, |run| run.inside(&world.pod)).end();
-    once(&world).failure().took(Duration::ZERO..Duration::from_secs(1)).stderr_has("not ready");
-    world.take(&case.steps[0]);
-    once(&world).failure().took(Duration::ZERO..Duration::from_secs(1)).stderr_has("10.96.0.14:5432");
-    world.take(&case.steps[1]);
+    for (step, reason) in steps {
+        once(&world).failure().took(Duration::ZERO..limit).stderr_has("not ready").stderr_has(reason);
+        world.take(step);
+    }
     once(&world).success();
+}
+
+/// The kubelet gives it one second.
+#[test]
+fn probe() {
+    let steps = [(Names(&[("db", DB)]), "db"), (Tcp(DB, 5432), "10.96.0.14:5432")];
+    looks_once(ONCE[0], &steps, Duration::from_secs(1));
+}
+
+/// Docker gives it two.
+#[test]
+fn health_checks() {
+    for file in &ONCE[1..] {
+        looks_once(file, &[(Web("127.0.0.1", 80, "/", 200), "127.0.0.1:80")], Duration::from_secs(2));
+    }
+}
+
+fn path(file: &str) -> PathBuf {
+    // GitHub wants it at the root.
+    if file == "action.yml" { folder().join("..").join(file) } else { folder().join(file) }
 }
 
 fn folder() -> PathBuf {
@@ -171,12 +197,14 @@ fn each_file_has_a_case() {
     // The schema of the JSON log is for json_schema.rs; the demo is for people.
     let others = ["demo", "README.md", "json-schema.json"];
     let names = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names = names.chain(["action.yml".to_owned()]);
     let files: BTreeSet<String> = names.filter(|name| !others.contains(&name.as_str())).collect();
-    let known = || FILES.iter().copied().chain([PROBE]);
+    let known = || FILES.iter().copied().chain(ONCE);
     assert_eq!(files, known().map(str::to_owned).collect());
     let readme = fs::read_to_string(folder().join("README.md")).unwrap();
     for file in known() {
-        assert!(readme.contains(&format!("]({file})")), "examples/README.md does not name {file}");
+        let link = if file == "action.yml" { "](../action.yml)".to_owned() } else { format!("]({file})") };
+        assert!(readme.contains(&link), "examples/README.md does not name {file}");
     }
 }
 

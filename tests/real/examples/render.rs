@@ -6,7 +6,7 @@ use regex_lite::{Captures, Regex};
 use saphyr::{LoadableYamlNode as _, Yaml};
 use serde_json::{Value, json};
 
-use super::{Case, POD_IP, POD_NAME, folder};
+use super::{Case, POD_IP, POD_NAME, path};
 
 #[derive(Clone)]
 pub(super) struct Command {
@@ -23,9 +23,12 @@ impl Command {
 /// The command of an example, whatever kind of file it is. A resolv.conf of its own becomes the case's.
 #[track_caller]
 pub(super) fn command(file: &str, case: &mut Case) -> Command {
-    let text = fs::read_to_string(folder().join(file)).unwrap();
+    let text = fs::read_to_string(path(file)).unwrap();
     if file == "docker-run.sh" {
         return Command::new(["sh", "-c", &text]);
+    }
+    if file.ends_with(".service") {
+        return unit(&text, case);
     }
     if file.ends_with("Dockerfile") {
         let words = |instruction: &str| -> Vec<String> {
@@ -34,11 +37,13 @@ pub(super) fn command(file: &str, case: &mut Case) -> Command {
         };
         return Command { words: [words("ENTRYPOINT "), words("CMD ")].concat(), env: BTreeMap::new() };
     }
-    for (number, line) in text.lines().enumerate() {
-        assert!(!has_flow(line), "a flow list or map in line {} of {file}", number + 1);
-    }
-    let documents = documents(&text.replace("{{ .Release.Name }}", "shop"));
+    let documents = documents(&block_yaml(file));
     match file {
+        "action.yml" => action(&documents[0]),
+        "gitlab-ci.yaml" => {
+            let waits = |line: &&str| line.starts_with("waitgate ");
+            Command::new(["bash", "-e", "-c", only(strings(&documents[0]["test"]["script"]).into_iter().filter(waits))])
+        }
         "compose.yaml" => compose(&documents[0], case),
         "github-actions.yaml" => {
             let steps = documents[0]["jobs"]["test"]["steps"].as_array().unwrap();
@@ -48,6 +53,82 @@ pub(super) fn command(file: &str, case: &mut Case) -> Command {
         }
         _ => kubernetes(&documents, case),
     }
+}
+
+/// The text of a file of YAML, without a flow list or map in it.
+#[track_caller]
+fn block_yaml(file: &str) -> String {
+    let text = fs::read_to_string(path(file)).unwrap();
+    for (number, line) in text.lines().enumerate() {
+        assert!(!has_flow(line), "a flow list or map in line {} of {file}", number + 1);
+    }
+    text.replace("{{ .Release.Name }}", "shop")
+}
+
+/// The command of a file that looks once: a readiness probe, or the health check of an image or of compose.
+#[track_caller]
+pub(super) fn once(file: &str) -> Command {
+    let words = if file.ends_with("Dockerfile") {
+        let text = fs::read_to_string(path(file)).unwrap();
+        let line = only(text.lines().filter_map(|line| line.strip_prefix("HEALTHCHECK ")));
+        serde_json::from_str(line.split_once(" CMD ").expect("a command").1).expect("its exec form")
+    } else if file.starts_with("compose") {
+        let document = only(documents(&block_yaml(file)));
+        let words = strings(&document["services"]["web"]["healthcheck"]["test"]).into_iter().map(str::to_owned);
+        let words: Vec<String> = words.collect();
+        assert_eq!(words[0], "CMD", "no shell is needed");
+        words[1..].to_vec()
+    } else {
+        let document = only(documents(&block_yaml(file)));
+        let container = only(document["spec"]["template"]["spec"]["containers"].as_array().unwrap());
+        strings(&container["readinessProbe"]["exec"]["command"])
+            .into_iter()
+            .map(|word| word.replace("/usr/local/bin/", ""))
+            .collect()
+    };
+    assert_eq!(words[..2], ["waitgate", "--once"]);
+    Command { words, env: BTreeMap::new() }
+}
+
+/// `--timeout=8m` in seconds.
+#[track_caller]
+fn timeout<'a>(mut args: impl Iterator<Item = &'a str>) -> u64 {
+    let minutes = args.find_map(|arg| arg.strip_prefix("--timeout=")?.strip_suffix('m'));
+    minutes.and_then(|minutes| minutes.parse::<u64>().ok()).expect("--timeout in minutes") * 60
+}
+
+/// What systemd makes of ExecStartPre= (systemd.service, "Command lines").
+#[track_caller]
+fn unit(text: &str, case: &Case) -> Command {
+    let line = only(text.lines().filter_map(|line| line.strip_prefix("ExecStartPre=/usr/local/bin/")));
+    let word = Regex::new(r#""([^"]*)"|(\S+)"#).expect("a pattern");
+    let plain = |found: Captures<'_>| found.get(1).or(found.get(2)).expect("a word").as_str().to_owned();
+    let words = word.captures_iter(line).map(plain).map(|word| word.replace("$$", "$").replace("%%", "%"));
+    let words: Vec<String> = words.collect();
+    let limit = only(text.lines().filter_map(|line| line.strip_prefix("TimeoutStartSec=")?.strip_suffix("min")));
+    assert!(timeout(words.iter().map(String::as_str)) < limit.parse::<u64>().unwrap() * 60, "waitgate gives up first");
+    Command { words, env: case.env.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect() }
+}
+
+/// What GitHub makes of the action with these inputs.
+#[track_caller]
+fn action(document: &Value) -> Command {
+    let steps = document["runs"]["steps"].as_array().unwrap();
+    let step = only(steps.iter().filter(|step| step["name"] == "Wait"));
+    let script = step["run"].as_str().unwrap();
+    assert!(!script.contains("${{"), "an input in a script is a part of the script");
+    let input = |name: &str| match name {
+        "targets" => "# for the tests\npostgres:127.0.0.1:5432\nhttp://127.0.0.1:8080/healthz#status=204\n".to_owned(),
+        "options" => "--parallel\n\n--max-pause=2s".to_owned(),
+        "binary" => "waitgate".to_owned(),
+        other => document["inputs"][other]["default"].as_str().expect("a default").to_owned(),
+    };
+    let reference = Regex::new(r"\$\{\{ inputs\.(\w+) \}\}").expect("a pattern");
+    let filled = |text: &str| reference.replace_all(text, |found: &Captures<'_>| input(&found[1])).into_owned();
+    let env = step["env"].as_object().unwrap().iter();
+    let env = env.map(|(name, value)| (name.clone(), filled(value.as_str().unwrap()))).collect();
+    // GitHub's shell: bash.
+    Command { env, ..Command::new(["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]) }
 }
 
 /// Whether a value begins with a bracket or a brace outside of quotes: people paste block lists, and change them.
@@ -125,10 +206,9 @@ fn kubernetes(documents: &[Value], case: &mut Case) -> Command {
         case.resolv_conf = resolv_conf(config, case.nameserver);
         assert_eq!(spec["dnsPolicy"], "None");
     }
-    let Some(containers) = spec["initContainers"].as_array() else {
-        return probe(only(spec["containers"].as_array().unwrap()));
-    };
-    let container = only(containers);
+    // A Job may have nothing but waitgate.
+    let alone = || spec["containers"].as_array().filter(|list| list.iter().all(|it| it["name"] == "waitgate"));
+    let container = only(spec["initContainers"].as_array().or_else(alone).expect("waitgate"));
     is_restricted(container);
     if let Some(path) = container.get("terminationMessagePath") {
         let option = format!("--termination-log={}", path.as_str().unwrap());
@@ -136,6 +216,10 @@ fn kubernetes(documents: &[Value], case: &mut Case) -> Command {
     }
     if pod["kind"] == "Job" {
         assert_eq!(spec["restartPolicy"], "Never", "the Pod and its reason stay");
+        // activeDeadlineSeconds is that of all Pods together, and would delete the last one.
+        let pods = pod["spec"]["backoffLimit"].as_u64().expect("a backoffLimit") + 1;
+        let timeout = timeout(strings(&container["args"]).into_iter());
+        assert!(pods * timeout < pod["spec"]["activeDeadlineSeconds"].as_u64().expect("a deadline"), "{pods} Pods");
     }
     let mut env: BTreeMap<_, _> = case.env.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
     for variable in container["env"].as_array().into_iter().flatten() {
@@ -151,13 +235,6 @@ fn kubernetes(documents: &[Value], case: &mut Case) -> Command {
     }
     let args = strings(&container["args"]).into_iter().map(|arg| expand(arg, &env));
     Command { words: ["waitgate".to_owned()].into_iter().chain(args).collect(), env }
-}
-
-/// The command of a readiness probe, for a container whose image has waitgate.
-fn probe(container: &Value) -> Command {
-    let words = strings(&container["readinessProbe"]["exec"]["command"]);
-    assert_eq!(words[0], "/usr/local/bin/waitgate");
-    Command { words: words.into_iter().map(|word| word.replace("/usr/local/bin/", "")).collect(), env: BTreeMap::new() }
 }
 
 /// What the kubelet makes of a dnsConfig.
