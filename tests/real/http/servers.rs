@@ -149,7 +149,7 @@ fn nginx_that_speaks_http2_only() {
     let port = free_port();
     let _nginx = nginx(&[port], &format!("server {{ listen {port} http2; return 200; }}"), &[]);
     once(&format!("http://{port}/")).failure().stderr_has("HTTP/2").stderr_has("tcp:");
-    once(&format!("redis:{port}")).success();
+    once(&format!("tcp:{port}")).success();
 }
 
 /// haproxy accepts before it has anybody to hand the connection to.
