@@ -22,6 +22,7 @@ mod mysql;
 pub(crate) mod path;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod protocols;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 mod regex;
@@ -44,10 +45,11 @@ use crate::attempt::Attempt;
 use crate::env::{Env, Fill, is_name, refers};
 use crate::net::Net;
 use crate::net::sniff::Protocol;
-use crate::reason::{Code, Hint, Reason};
+use crate::reason::Reason;
 use crate::secret::Notes;
 use crate::text::printable;
 use expect::{Expectations, Spec, Zero};
+pub(crate) use protocols::{instead, other_protocol, spoken, spoken_by};
 use split::Split;
 
 /// What every kind of target is. Parsing is pure; a probe tries the target once.
@@ -245,33 +247,6 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 #[cfg(feature = "postgres")]
 pub(crate) fn postgres_variables() -> impl Iterator<Item = &'static str> {
     postgres::variables()
-}
-
-/// The hint for a port that speaks `protocol`: the kind that waits for it, or else tcp:.
-pub(crate) fn instead(protocol: Option<Protocol>) -> Hint {
-    Hint::UseKind(protocol.and_then(spoken_by).unwrap_or("tcp"))
-}
-
-/// The kind that waits for `protocol`, if there is one.
-pub(crate) fn spoken_by(protocol: Protocol) -> Option<&'static str> {
-    KINDS.iter().flat_map(|row| row.speaks).find(|(known, _)| *known == protocol).map(|(_, name)| *name)
-}
-
-/// The words before the colon that a hint can name, beside tcp:.
-pub(crate) fn spoken() -> impl Iterator<Item = &'static str> {
-    let more = banner::KINDS.iter().copied().filter(|name| Row::named(name).is_some());
-    KINDS.iter().flat_map(|row| row.speaks).map(|(_, name)| *name).chain(more)
-}
-
-/// The reason for a server that answered in another protocol than `wanted`.
-pub(crate) fn other_protocol(peer: impl fmt::Display, wanted: &str, protocol: Option<Protocol>) -> Reason {
-    let hint = instead(protocol);
-    match protocol {
-        Some(other) => Reason::new(Code::ProtocolOther, format!("{peer} answered in {other}, not in {wanted}"))
-            .with_key(other)
-            .with_hint(hint),
-        None => Reason::new(Code::ProtocolOther, format!("{peer} answered, but not in {wanted}")).with_hint(hint),
-    }
 }
 
 /// What the meaning of a target depends on, beside its text.
