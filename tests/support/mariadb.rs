@@ -145,6 +145,8 @@ impl MariaDb {
             .args(["--max-connect-errors=5", "--skip-log-bin"])
             .arg(format!("--bind-address={}", self.address))
             .arg(format!("--datadir={}", self.path("data").display()))
+            // Servers in several Pods share /tmp.
+            .arg(format!("--tmpdir={}", self.path("data").display()))
             .arg(format!("--socket={}", self.path("sock").display()))
             .arg(format!("--pid-file={}", self.path("pid").display()))
             .args(&self.options)

@@ -11,9 +11,10 @@ use rustls::client::danger::ServerCertVerifier as _;
 use rustls::pki_types::{ServerName, UnixTime};
 
 use super::files::{self, Pem};
+use super::reasons::of_certificate;
 use super::roots::Roots;
 use super::verify::{Verifier, Verify};
-use super::{Tls, handshake, reason};
+use super::{Tls, handshake};
 use crate::attempt::Attempt;
 use crate::net::stream::Stream;
 use crate::reason::{Code, Reason};
@@ -64,7 +65,7 @@ impl Late {
             Some((own, more)) => verifier
                 .verify_server_cert(own, more, &name, &[], UnixTime::now())
                 .map(|_| ())
-                .map_err(|error| reason(&error, &name.to_str(), &peer)),
+                .map_err(|error| of_certificate(&error, &name.to_str(), &peer, attempt)),
         };
         Ok((stream, verified))
     }

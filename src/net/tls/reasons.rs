@@ -40,6 +40,12 @@ pub(crate) fn failure(
     }
 }
 
+/// The reason for a certificate that is verified after the handshake.
+#[cfg(feature = "mysql")]
+pub(crate) fn of_certificate(error: &Error, name: &str, peer: impl fmt::Display, attempt: &Attempt) -> Reason {
+    reason_after(error, name, peer, Request::None, &|said| attempt.quote(said, usize::MAX))
+}
+
 /// The reason for a rustls error after the handshake: then no names of a certificate are compared any more.
 pub(crate) fn reason(error: &Error, name: &str, peer: impl fmt::Display) -> Reason {
     reason_after(error, name, peer, Request::None, &|_| HIDDEN.to_owned())
