@@ -179,17 +179,35 @@ def has_target(target):
                           check=True).stdout.split().count(target) > 0
 
 
+def last_stage(image, binary, *options):
+    """The Dockerfile's last stage around this binary."""
+    with tempfile.TemporaryDirectory() as context:
+        shutil.copyfile(binary, f"{context}/waitgate")
+        pathlib.Path(context, "waitgate").chmod(0o755)
+        last = (ROOT / "Dockerfile").read_text().split("\nFROM scratch\n")[1]
+        pathlib.Path(context, "Containerfile").write_text("FROM scratch\n" + last.replace("--from=builder /", ""))
+        podman("build", "--pull=never", "-t", image, *options, context)
+
+
+def same_digest(binary):
+    """The image of the same binary at the same time of the source (SOURCE_DATE_EPOCH): twice the same bytes."""
+    digests = set()
+    for number in (1, 2):
+        image = f"localhost/again:{number}"
+        last_stage(image, binary, "--no-cache", "--timestamp=1767225600")
+        inspected = json.loads(podman("image", "inspect", image).stdout)[0]
+        digests.add((inspected["Id"], inspected["Digest"], *inspected["RootFS"]["Layers"]))
+        podman("rmi", image)
+    assert len(digests) == 1, digests
+    return digests.pop()[1]
+
+
 def build_image(binary):
     inputs = image_inputs("amd64")
     if has_target(f"{os.uname().machine}-unknown-linux-musl"):
         return build(IMAGE, ROOT, inputs, *toolchain())
-    # The image all the same, so that the rest can be shown: the Dockerfile's last
-    # stage around the static binary that could be built.
-    with tempfile.TemporaryDirectory() as context:
-        shutil.copy(binary, f"{context}/waitgate")
-        last = (ROOT / "Dockerfile").read_text().split("\nFROM scratch\n")[1]
-        pathlib.Path(context, "Containerfile").write_text("FROM scratch\n" + last.replace("--from=builder /", ""))
-        podman("build", "--pull=never", "-t", IMAGE, context)
+    # The image all the same, so that the rest can be shown.
+    last_stage(IMAGE, binary)
     raise Skipped("no musl target in this toolchain; only its last stage was built, around a glibc binary")
 
 
@@ -522,6 +540,7 @@ def main():
             check("built from the Dockerfile", build_image, binary)
             check("size", size, IMAGE)
             check("contents", contents, IMAGE)
+            check("the same digest, built twice", same_digest, binary)
             check("arm64, cross-built and emulated", arm64)
             check("runs restricted", runs_alone)
             check("runs by its name", by_path)
