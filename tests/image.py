@@ -2,7 +2,7 @@
 
 tests/image starts this as root, in network, mount and process namespaces of its
 own. No registry is asked: this machine's own /usr, mounted read-only into images
-that hold only what that needs, replaces rust:1-slim, nginx, PostgreSQL and
+that hold only what that needs, replaces the image of Rust, nginx, PostgreSQL and
 the application.
 """
 
@@ -29,6 +29,7 @@ BUDGET = 4_200_000
 NETWORK = "shop"
 # Service names are answered as a Pod finds them, by a server outside the containers.
 NAMESERVER = "10.96.0.10"
+NAMESERVER_6 = "fd00:96::10"
 ADDRESSES = {"db": "10.89.0.14", "stock": "10.89.0.80"}
 
 # This machine's programs, in a container. /usr/local stays the image's own.
@@ -113,7 +114,7 @@ def fingerprint(files, *more):
 
 
 def image_inputs(architecture):
-    files = [ROOT / name for name in ("Dockerfile", ".dockerignore", "Cargo.toml", "Cargo.lock")]
+    files = [ROOT / name for name in ("Dockerfile", ".dockerignore", "Cargo.toml", "Cargo.lock", "release/build")]
     files += sorted(path for path in (ROOT / "src").rglob("*") if path.is_file())
     return fingerprint(files, architecture, subprocess.check_output(["rustc", "--version"], text=True))
 
@@ -158,7 +159,7 @@ http { access_log off; client_body_temp_path /tmp/body;
                     "PATH=/cargo/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin\n"
     (root.parent / "Containerfile").write_text(containerfile)
     build("localhost/machine:1", root.parent, fingerprint([pathlib.Path(__file__)]))
-    for name in ("rust:1-slim", "nginx:1", "orders:1"):
+    for name in ("rust:1", "nginx:1", "orders:1"):
         podman("tag", "localhost/machine:1", f"localhost/{name}")
 
 
@@ -167,7 +168,9 @@ def toolchain():
     rustup = os.environ.get("RUSTUP_HOME") or pathlib.Path.home() / ".rustup"
     cargo = os.environ.get("CARGO_HOME") or pathlib.Path.home() / ".cargo"
     volumes = [*HOST_USR, f"{rustup}:/rustup:O", f"{cargo}:/cargo:O"]
-    return [word for volume in volumes for word in ("--volume", volume)]
+    # The builder's image, which the Dockerfile names by a digest, and no cargo-auditable, which comes from a registry.
+    arguments = ["--build-arg=RUST_IMAGE=localhost/rust:1", "--build-arg=CARGO_AUDITABLE="]
+    return arguments + [word for volume in volumes for word in ("--volume", volume)]
 
 
 def has_target(target):
@@ -176,17 +179,35 @@ def has_target(target):
                           check=True).stdout.split().count(target) > 0
 
 
+def last_stage(image, binary, *options):
+    """The Dockerfile's last stage around this binary."""
+    with tempfile.TemporaryDirectory() as context:
+        shutil.copyfile(binary, f"{context}/waitgate")
+        pathlib.Path(context, "waitgate").chmod(0o755)
+        last = (ROOT / "Dockerfile").read_text().split("\nFROM scratch\n")[1]
+        pathlib.Path(context, "Containerfile").write_text("FROM scratch\n" + last.replace("--from=builder /", ""))
+        podman("build", "--pull=never", "-t", image, *options, context)
+
+
+def same_digest(binary):
+    """The image of the same binary at the same time of the source (SOURCE_DATE_EPOCH): twice the same bytes."""
+    digests = set()
+    for number in (1, 2):
+        image = f"localhost/again:{number}"
+        last_stage(image, binary, "--no-cache", "--timestamp=1767225600")
+        inspected = json.loads(podman("image", "inspect", image).stdout)[0]
+        digests.add((inspected["Id"], inspected["Digest"], *inspected["RootFS"]["Layers"]))
+        podman("rmi", image)
+    assert len(digests) == 1, digests
+    return digests.pop()[1]
+
+
 def build_image(binary):
     inputs = image_inputs("amd64")
     if has_target(f"{os.uname().machine}-unknown-linux-musl"):
         return build(IMAGE, ROOT, inputs, *toolchain())
-    # The image all the same, so that the rest can be shown: the Dockerfile's last
-    # stage around the static binary that could be built.
-    with tempfile.TemporaryDirectory() as context:
-        shutil.copy(binary, f"{context}/waitgate")
-        last = (ROOT / "Dockerfile").read_text().split("\nFROM scratch\n")[1]
-        pathlib.Path(context, "Containerfile").write_text("FROM scratch\n" + last.replace("--from=builder /", ""))
-        podman("build", "--pull=never", "-t", IMAGE, context)
+    # The image all the same, so that the rest can be shown.
+    last_stage(IMAGE, binary)
     raise Skipped("no musl target in this toolchain; only its last stage was built, around a glibc binary")
 
 
@@ -204,8 +225,11 @@ def contents(image):
     assert config["User"] == "65532:65532", config
     assert config["Entrypoint"] == ["/usr/local/bin/waitgate"] and not config.get("Cmd"), config
     assert path.stat().st_mode & 0o777 == 0o755, oct(path.stat().st_mode)
+    labels = {name.removeprefix("org.opencontainers.image."): value for name, value in config["Labels"].items()}
+    assert labels["title"] == "waitgate" and labels["description"] and labels["licenses"], labels
+    assert labels["version"] == VERSION, labels
     podman("image", "umount", image)
-    return f"one file, {size} bytes"
+    return f"one file, {size} bytes; labels of version {labels['version']}"
 
 
 def size(image):
@@ -237,7 +261,9 @@ def arm64():
 
 # ---- Running it.
 
+# As Pod Security "restricted" has it; podman's own seccomp profile is RuntimeDefault.
 RESTRICTED = ["--read-only", "--cap-drop=all", "--security-opt=no-new-privileges", "--memory=16m", f"--network={NETWORK}"]
+ANY_USER = ["--user=1000690000:0", *RESTRICTED[:-1]]
 
 
 def runs_alone():
@@ -253,6 +279,32 @@ def by_path():
 
 def any_user():
     podman("run", "--rm", *RESTRICTED, "--user=1000690000:0", IMAGE, "--dry-run", "tcp:db:5432")
+
+
+def ipv6_only():
+    """A Pod of a cluster without IPv4: its address, its nameserver and the server are IPv6."""
+    podman("network", "create", "--disable-dns", "--ipv6", "--subnet=fd00:89::/64", "six")
+    subprocess.run(["ip", "address", "add", f"{NAMESERVER_6}/128", "dev", "lo"], check=True)
+    serve_names(NAMESERVER_6)
+    volumes = [word for volume in HOST_USR for word in ("--volume", volume)]
+    listener = "import socket, time; s = socket.create_server(('::', 8080), family=socket.AF_INET6); time.sleep(100)"
+    podman("run", "-d", "--name", "edge", "--network=six", "--ip6=fd00:89::80", *volumes, "machine:1", "/usr/bin/python3", "-c", listener)
+    (NAMES / "edge").write_text("fd00:89::80 edge.default.svc.cluster.local\n")
+    result = podman("run", "--rm", *ANY_USER, "--network=six", f"--dns={NAMESERVER_6}", "--dns-search=default.svc.cluster.local",
+                    IMAGE, "-t", "15s", "dns:edge", "tcp:edge:8080", "tcp:[fd00:89::80]:8080", check=False)
+    remove("edge")
+    lines = result.stderr.strip().splitlines()
+    assert result.returncode == 0 and any("fd00:89::80" in line for line in lines), result.stderr
+    return lines[-1]
+
+
+def host_network():
+    """hostNetwork: true: the node's own addresses, also those of its loopback."""
+    result = podman("run", "--rm", *ANY_USER, "--network=host", f"--dns={NAMESERVER}", IMAGE, "-t", "2s",
+                    f"tcp:{NAMESERVER}:53", "dns:db.default.svc.cluster.local", check=False)
+    assert result.returncode == 1 and "resolve.no-such-name" in result.stderr, result.stderr
+    assert f"tcp:{NAMESERVER}:53  ready" in result.stderr, result.stderr
+    return result.stderr.strip().splitlines()[-1]
 
 
 def refuses():
@@ -302,9 +354,13 @@ def start_names():
     """A DNS server that answers for what is in NAMES, and denies all else."""
     subprocess.run(["ip", "address", "add", f"{NAMESERVER}/32", "dev", "lo"], check=True)
     NAMES.mkdir()
+    serve_names(NAMESERVER)
+
+
+def serve_names(address):
     # It goes into the background once it listens, and ends with our namespaces.
     subprocess.run(["dnsmasq", "--conf-file=/dev/null", "--pid-file=", "--user=root", "--no-resolv", "--no-hosts",
-                    f"--hostsdir={NAMES}", "--local=/#/", "--bind-interfaces", f"--listen-address={NAMESERVER}"],
+                    f"--hostsdir={NAMES}", "--local=/#/", "--bind-interfaces", f"--listen-address={address}"],
                    check=True)
 
 
@@ -484,10 +540,13 @@ def main():
             check("built from the Dockerfile", build_image, binary)
             check("size", size, IMAGE)
             check("contents", contents, IMAGE)
+            check("the same digest, built twice", same_digest, binary)
             check("arm64, cross-built and emulated", arm64)
             check("runs restricted", runs_alone)
             check("runs by its name", by_path)
             check("runs as any user", any_user)
+            check("IPv6 only", ipv6_only)
+            check("hostNetwork", host_network)
             check("refuses an empty list", refuses)
             check("SIGTERM as process 1", signal, "TERM", directory)
             check("SIGINT as process 1", signal, "INT", directory)

@@ -1,4 +1,15 @@
-//! The verifier of a server's certificate.
+//! The verifier of a server's certificate, for a reviewer.
+//!
+//! waitgate has its own `ServerCertVerifier`, because rustls' own knows one mode and libpq's users ask for four. It makes
+//! no cryptography and walks no chain itself: rustls and webpki do, by the same functions as rustls' own verifier
+//! (rustls: `WebPkiServerVerifier::verify_server_cert`). `Verify` says what each mode proves, and who asks for it.
+//!
+//! In every mode: TLS 1.2 and 1.3 alone, with ring's suites; no renegotiation and no resumed session, so that each attempt
+//! verifies anew; RSA keys from 2048 bits. In no mode is revocation looked at (no CRL, no OCSP): a gate that waits for its
+//! own dependencies must not depend on a CA's servers.
+//!
+//! What differs from rustls, on purpose: a certificate that is itself in the given file is trusted, as OpenSSL has it
+//! (`Verifier::chain`); and one that the user gave is not, once it has expired or if it is no CA (anchors.rs).
 
 use std::sync::Arc;
 
@@ -15,15 +26,22 @@ use super::fault::Fault;
 use crate::reason::Code;
 
 /// How much of a server's certificate is verified.
+///
+/// --insecure and `#insecure` make `Nothing` of each mode except `Key`, and the log warns. A TLS session that is not
+/// verified protects from those who only listen, not from one who is in the way of the connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Verify {
-    /// Nothing: any certificate is accepted, as with libpq's `prefer` and `require`.
+    /// Nothing: any certificate is accepted, and the server need not hold its key. This is libpq's `prefer` and `require`
+    /// without a CA (<https://www.postgresql.org/docs/current/libpq-ssl.html>), `none` of Redis clients, and --insecure.
     Nothing,
-    /// Only that the server holds the certificate's key. A SCRAM login with channel binding needs this.
+    /// Only that the server holds the certificate's key: the signature of the handshake. A SCRAM login with channel binding
+    /// needs this; it proves afterwards, by the password, that nothing is in the way (RFC 5929, `tls-server-end-point`).
     Key,
-    /// That the certificate is valid now and comes from a trusted root: libpq's `verify-ca`.
+    /// The signature of the handshake, and that the certificate comes from a trusted root, is valid now and is for servers.
+    /// The name is not looked at. This is libpq's `verify-ca`; it fits a private CA that signs for one's own hosts only.
     Chain,
-    /// The same, and that the certificate is for the host's name: libpq's `verify-full`.
+    /// The same, and that the certificate is for the host's name or address (subjectAltName, RFC 9525). `https:`, `tls:`,
+    /// `rediss:` and libpq's `verify-full` have this; there is no fallback to less, and a failure is not ready.
     #[default]
     Full,
 }
