@@ -4,7 +4,7 @@
 //! messages, the section of `--help`, the feature gates and the completions.
 
 mod banner;
-mod content;
+pub(crate) mod content;
 mod credentials;
 #[cfg(feature = "dns")]
 mod dns;
@@ -17,7 +17,7 @@ pub(crate) mod help;
 mod http;
 pub(crate) mod path;
 #[cfg(feature = "postgres")]
-mod postgres;
+pub(crate) mod postgres;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 mod regex;

@@ -1,3 +1,6 @@
+mod grammar;
+mod redaction;
+
 use super::options::{TWINS, twin};
 use super::*;
 

@@ -8,6 +8,7 @@ mod bound;
 mod cell;
 mod kinds;
 mod row;
+mod soak;
 mod table;
 mod world;
 

@@ -47,7 +47,12 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
             Script::handshake(vec![hear(), say("S")], &world.server),
         )
         .trusting(world),
-        Row::protocol("postgres", "ping", "postgres:ADDR", script(hello(), message(b'R', &[0, 0, 0, 3]))),
+        Row::protocol(
+            "postgres",
+            "ping",
+            "postgres://ADDR/shop?sslmode=prefer",
+            script(hello(), message(b'R', &[0, 0, 0, 3])),
+        ),
         Row::protocol(
             "postgres",
             "login",
