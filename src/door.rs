@@ -154,14 +154,16 @@ pub fn content(data: &[u8]) {
 ///
 /// # Panics
 /// If a line of a password file does not give back the password that was written into it.
-#[cfg(all(feature = "postgres", feature = "tls"))]
+#[cfg(feature = "tls")]
 pub fn mounted(data: &[u8]) {
     let Some((which, data)) = data.split_first() else { return };
     match which % 3 {
+        #[cfg(feature = "postgres")]
         0 => kind::postgres::password_file_text(&String::from_utf8_lossy(data)),
         1 => crate::net::tls::pem_file(data),
         _ => {
             crate::net::tls::certificate(data);
+            #[cfg(feature = "postgres")]
             kind::postgres::certificate(data);
         }
     }

@@ -36,6 +36,8 @@ const TARGETS: &[&str] = &[
 
 const BOUNDS: Bounds = Bounds { attempt: Duration::from_secs(2), connect: Duration::from_secs(1) };
 
+/// The limit on descriptors is to be below 32, or each call leaves a thread behind (`net/threads.rs`).
+///
 /// The first byte picks a target; the server says the rest, at once or after it has heard something.
 pub(super) fn answers(data: &[u8]) {
     let Some((which, said)) = data.split_first() else { return };

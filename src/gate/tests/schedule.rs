@@ -69,10 +69,11 @@ fn the_jitter_is_spread_evenly_over_the_upper_half() {
     let mut numbers = Numbers::seeded();
     for base in [Duration::from_nanos(1), Duration::from_millis(1), Duration::from_millis(250), DAY] {
         let mut shares = [0_u32; 10];
+        let half = (base / 2).as_nanos();
         for _ in 0..20_000 {
             let pause = jitter(base, numbers.bits());
             assert!(pause >= base / 2 && pause <= base);
-            let share = (pause - base / 2).as_nanos() * 10 / (base - base / 2).as_nanos();
+            let share = (pause.as_nanos() - half) * 10 / (base.as_nanos() - half);
             shares[usize::try_from(share.min(9)).unwrap()] += 1;
         }
         // 2,000 each; a tenth of that is more than four standard deviations.
@@ -89,10 +90,10 @@ async fn the_gate_pauses_within_the_bounds() {
     let mut numbers = Numbers::seeded();
     let reasons: Vec<Reason> = (0..300).map(|_| reason(&mut numbers)).collect();
     let took: Vec<Duration> = (0..300).map(|_| Duration::from_millis(numbers.below(3000) as u64)).collect();
-    let n = Cell::new(0);
+    let n = Cell::new(0_usize);
     let (_, _, log) = run("tcp:a:1#timeout=24h", async |_, attempt| {
         let at = n.replace(n.get() + 1);
-        if at % 3 == 0 {
+        if at.is_multiple_of(3) {
             attempt.accept();
         }
         time::sleep(took[at % 300]).await;

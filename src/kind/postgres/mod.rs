@@ -154,6 +154,7 @@ impl fmt::Display for Postgres {
 ///
 /// # Panics
 /// If it does not.
+#[cfg(feature = "tls")]
 pub(crate) fn password_file_text(text: &str) {
     let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
     let mut words = first.split('\t');

@@ -69,7 +69,7 @@ fn an_escaped_value_is_the_value() {
         let value = numbers.text("ab#%$=&?/:@(){}[]+~^|<>,;!'\"\\ ü€", length);
         let escape = |c: char, all: bool| {
             if all || matches!(c, '#' | '%' | '$') {
-                c.to_string().bytes().map(|byte| format!("%{byte:02x}")).collect::<String>()
+                c.to_string().bytes().fold(String::new(), |out, byte| out + &format!("%{byte:02x}"))
             } else {
                 c.to_string()
             }

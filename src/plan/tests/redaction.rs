@@ -48,24 +48,24 @@ const FILLED: &[&str] = &[
 
 /// Everything that a plan of this target shows, or the message that refuses it.
 fn shown(env: &[(&str, &str)], target: &str) -> String {
-    let mut all = String::new();
+    let mut all = Vec::new();
     for line in [&[target][..], &["--dry-run", "--parallel", target, "tcp:other:1"]] {
         match plan_in(env, line) {
-            Err(error) => all += &format!("{error:#}\n"),
+            Err(error) => all.push(format!("{error:#}")),
             Ok(plan) => {
-                all += &plan.describe();
-                all += &plan.warnings.join("\n");
+                all.push(plan.describe());
+                all.extend(plan.warnings.iter().cloned());
                 for planned in &plan.targets {
-                    all += &format!("{}\n{}\n", planned.shown, planned.target);
+                    all.extend([planned.shown.clone(), planned.target.to_string()]);
                     // What a person writes into a banner is no secret, except if it comes from a variable.
                     if env.is_empty() {
-                        all += &format!("{:?}\n", planned.target);
+                        all.push(format!("{:?}", planned.target));
                     }
                 }
             }
         }
     }
-    all
+    all.join("\n")
 }
 
 /// The target with one slip in it that a person makes, outside the secret. A slip that makes another thing of the secret, such

@@ -30,6 +30,7 @@ const AT_ONCE: usize = 24;
 /// A cell that was late among the others has so many tries alone.
 const TRIES: usize = 3;
 
+#[expect(clippy::print_stdout, reason = "the table and the numbers are for whoever runs it with --nocapture")]
 #[test]
 fn every_kind_every_stage_every_fault() {
     let begun = Instant::now();

@@ -43,6 +43,7 @@ fn most(all: &[Used]) -> Used {
     })
 }
 
+#[expect(clippy::print_stdout, reason = "the table and the numbers are for whoever runs it with --nocapture")]
 #[test]
 fn thousands_of_attempts_leave_nothing_behind_and_the_first_right_answer_is_seen() {
     let world = World::new();
