@@ -2,6 +2,8 @@
 //!
 //! Nothing here is a public API. The fuzzers' functions panic where a promise is broken.
 
+mod peer;
+
 #[cfg(feature = "mysql")]
 use std::{io::Write as _, path::Path, time::Duration};
 
@@ -183,6 +185,42 @@ pub fn address(text: &str) {
 #[cfg(feature = "redis")]
 pub fn redis(data: &[u8]) {
     kind::redis::replies(data);
+}
+
+/// What a server of any kind may say: the first byte picks the target, the rest is said.
+///
+/// # Panics
+/// If the reason or the note has a secret or a control character, or is long.
+pub fn peer(data: &[u8]) {
+    peer::answers(data);
+}
+
+/// `body=` and `json=`: the first line has the expectations, the rest is the document.
+///
+/// # Panics
+/// If the outcome depends on the pieces in which the document is read.
+pub fn content(data: &[u8]) {
+    let (line, document) = data.split_at(data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len()));
+    kind::content::checks(&String::from_utf8_lossy(line), document);
+}
+
+/// Files of others: a password file, certificates in PEM and in DER. The first byte picks one.
+///
+/// # Panics
+/// If a line of a password file does not give back the password that was written into it.
+#[cfg(feature = "tls")]
+pub fn mounted(data: &[u8]) {
+    let Some((which, data)) = data.split_first() else { return };
+    match which % 3 {
+        #[cfg(feature = "postgres")]
+        0 => kind::postgres::password_file_text(&String::from_utf8_lossy(data)),
+        1 => crate::net::tls::pem_file(data),
+        _ => {
+            crate::net::tls::certificate(data);
+            #[cfg(feature = "postgres")]
+            kind::postgres::certificate(data);
+        }
+    }
 }
 
 /// Names: resolv.conf, the hosts file, targets, and what a DNS server sends. The first byte picks one.

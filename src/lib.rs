@@ -19,6 +19,8 @@ mod file;
 mod gate;
 mod kind;
 mod net;
+#[cfg(test)]
+mod numbers;
 mod plan;
 mod reason;
 mod report;

@@ -1,3 +1,5 @@
+mod schedule;
+
 use super::*;
 use crate::cli::Cli;
 use crate::reason::{Code, Stage};

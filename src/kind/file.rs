@@ -13,10 +13,10 @@ use super::expect::Spec;
 use super::path::TargetPath;
 use super::{Kind, Parts, Ready, gone};
 use crate::attempt::Attempt;
-use crate::file;
+use crate::file::{self, Unreadable};
 use crate::net::Net;
 use crate::reason::{Code, Reason, Stage};
-use crate::text::{count, os_error};
+use crate::text::count;
 
 /// Content is read in pieces of this many bytes.
 const PIECE: usize = 8 * 1024;
@@ -106,7 +106,7 @@ impl Kind for File {
         let about = match fs::metadata(&self.path) {
             Ok(_) if self.gone => return Err(Reason::new(Code::ExpectGone, format!("still there: {name}"))),
             Ok(about) => about,
-            Err(error) => return self.absent(&error),
+            Err(error) => return self.absent(error),
         };
         let wanted = if self.min_size.is_some() || !self.content.is_empty() { Some(Type::File) } else { self.wanted };
         if let Some(wanted) = wanted.filter(|wanted| !wanted.is(about.file_type())) {
@@ -126,29 +126,26 @@ impl Kind for File {
 
 impl File {
     /// The outcome if the file cannot be looked at.
-    fn absent(&self, error: &std::io::Error) -> Result<Ready, Reason> {
+    fn absent(&self, error: std::io::Error) -> Result<Ready, Reason> {
         use std::io::ErrorKind::{NotADirectory, NotFound};
         let name = &self.name;
         if !matches!(error.kind(), NotFound | NotADirectory) {
-            let why = os_error(error);
-            return Err(Reason::new(Code::LocalFile, format!("{name} cannot be read: {why}")).with_key(why));
+            return Err(Unreadable::from(error).reason(name));
         }
         let text = format!("there is no {name}");
         if self.gone { Ok(Ready::noted(text)) } else { Err(Reason::new(Code::LocalMissing, text)) }
     }
 
     async fn check_content(&self, net: &Net, attempt: &Attempt) -> Result<(), Reason> {
-        let unreadable =
-            |why: String| Reason::new(Code::LocalFile, format!("{} cannot be read: {why}", self.name)).with_key(why);
         attempt.enter(Stage::Expect, &self.name);
-        let mut file = file::open(&self.path, FILE_MAX).map_err(unreadable)?;
+        let mut file = file::open(&self.path, FILE_MAX).map_err(|why| why.reason(&self.name))?;
         let mut reading = self.content.reading();
         let mut piece = [0; PIECE];
         while reading.needs_more() {
             match file.read(&mut piece) {
                 Ok(0) => reading.end(),
                 Ok(read) => reading.feed(&piece[..read]),
-                Err(error) => return Err(unreadable(os_error(&error))),
+                Err(error) => return Err(Unreadable::from(error).reason(&self.name)),
             }
         }
         reading.check(net, &self.name, attempt).await

@@ -6,7 +6,7 @@
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod answer;
 mod banner;
-mod content;
+pub(crate) mod content;
 mod credentials;
 #[cfg(feature = "dns")]
 mod dns;
@@ -21,7 +21,7 @@ mod http;
 mod mysql;
 pub(crate) mod path;
 #[cfg(feature = "postgres")]
-mod postgres;
+pub(crate) mod postgres;
 mod protocols;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;

@@ -1,3 +1,8 @@
+#[cfg(all(feature = "dns", feature = "http", feature = "postgres", feature = "redis", feature = "tls"))]
+mod grammar;
+#[cfg(all(feature = "dns", feature = "http", feature = "postgres", feature = "redis", feature = "tls"))]
+mod redaction;
+
 use super::options::{TWINS, twin};
 use super::*;
 

@@ -87,7 +87,7 @@ macro_rules! codes {
 
 codes! {
     LocalDescriptors = Local Work "local.descriptors",
-        "No file descriptor is left for a socket.",
+        "No file descriptor is left for a socket or a file.",
         "Raise the limit on open files, or wait for fewer targets at once.";
     LocalFile = Local Cheap "local.file",
         "A file that the target names cannot be read or used.",

@@ -1,3 +1,5 @@
+mod soak;
+
 use std::cell::Cell;
 use std::ffi::OsString;
 

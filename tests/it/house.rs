@@ -169,6 +169,29 @@ fn no_file_is_too_long() {
     }
 }
 
+/// Nothing from outside can panic here: where a value must be there, the code says what happens if it is not. The door's
+/// functions panic on purpose, for the fuzzers.
+#[test]
+fn nothing_is_unwrapped() {
+    // A configuration that is the same in every run.
+    const CONSTANT: [&str; 2] = ["src/kind/http/tls.rs", "src/net/tls/mod.rs"];
+    let mut files = Vec::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    sources(&root.join("src"), &mut files);
+    for (path, _) in files {
+        let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+        let for_tests =
+            ["/tests", "/door", "scripted_server", "numbers", "verdicts"].iter().any(|part| name.contains(part));
+        if for_tests || CONSTANT.contains(&name.as_str()) {
+            continue;
+        }
+        let panics = [".unwrap()", ".expect(\"", "panic!(", "unreachable!("];
+        let code = code(&path);
+        let line = code.lines().find(|line| panics.iter().any(|word| line.contains(word)));
+        assert_eq!(line, None, "{name}");
+    }
+}
+
 /// What a run knows is in `Net`, in the gate or in a target, so that two runs in one process do not meet.
 #[test]
 fn there_is_no_global_state() {

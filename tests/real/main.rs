@@ -42,6 +42,9 @@ mod libc;
 mod limited;
 /// The loops that waitgate replaces, and how they fail.
 mod loops;
+/// Every kind, every stage, every fault, every bound.
+#[cfg(all(feature = "dns", feature = "http", feature = "postgres", feature = "redis", feature = "tls"))]
+mod matrix;
 /// `mysql:`.
 #[cfg(feature = "mysql")]
 mod mysql;

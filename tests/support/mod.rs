@@ -6,6 +6,8 @@
 
 pub(crate) mod dns;
 pub(crate) mod fake;
+#[cfg(feature = "tls")]
+pub(crate) mod fault;
 pub(crate) mod hang;
 pub(crate) mod mariadb;
 mod mask;

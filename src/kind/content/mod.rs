@@ -107,19 +107,9 @@ impl Reading<'_> {
     /// Checks what was read. `what` names the content: "the body of 200 OK from 10.0.0.1:80".
     pub(super) async fn check(mut self, net: &Net, what: &str, attempt: &Attempt) -> Result<(), Reason> {
         let unexpected = |has: &dyn Display| Reason::new(Code::ExpectBody, format!("{what} {has}"));
-        if self.search.is_some_and(|search| !search.found()) {
-            let within = if self.ended { "" } else { " in its first 1 MiB" };
-            return Err(unexpected(&format_args!("does not hold the text of #body{within}")).with_key("body"));
-        }
         let long = self.kept.len() > KEPT_MAX;
         self.kept.truncate(KEPT_MAX);
-        if !self.content.values.is_empty() && long {
-            let text = format!("{what} has more than the 64 KiB that #json reads");
-            return Err(Reason::new(Code::ProtocolTooLarge, text));
-        }
-        for value in &self.content.values {
-            value.check(&self.kept, attempt).map_err(|has| unexpected(&has).with_key("json"))?;
-        }
+        self.check_values(long, what, attempt)?;
         if let Some(pattern) = &self.content.pattern {
             attempt.enter(Stage::Expect, format_args!("the search for #match in {what}"));
             if !pattern.matches(&net.threads, self.kept, "#match").await? {
@@ -129,6 +119,51 @@ impl Reading<'_> {
         }
         Ok(())
     }
+
+    /// Everything but the pattern, which needs a thread. `long`: not all of the content was kept.
+    fn check_values(&self, long: bool, what: &str, attempt: &Attempt) -> Result<(), Reason> {
+        let unexpected = |has: &dyn Display| Reason::new(Code::ExpectBody, format!("{what} {has}"));
+        if self.search.as_ref().is_some_and(|search| !search.found()) {
+            let within = if self.ended { "" } else { " in its first 1 MiB" };
+            return Err(unexpected(&format_args!("does not hold the text of #body{within}")).with_key("body"));
+        }
+        if !self.content.values.is_empty() && long {
+            let text = format!("{what} has more than the 64 KiB that #json reads");
+            return Err(Reason::new(Code::ProtocolTooLarge, text));
+        }
+        for value in &self.content.values {
+            value.check(&self.kept, attempt).map_err(|has| unexpected(&has).with_key("json"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Checks `document` for these expectations, for the fuzzer.
+///
+/// # Panics
+/// If the outcome depends on the pieces in which the document is read.
+pub(crate) fn checks(expectations: &str, document: &[u8]) {
+    use crate::attempt::Bounds;
+    use crate::env::Fill;
+    use std::time::Duration;
+
+    const OWN: &[Spec] = &[BODY, JSON];
+    let Ok(parsed) = Expectations::parse(expectations.split('#'), "file", OWN, Fill::none()) else { return };
+    let Ok(content) = Content::parse(&parsed) else { return };
+    let second = Duration::from_secs(1);
+    let attempt = Attempt::new(Bounds { attempt: second, connect: second }, false);
+    let outcome = |size: usize| {
+        let mut reading = content.reading();
+        for piece in document.chunks(size) {
+            if reading.needs_more() {
+                reading.feed(piece);
+            }
+        }
+        reading.end();
+        reading.check_values(false, "it", &attempt).map_err(|reason| reason.text().to_owned())
+    };
+    let whole = outcome(document.len().max(1));
+    assert!([1, 7].into_iter().all(|size| outcome(size) == whole), "{expectations:?}");
 }
 
 /// The text to find in bytes that come piece by piece (Knuth, Morris, Pratt).

@@ -161,3 +161,30 @@ impl fmt::Display for Postgres {
         write!(f, "{}{}", crate::text::printable(&self.info.shown), self.shown)
     }
 }
+
+/// Reads `text` as a password file, for the fuzzer. Its first line, written as a login of such a file, gives its password back.
+///
+/// # Panics
+/// If it does not.
+#[cfg(feature = "tls")]
+pub(crate) fn password_file_text(text: &str) {
+    let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+    let mut words = first.split('\t');
+    let mut word = || words.next().filter(|word| !word.is_empty() && !word.contains('\r')).unwrap_or("x");
+    let (host, database, user, password) = (word(), word(), word(), word());
+    let login = passfile::Login { host, port: 5432, database, user };
+    let _ = passfile::find(text, &login);
+    // A line that begins with `#` is a comment, as in libpq.
+    if !host.starts_with('#') {
+        let field = |text: &str| text.replace('\\', "\\\\").replace(':', "\\:");
+        let line = format!("{}:5432:{}:{}:{}\n{rest}", field(host), field(database), field(user), field(password));
+        let found = passfile::find(&line, &login).map(|secret| secret.expose().to_owned());
+        assert_eq!(found.as_deref(), Some(password), "{line:?}");
+    }
+}
+
+/// Reads a certificate for the channel binding, for the fuzzer.
+#[cfg(feature = "tls")]
+pub(crate) fn certificate(der: &[u8]) {
+    let _ = binding::server_end_point(der);
+}

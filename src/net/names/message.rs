@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use hickory_resolver::proto::op::{Edns, Header, Message, MessageType, Query, ResponseCode};
+use hickory_resolver::proto::op::{Edns, Header, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_resolver::proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use hickory_resolver::proto::serialize::binary::{BinDecodable as _, BinDecoder};
 
@@ -78,7 +78,8 @@ pub(crate) enum Content {
 pub(crate) fn read(packet: &[u8], question: &Question, id: u16) -> Packet {
     let mut decoder = BinDecoder::new(packet);
     let Ok(Header { metadata, counts }) = Header::read(&mut decoder) else { return Packet::Foreign };
-    if metadata.id != id || metadata.message_type != MessageType::Response {
+    let answers = metadata.message_type == MessageType::Response && metadata.op_code == OpCode::Query;
+    if metadata.id != id || !answers {
         return Packet::Foreign;
     }
     let code = metadata.response_code;
@@ -215,6 +216,7 @@ mod tests {
         ));
         assert!(matches!(is(&packet(|it| it.metadata.id = 8)), Packet::Foreign));
         assert!(matches!(is(&packet(|it| it.metadata.message_type = MessageType::Query)), Packet::Foreign));
+        assert!(matches!(is(&packet(|it| it.metadata.op_code = OpCode::Status)), Packet::Foreign));
         assert!(matches!(
             is(&packet(|it| it.queries = vec![Query::query(name("x."), RecordType::A)])),
             Packet::Foreign

@@ -209,3 +209,13 @@ pub(crate) fn validity(stream: &Stream) -> Option<RangeInclusive<u64>> {
 pub(crate) fn now() -> u64 {
     UnixTime::now().as_secs()
 }
+
+/// Reads a PEM file as roots, for the fuzzer.
+pub(crate) fn pem_file(pem: &[u8]) {
+    let _ = (Tls::new(Some(("it", pem)), false), Identity::from_pem(pem, pem));
+}
+
+/// Reads a certificate in DER, for the fuzzer.
+pub(crate) fn certificate(der: &[u8]) {
+    let _ = der::Facts::of(der);
+}

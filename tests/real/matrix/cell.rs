@@ -1,0 +1,198 @@
+//! A cell: one run of waitgate against one fault, and what must hold of it.
+
+use std::fs;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Signal, kill_process, test_kill_process_group};
+
+use super::bound::{Bound, MARGIN};
+use super::row::{Row, Source};
+use super::world::World;
+use crate::support::fault::Fault;
+use crate::support::run::{Ended, Running};
+use crate::support::signals::handles_signals;
+use crate::support::{Fake, Run};
+
+/// Of the memory that is waitgate's own, so much may be resident.
+const ANONYMOUS_KB: u32 = 8 * 1024;
+
+/// A DNS question over two families, which is joined by another every 250 ms, and one connection.
+const SOCKETS: usize = 12;
+
+pub(super) struct Cell<'a> {
+    row: &'a Row,
+    pub(super) fault: Fault,
+    bound: Bound,
+}
+
+/// What a run has shown: the code of its reason, and what is wrong with it.
+#[derive(Clone)]
+pub(super) struct Outcome {
+    pub(super) code: String,
+    pub(super) wrong: Option<String>,
+}
+
+/// What a run used at most, as far as it was seen.
+#[derive(Default)]
+struct Used {
+    anonymous: u32,
+    sockets: usize,
+}
+
+impl<'a> Cell<'a> {
+    pub(super) fn of(row: &'a Row) -> impl Iterator<Item = Self> {
+        let cell = move |fault| Bound::ALL.map(|bound| Self { row, fault, bound });
+        // A control is ready before any bound.
+        row.faults
+            .iter()
+            .flat_map(move |fault| cell(*fault))
+            .filter(|cell| cell.fault != Fault::None || cell.bound == Bound::Deadline)
+    }
+
+    pub(super) fn key(&self) -> (usize, Fault, Bound) {
+        (self.row.number, self.fault, self.bound)
+    }
+
+    pub(super) fn run(&self, world: &World) -> Outcome {
+        let (place, _server) = self.place(world);
+        let target = self.row.target.replace("ADDR", &place).replace("PATH", &place);
+        let (data, files) = match self.fault {
+            Fault::Memory => (8 << 20, 64),
+            Fault::Descriptors => (16 << 20, world.descriptors),
+            _ => (16 << 20, 64),
+        };
+        let limits = ["prlimit".to_owned(), format!("--data={data}"), format!("--nofile={files}"), "--".to_owned()];
+        // A control has the time that a busy machine takes.
+        let options = if self.fault == Fault::None { &["-t", "10s"][..] } else { self.bound.options() };
+        let run = Run::new(options).arg("--log-format=json").arg("--termination-log=").arg(&target);
+        let run = self.row.options.iter().fold(run, Run::arg);
+        let (ended, used, late) = self.follow(run.inside(&world.pod).through(limits).start());
+        let code = code(&ended);
+        let wrong =
+            self.complaint(&ended, &used, late, &code).map(|why| format!("{}: {why}{ended}", self.name(&target)));
+        Outcome { code, wrong }
+    }
+
+    fn name(&self, target: &str) -> String {
+        format!("{} {} × {} × {:?}: {target}", self.row.kind, self.row.column, self.fault.words(), self.bound)
+    }
+
+    /// The place of the fault, and the server that makes it, if there has to be one.
+    fn place(&self, world: &World) -> (String, Option<Fake>) {
+        let fault = self.fault;
+        match &self.row.source {
+            Source::Name => (format!("{}.test", fault.label()), None),
+            Source::Port => (World::port(fault).to_string(), None),
+            Source::Path => (world.path(self.row.kind, fault).display().to_string(), None),
+            Source::Tcp(script) => {
+                let script = Arc::clone(script);
+                let fake = world
+                    .pod
+                    .within(|| Fake::on(([127, 0, 0, 1], 0).into(), move |stream| script.serve(stream, fault)));
+                (fake.addr.to_string(), Some(fake))
+            }
+            Source::Unix(script) => {
+                let path = world.folder.path().join(format!("{}-{:?}-{:?}", self.row.number, fault, self.bound));
+                let _ = fs::remove_file(&path);
+                let listener = UnixListener::bind(&path).unwrap();
+                let script = Arc::clone(script);
+                // It ends with the test.
+                thread::spawn(move || {
+                    for stream in listener.incoming().flatten() {
+                        let script = Arc::clone(&script);
+                        thread::spawn(move || script.serve_unix(stream, fault));
+                    }
+                });
+                (path.display().to_string(), None)
+            }
+        }
+    }
+
+    /// Watches the run, sends the signals, and returns how long the run took from where its bound counts.
+    fn follow(&self, running: Running) -> (Ended, Used, Duration) {
+        let pid = running.pid();
+        let mut used = Used::default();
+        let mut counts = Instant::now();
+        if self.fault == Fault::Signal {
+            handles_signals(pid);
+            let _ = kill_process(pid, Signal::STOP);
+            thread::sleep(Duration::from_millis(50));
+            let _ = kill_process(pid, Signal::CONT);
+        }
+        if self.bound == Bound::Terminate && self.fault != Fault::None {
+            handles_signals(pid);
+            let until = Instant::now() + Duration::from_millis(600);
+            while Instant::now() < until {
+                used.look(&running);
+                thread::sleep(Duration::from_millis(25));
+            }
+            counts = Instant::now();
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        while !running.has_ended() {
+            used.look(&running);
+            thread::sleep(Duration::from_millis(25));
+        }
+        let ended = running.end();
+        let late = if self.bound == Bound::Terminate {
+            (ended.started + ended.elapsed).saturating_duration_since(counts)
+        } else {
+            ended.elapsed
+        };
+        let left = test_kill_process_group(pid).is_ok();
+        used.sockets += if left { 1000 } else { 0 };
+        (ended, used, late)
+    }
+
+    fn complaint(&self, ended: &Ended, used: &Used, late: Duration, code: &str) -> Option<String> {
+        let all = format!("{}{}", ended.stdout, ended.stderr);
+        for word in ["hunter2", "panicked", "internal error"] {
+            if all.contains(word) {
+                return Some(format!("{word:?} is in its output"));
+            }
+        }
+        if used.sockets >= 1000 {
+            return Some("a process is left".to_owned());
+        }
+        if used.anonymous > ANONYMOUS_KB || used.sockets > SOCKETS {
+            return Some(format!("{} kB and {} sockets", used.anonymous, used.sockets));
+        }
+        if self.fault == Fault::None {
+            return (!ended.status.success()).then(|| "a right answer must be ready".to_owned());
+        }
+        if ended.status.code() != Some(1) {
+            return Some(format!("{}, expected status 1", ended.status));
+        }
+        if !ended.last_line().contains(&format!("\"verdict\":\"{}\"", self.bound.verdict())) {
+            return Some(format!("expected the verdict {}", self.bound.verdict()));
+        }
+        if late > self.bound.latest() || (self.bound == Bound::Deadline && late + MARGIN < self.bound.latest()) {
+            return Some(format!("{late:?}, expected {:?} at most", self.bound.latest()));
+        }
+        self.row.complaint(self.fault, code)
+    }
+}
+
+/// The code of the only target in the verdict; empty if there is none.
+fn code(ended: &Ended) -> String {
+    let line = ended.stderr.lines().last().unwrap_or_default();
+    let code = line.rsplit_once("\"code\":\"").and_then(|(_, rest)| rest.split('"').next());
+    code.unwrap_or_default().to_owned()
+}
+
+impl Used {
+    fn look(&mut self, running: &Running) {
+        let at = format!("/proc/{}", running.pid().as_raw_nonzero());
+        let status = fs::read_to_string(format!("{at}/status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let anonymous = line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default();
+        self.anonymous = self.anonymous.max(anonymous);
+        let links = fs::read_dir(format!("{at}/fd")).into_iter().flatten().flatten();
+        let sockets =
+            links.filter(|link| fs::read_link(link.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:")));
+        self.sockets = self.sockets.max(sockets.count());
+    }
+}

@@ -1,0 +1,7 @@
+//! `dns:`
+
+use crate::matrix::row::Row;
+
+pub(super) fn rows() -> Vec<Row> {
+    vec![Row::resolve("dns", "dns:ADDR"), Row::record("dns", "dns:ADDR?type=SRV")]
+}
