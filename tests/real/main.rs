@@ -43,7 +43,14 @@ mod limited;
 /// The loops that waitgate replaces, and how they fail.
 mod loops;
 /// Every kind, every stage, every fault, every bound.
-#[cfg(all(feature = "dns", feature = "http", feature = "postgres", feature = "redis", feature = "tls"))]
+#[cfg(all(
+    feature = "dns",
+    feature = "http",
+    feature = "mysql",
+    feature = "postgres",
+    feature = "redis",
+    feature = "tls"
+))]
 mod matrix;
 /// `mysql:`.
 #[cfg(feature = "mysql")]

@@ -52,9 +52,19 @@ fn every_kind_every_stage_every_fault() {
         }
     });
     let mut outcomes = outcomes.into_inner().unwrap();
+    // Among so many others, one of three runs may have been late. It is seen by a reason of its own.
+    let alike = |(row, fault, _): (usize, Fault, Bound)| {
+        let mut codes = Bound::ALL.iter().filter_map(|bound| outcomes.get(&(row, fault, *bound))).map(|run| &run.code);
+        let first = codes.next();
+        codes.all(|code| Some(code) == first)
+    };
+    let odd: Vec<bool> = cells.iter().map(|cell| !alike(cell.key())).collect();
     let mut wrong = Vec::new();
-    for cell in &cells {
+    for (cell, odd) in cells.iter().zip(odd) {
         let mut outcome = outcomes[&cell.key()].clone();
+        if odd {
+            outcome = cell.run(&world);
+        }
         for _ in 0..TRIES {
             if outcome.wrong.is_none() {
                 break;

@@ -3,6 +3,7 @@
 mod dns;
 mod file;
 mod http;
+mod mysql;
 mod postgres;
 mod redis;
 mod tcp;
@@ -22,6 +23,7 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
         http::rows(),
         http::rows_of_https(world),
         postgres::rows(world),
+        mysql::rows(),
         redis::rows(),
         redis::rows_of_rediss(world),
     ];
