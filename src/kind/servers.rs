@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::time::{self, Instant};
@@ -15,16 +16,19 @@ use crate::net::race::race;
 use crate::net::stream::Stream;
 use crate::reason::{Code, Reason};
 
+/// The probe of one server or of one connection. It is boxed, so that the loops around it are in the binary once.
+pub(super) type Probing<'a> = Pin<Box<dyn Future<Output = Result<Ready, Reason>> + 'a>>;
+
 /// Tries the servers in order, until one is ready. A silent server must not use up the time of the next ones. `bound` is
 /// what the target itself gives each of them. After a reason for which `is_final` is true, no other server is tried.
 ///
-/// `probe` also gets the instant by which it must end.
-pub(super) async fn in_turn<S: Display>(
-    servers: &[S],
+/// `probe` gets the server's place in the list, and the instant by which it must end.
+pub(super) async fn in_turn<'a>(
+    servers: &[&dyn Display],
     bound: Option<Duration>,
     attempt: &Attempt,
-    is_final: impl Fn(&Reason) -> bool,
-    probe: impl AsyncFn(&S, Instant) -> Result<Ready, Reason>,
+    is_final: &dyn Fn(&Reason) -> bool,
+    probe: &dyn Fn(usize, Instant) -> Probing<'a>,
 ) -> Result<Ready, Reason> {
     let mut failed = Vec::new();
     for (at, server) in servers.iter().enumerate() {
@@ -32,16 +36,16 @@ pub(super) async fn in_turn<S: Display>(
         let until = bound.map_or(until, |bound| until.min(Instant::now() + bound));
         // The last server has all the time that is left. Then the gate cuts the attempt off.
         let outcome = if at + 1 == servers.len() && bound.is_none() {
-            probe(server, until).await
+            probe(at, until).await
         } else {
-            let bounded = time::timeout_at(until, probe(server, until)).await;
+            let bounded = time::timeout_at(until, probe(at, until)).await;
             bounded.unwrap_or_else(|_| Err(attempt.cut_off()))
         };
         match outcome {
             Ok(ready) => return Ok(ready),
             Err(reason) => {
                 let last = is_final(&reason);
-                failed.push((server, reason));
+                failed.push((*server, reason));
                 if last {
                     break;
                 }
@@ -62,13 +66,13 @@ pub(super) struct Place<'a> {
 
 /// Tries each address of one server, until one is ready. After a reason for which `is_final` is true, no other address is
 /// tried.
-pub(super) async fn each_address(
+pub(super) async fn each_address<'a>(
     net: &Net,
     place: Place<'_>,
     until: Instant,
     attempt: &Attempt,
-    is_final: impl Fn(&Reason) -> bool,
-    probe: impl AsyncFn(SocketAddr, Stream, Instant) -> Result<Ready, Reason>,
+    is_final: &dyn Fn(&Reason) -> bool,
+    probe: &dyn Fn(SocketAddr, Stream, Instant) -> Probing<'a>,
 ) -> Result<Ready, Reason> {
     let mut addresses = connect::resolve(net, place.at, place.port, attempt).await?;
     let mut failed: Vec<(SocketAddr, Reason)> = Vec::new();
@@ -113,7 +117,7 @@ fn share(end: Instant, left: usize) -> Instant {
 }
 
 /// One reason for several servers: the reason of the server that got furthest, with the texts of all.
-fn furthest<S: Display>(failed: Vec<(&S, Reason)>) -> Reason {
+fn furthest(failed: Vec<(&dyn Display, Reason)>) -> Reason {
     let several = failed.len() > 1;
     let text: Vec<String> = failed.iter().map(|(server, reason)| format!("{server}: {}", reason.text())).collect();
     let main = failed.into_iter().map(|(_, reason)| reason).max_by_key(Reason::stage);

@@ -1,8 +1,10 @@
 //! One attempt: it tries each server and each address, until one is ready.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use tokio::net::UnixStream;
+use tokio::time::Instant;
 
 use super::context::Context;
 use super::errors;
@@ -10,7 +12,7 @@ use super::handshake::{self, Who};
 use super::query;
 use super::session::{self, farewell, no_packet};
 use super::uri::Server;
-use crate::kind::servers::{self, Place};
+use crate::kind::servers::{self, Place, Probing};
 use crate::kind::{Ready, gone};
 use crate::net::connect;
 use crate::net::stream::Stream;
@@ -27,15 +29,26 @@ impl Context<'_> {
         let ends_the_list = |reason: &Reason| {
             is_final(reason) || matches!(reason.code(), Code::ProtocolNotAuthorized | Code::ProtocolNoDatabase)
         };
-        let probe = async |server: &Server, until| match server {
+        let servers = &self.target.info.servers;
+        let names: Vec<&dyn Display> = servers.iter().map(|server| server as &dyn Display).collect();
+        let probe = |at: usize, until| -> Probing<'_> { Box::pin(self.server(&servers[at], until, &is_final)) };
+        servers::in_turn(&names, None, self.attempt, &ends_the_list, &probe).await
+    }
+
+    async fn server(
+        &self,
+        server: &Server,
+        until: Instant,
+        is_final: &dyn Fn(&Reason) -> bool,
+    ) -> Result<Ready, Reason> {
+        match server {
             Server::Tcp { host, port } => {
                 let place = Place { at: host, port: *port, host };
-                let on_stream = async |_, stream, _| self.on(server, stream).await;
-                servers::each_address(self.net, place, until, self.attempt, is_final, on_stream).await
+                let probe = |_, stream, _| -> Probing<'_> { Box::pin(self.on(server, stream)) };
+                servers::each_address(self.net, place, until, self.attempt, is_final, &probe).await
             }
             Server::Socket(path) => self.on(server, self.socket(path).await?).await,
-        };
-        servers::in_turn(&self.target.info.servers, None, self.attempt, ends_the_list, probe).await
+        }
     }
 
     async fn socket(&self, path: &str) -> Result<Stream, Reason> {

@@ -1,5 +1,6 @@
 //! One attempt: it tries each server, each address, and with and without TLS, until one is ready.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use super::negotiate::{self, Encryption, OpenFailed};
 use super::server::{HostOrFolder, Server};
 use super::sslmode::SslMode;
 use super::{errors, login, ping};
-use crate::kind::servers::{self, Place};
+use crate::kind::servers::{self, Place, Probing};
 use crate::kind::{Ready, gone};
 use crate::net::address::Host;
 use crate::net::connect;
@@ -27,8 +28,9 @@ impl Context<'_> {
     /// Tries the servers in order.
     pub(super) async fn run(&self) -> Result<Ready, Reason> {
         let info = &self.target.info;
-        let probe = async |server: &Server, until| self.probe_server(server, until).await;
-        servers::in_turn(&info.servers, info.connect_timeout, self.attempt, ends_the_list, probe).await
+        let names: Vec<&dyn Display> = info.servers.iter().map(|server| server as &dyn Display).collect();
+        let probe = |at: usize, until| -> Probing<'_> { Box::pin(self.probe_server(&info.servers[at], until)) };
+        servers::in_turn(&names, info.connect_timeout, self.attempt, &ends_the_list, &probe).await
     }
 
     /// Tries each address of one server until one is ready.
@@ -44,10 +46,9 @@ impl Context<'_> {
         // pg_hba.conf may differ between addresses: after 28000, go on.
         let wrong_password =
             |reason: &Reason| reason.code() == Code::ProtocolPassword && self.password(server).is_some();
-        servers::each_address(self.net, place, until, self.attempt, wrong_password, async |address, stream, until| {
-            self.probe_address(server, address, stream, until).await
-        })
-        .await
+        let probe =
+            |address, stream, until| -> Probing<'_> { Box::pin(self.probe_address(server, address, stream, until)) };
+        servers::each_address(self.net, place, until, self.attempt, &wrong_password, &probe).await
     }
 
     /// Contexts a unix socket. libpq never uses TLS on one, whatever the sslmode.
