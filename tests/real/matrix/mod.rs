@@ -25,9 +25,9 @@ use world::World;
 use crate::support::fault::Fault;
 
 /// How many runs are in flight: most of them wait.
-const AT_ONCE: usize = 24;
+const AT_ONCE: usize = 32;
 
-/// A cell that was late among the others has so many tries alone.
+/// A cell that was wrong or late among the others has so many tries alone.
 const TRIES: usize = 3;
 
 #[expect(clippy::print_stdout, reason = "the table and the numbers are for whoever runs it with --nocapture")]
@@ -54,7 +54,10 @@ fn every_kind_every_stage_every_fault() {
     let mut outcomes = outcomes.into_inner().unwrap();
     let mut wrong = Vec::new();
     for cell in &cells {
-        let mut outcome = outcomes[&cell.key()].clone();
+        // A reason that differs between the bounds may be that of a busy machine.
+        let codes = cell.siblings().map(|key| outcomes.get(&key).map(|outcome| &outcome.code));
+        let differs = cell.fault != Fault::None && codes.windows(2).any(|pair| pair[0] != pair[1]);
+        let mut outcome = if differs { cell.run(&world) } else { outcomes[&cell.key()].clone() };
         for _ in 0..TRIES {
             if outcome.wrong.is_none() {
                 break;
