@@ -56,6 +56,17 @@ impl<'a> Cell<'a> {
         (self.row.number, self.fault, self.bound)
     }
 
+    /// Whether a server says much.
+    fn is_large(&self) -> bool {
+        let large = matches!(self.fault, Fault::Endless | Fault::Memory | Fault::Oversized);
+        large && matches!(self.row.source, Source::Tcp(_) | Source::Unix(_))
+    }
+
+    /// The same fault with the other bounds.
+    pub(super) fn siblings(&self) -> [(usize, Fault, Bound); 3] {
+        Bound::ALL.map(|bound| (self.row.number, self.fault, bound))
+    }
+
     pub(super) fn run(&self, world: &World) -> Outcome {
         let (place, _server) = self.place(world);
         let target = self.row.target.replace("ADDR", &place).replace("PATH", &place);
@@ -66,7 +77,8 @@ impl<'a> Cell<'a> {
         };
         let limits = ["prlimit".to_owned(), format!("--data={data}"), format!("--nofile={files}"), "--".to_owned()];
         // A control has the time that a busy machine takes.
-        let options = if self.fault == Fault::None { &["-t", "10s"][..] } else { self.bound.options() };
+        let long = vec!["--timeout=10s".to_owned()];
+        let options = if self.fault == Fault::None { long } else { self.bound.options(self.is_large()) };
         let run = Run::new(options).arg("--log-format=json").arg("--termination-log=").arg(&target);
         let run = self.row.options.iter().fold(run, Run::arg);
         let (ended, used, late) = self.follow(run.inside(&world.pod).through(limits).start());
@@ -124,7 +136,7 @@ impl<'a> Cell<'a> {
         }
         if self.bound == Bound::Terminate && self.fault != Fault::None {
             handles_signals(pid);
-            let until = Instant::now() + Duration::from_millis(600);
+            let until = Instant::now() + self.bound.before_the_signal(self.is_large());
             while Instant::now() < until {
                 used.look(&running);
                 thread::sleep(Duration::from_millis(25));
@@ -169,8 +181,10 @@ impl<'a> Cell<'a> {
         if !ended.last_line().contains(&format!("\"verdict\":\"{}\"", self.bound.verdict())) {
             return Some(format!("expected the verdict {}", self.bound.verdict()));
         }
-        if late > self.bound.latest() || (self.bound == Bound::Deadline && late + MARGIN < self.bound.latest()) {
-            return Some(format!("{late:?}, expected {:?} at most", self.bound.latest()));
+        if late > self.bound.latest(self.is_large())
+            || (self.bound == Bound::Deadline && late + MARGIN < self.bound.latest(self.is_large()))
+        {
+            return Some(format!("{late:?}, expected {:?} at most", self.bound.latest(self.is_large())));
         }
         self.row.complaint(self.fault, code)
     }

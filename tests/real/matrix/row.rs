@@ -54,6 +54,18 @@ impl Row {
         Self { column: "record", ..Self::resolve(kind, target) }
     }
 
+    /// A name that must be gone: no fault of a nameserver proves that.
+    pub(super) fn gone(kind: &'static str, target: &str) -> Self {
+        Self { column: "gone", ..Self::resolve(kind, target) }
+    }
+
+    /// An address that must be gone: of these faults only a refusal proves it, and it is none here.
+    pub(super) fn gone_at(kind: &'static str, target: &str) -> Self {
+        let mut row = Self { column: "gone, address", ..Self::connect(kind, target) };
+        row.faults.retain(|fault| *fault != Fault::Reset);
+        row
+    }
+
     /// How it connects.
     pub(super) fn connect(kind: &'static str, target: &str) -> Self {
         Self {

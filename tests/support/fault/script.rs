@@ -182,7 +182,7 @@ impl Script {
             }
             Fault::Endless | Fault::Memory => {
                 let again = (self.endless)(&heard);
-                let again = again.repeat(16384_usize.div_ceil(again.len().max(1)));
+                let again = again.repeat(65536_usize.div_ceil(again.len().max(1)));
                 while conn.write_all(&again).is_ok() {
                     if fault == Fault::Endless {
                         thread::sleep(Duration::from_millis(5));

@@ -12,6 +12,8 @@ pub(super) fn rows() -> Vec<Row> {
     vec![
         Row::resolve("tcp", "tcp:ADDR:7002"),
         Row::connect("tcp", "tcp:ADDR"),
+        Row::gone("tcp", "tcp:ADDR:7002#gone"),
+        Row::gone_at("tcp", "tcp:ADDR#gone"),
         Row::expectation("tcp", "banner", "tcp:ADDR#banner=ready", banner()),
     ]
 }
