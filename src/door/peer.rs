@@ -32,6 +32,9 @@ const TARGETS: &[&str] = &[
     "redis:ADDR#role=replica",
     "redis:ADDR#cluster",
     "redis://app:s3cr3t-w0rd@ADDR/1",
+    "mysql:ADDR",
+    "mysql://app:s3cr3t-w0rd@ADDR/d",
+    "mysql://app:s3cr3t-w0rd@ADDR/d#query=SELECT 1",
 ];
 
 const BOUNDS: Bounds = Bounds { attempt: Duration::from_secs(2), connect: Duration::from_secs(1) };
