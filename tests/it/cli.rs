@@ -214,6 +214,7 @@ fn an_option_says_that_it_is_unknown_without_its_value() {
 }
 
 /// The plan says how each target is understood.
+#[cfg(feature = "postgres")]
 #[test]
 fn dry_run_says_when_each_target_is_ready() {
     let targets =

@@ -62,6 +62,7 @@ mod report;
 /// Servers that repeat a secret, in each place that waitgate quotes.
 mod secrets;
 /// Completions and the man page, as they are shipped.
+#[cfg(all(feature = "dns", feature = "http", feature = "postgres", feature = "redis", feature = "tls"))]
 mod shipped;
 /// SIGTERM, SIGINT and SIGQUIT.
 mod signals;
