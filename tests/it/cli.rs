@@ -222,6 +222,7 @@ fn an_option_with_few_values_names_them() {
 }
 
 /// The plan says how each target is understood.
+#[cfg(feature = "postgres")]
 #[test]
 fn dry_run_says_when_each_target_is_ready() {
     let targets = [

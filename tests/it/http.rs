@@ -258,6 +258,7 @@ fn control_characters_are_escaped() {
 }
 
 /// `curl` on Redis's port, as an article had it: "use redis:" is the help.
+#[cfg(feature = "redis")]
 #[test]
 fn a_server_that_does_not_speak_http_is_named_as_such() {
     let redis = Fake::answering("-ERR unknown command 'GET'\r\n");

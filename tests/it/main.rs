@@ -73,7 +73,14 @@ mod secrets;
 /// `send=`.
 mod send;
 /// Completions and the man page, as they are shipped.
-#[cfg(all(feature = "dns", feature = "http", feature = "postgres", feature = "tls"))]
+#[cfg(all(
+    feature = "dns",
+    feature = "http",
+    feature = "mysql",
+    feature = "postgres",
+    feature = "redis",
+    feature = "tls"
+))]
 mod shipped;
 /// SIGTERM, SIGINT and SIGQUIT.
 mod signals;

@@ -33,7 +33,7 @@ fn ca_file_with_a_broken_certificate() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ca.pem").to_string_lossy().into_owned();
     fs::write(&path, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
-    in_time(|| Run::new(["--ca-file", &path, "https://h/"])).stderr_has(&path);
+    in_time(|| Run::new(["--ca-file", &path, "tls:h:443"])).stderr_has(&path);
 }
 
 #[test]

@@ -170,7 +170,7 @@ fn an_http_server_repeats_a_login_or_the_url_of_a_variable() {
     given.says("http://127.9.9.9:1/#proxy#json=/said=x", proxy.addr, &[&variable], "has \"no ***\"");
 }
 
-#[cfg(feature = "postgres")]
+#[cfg(all(feature = "postgres", feature = "tls"))]
 #[test]
 fn a_postgres_server_repeats_it() {
     let given = Given::new();

@@ -98,10 +98,13 @@ macro_rules! wrong_input {
             /// What the kubelet puts into `REDIS_PORT` for a Service called redis.
             service_link_as_port: wrong(&["tcp:redis:$(REDIS_PORT)"], &["tcp:HOST:PORT", "_SERVICE_PORT"]).env(&[("REDIS_PORT", "tcp://10.0.0.1:6379")]);
             host_from_a_name_obeys_its_syntax: wrong(&["tcp:$(H):80"], &["tcp:HOST:PORT", "letters"]).env(&[("H", "a b")]);
+            #[cfg(feature = "http")]
             http_host_with_a_port: wrong(&["http://$(HP)/"], &["$(HP): found a port", "its own variable", "http://HOST"])
                 .env(&[("HP", "db:5432")]);
+            #[cfg(feature = "postgres")]
             postgres_host_with_a_port: wrong(&["postgres://$(HP)/d"], &["found a port in the host", "its own variable"])
                 .env(&[("HP", "db:5432")]);
+            #[cfg(feature = "dns")]
             dns_server_with_a_port: wrong(&["dns://$(HP)/d"], &["$(HP): found a port", "its own variable"])
                 .env(&[("HP", "1.2.3.4:53")]);
             env_target_unset: wrong(&["env:DATABASE_URL"], &["DATABASE_URL"]);

@@ -85,6 +85,7 @@ fn lengths_that_lie() {
     }
 }
 
+#[cfg(feature = "tls")]
 #[test]
 fn notices_without_end() {
     let notice = message(b'N', &[b"SNOTICE\0M".as_slice(), &[b'a'; 4000], b"\0\0"].concat());
@@ -94,6 +95,7 @@ fn notices_without_end() {
     login.stderr_has("1 MiB");
 }
 
+#[cfg(feature = "tls")]
 #[test]
 fn parameters_without_end() {
     let status = message(b'S', &[&[b'a'; 2000][..], b"\0", &[b'b'; 2000], b"\0"].concat());
@@ -120,6 +122,7 @@ fn words_that_steer() {
 }
 
 /// A login that would have this machine hash for hours.
+#[cfg(feature = "tls")]
 #[test]
 fn scram_with_too_many_rounds() {
     let fake = Fake::new(|mut stream: TcpStream| {
@@ -141,6 +144,7 @@ fn scram_with_too_many_rounds() {
 }
 
 /// 100 MB in one row, from a server that let us in.
+#[cfg(feature = "tls")]
 #[test]
 fn a_row_without_end() {
     let fake = Fake::new(|mut stream: TcpStream| {

@@ -137,6 +137,7 @@ fn silence_and_an_end() {
     once(LOGIN, &replying(&["+OK\r\n"])).failure().stderr_says("a PING, and no complete answer");
 }
 
+#[cfg(feature = "tls")]
 #[test]
 fn what_is_wrong_in_a_target_is_an_error_at_once() {
     for (target, says) in [
@@ -172,6 +173,7 @@ fn what_is_wrong_in_a_target_is_an_error_at_once() {
     }
 }
 
+#[cfg(feature = "tls")]
 #[test]
 fn what_applications_write_is_taken() {
     for target in [

@@ -78,6 +78,7 @@ fn no_output_has_the_password() {
 }
 
 /// The table is worth nothing if its right spellings do not even get as far as the network.
+#[cfg(feature = "tls")]
 #[test]
 fn the_right_ones_are_tried() {
     let closed = free_port().to_string();

@@ -81,7 +81,8 @@ fn a_content_in_the_place_of_a_file_is_invalid() {
         if cfg!(not(feature = "tls")) && expectation.starts_with('c') {
             continue;
         }
-        let message = format!("{:#}", parse_with(&format!("https://h/#{expectation}"), &env).unwrap_err());
+        let scheme = if cfg!(feature = "tls") { "https" } else { "http" };
+        let message = format!("{:#}", parse_with(&format!("{scheme}://h/#{expectation}"), &env).unwrap_err());
         let name = expectation.split('=').next().unwrap();
         assert!(message.contains("it takes the path of a file") && !message.contains("hunter2"), "{message}");
         assert!(message.starts_with(&format!("#{name}")) || expectation.starts_with("cert=/c"), "{message}");

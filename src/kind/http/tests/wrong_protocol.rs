@@ -94,11 +94,11 @@ async fn a_server_that_closes_is_asked_again_for_its_protocol() {
         }
     });
     let reason = probe(&format!("http://{postgres}/")).await.unwrap_err();
-    assert_eq!((reason.code(), reason.hint()), (Code::ProtocolOther, Some(Hint::UseKind("postgres"))));
+    assert_eq!((reason.code(), reason.hint()), (Code::ProtocolOther, Some(instead(Some(Protocol::PostgreSql)))));
     #[cfg(feature = "tls")]
     {
         let reason = probe(&format!("https://{postgres}/")).await.unwrap_err();
-        assert_eq!((reason.code(), reason.hint()), (Code::TlsNotTls, Some(Hint::UseKind("postgres"))));
+        assert_eq!((reason.code(), reason.hint()), (Code::TlsNotTls, Some(instead(Some(Protocol::PostgreSql)))));
     }
     // Redis 7.0.15: "Possible SECURITY ATTACK detected", and an error for the same without Host.
     let redis = raw(|mut connection| {

@@ -364,8 +364,8 @@ fn connect_timeout_is_a_wish_for_the_attempt() {
 #[test]
 fn paths_out_of_variables_are_not_shown() {
     let key = "-----BEGIN PRIVATE KEY-----\nhunter2\n";
-    for text in ["postgres://db?sslcert=/c&sslkey=$(X)", "postgres://db?passfile=$(X)", "postgres://db#password=@$(X)"]
-    {
+    let texts = ["postgres://db?sslcert=/c&sslkey=$(X)", "postgres://db?passfile=$(X)", "postgres://db#password=@$(X)"];
+    for text in texts.into_iter().skip(usize::from(cfg!(not(feature = "tls")))) {
         let message = format!("{:#}", parse_with(text, &[("X", key)], false).unwrap_err());
         assert!(message.contains("not its content") && !message.contains("hunter2"), "{message}");
         let target = parse_with(text, &[("X", "/hunter2")], false).unwrap();
