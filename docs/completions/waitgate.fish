@@ -58,7 +58,7 @@ complete -c waitgate -n __waitgate_own -l color -x -a 'auto always never' -d 'au
 
 function __waitgate_explain
     printf '%s\t%s\n' \
-        'local.descriptors' 'No file descriptor is left for a socket.' \
+        'local.descriptors' 'No file descriptor is left for a socket or a file.' \
         'local.file' 'A file that the target names cannot be read or used.' \
         'local.missing' 'There is nothing at the path of the file or the unix socket.' \
         'local.socket' 'This machine did not let waitgate make or use a socket.' \

@@ -14,7 +14,10 @@ type Imports = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 /// The code of a file without its unit tests.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
-    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let mut code = text.as_str();
+    for tests in ["mod tests {", "pub(super) mod tests {"] {
+        code = code.split(&format!("#[cfg(test)]\n{tests}")).next().unwrap_or_default();
+    }
     code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
