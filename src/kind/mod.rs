@@ -49,7 +49,11 @@ use crate::reason::Reason;
 use crate::secret::Notes;
 use crate::text::printable;
 use expect::{Expectations, Spec, Zero};
-pub(crate) use protocols::{instead, other_protocol, spoken, spoken_by};
+#[cfg(any(feature = "http", feature = "tls"))]
+pub(crate) use protocols::instead;
+#[cfg(any(feature = "http", feature = "mysql", feature = "postgres", feature = "redis"))]
+pub(crate) use protocols::other_protocol;
+pub(crate) use protocols::{spoken, spoken_by};
 use split::Split;
 
 /// What every kind of target is. Parsing is pure; a probe tries the target once.

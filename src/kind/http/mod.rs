@@ -154,12 +154,11 @@ impl Http {
                 Step::Follow(url, status) => (url, status),
             };
             if followed == REDIRECTS_MAX {
-                let last = match self.request.socket() {
-                    Some(socket) => socket.name.clone(),
-                    None => {
-                        let host = attempt.quote(request.url().host_str().unwrap_or_default(), exchange::HOST_MAX);
-                        format!("{host}:{}", request.port())
-                    }
+                let last = if let Some(socket) = self.request.socket() {
+                    socket.name.clone()
+                } else {
+                    let host = attempt.quote(request.url().host_str().unwrap_or_default(), exchange::HOST_MAX);
+                    format!("{host}:{}", request.port())
                 };
                 let text = format!("more than {}, the last one on {last}", redirects(REDIRECTS_MAX));
                 return Err(Reason::new(Code::ExpectRedirect, text).with_key("loop"));
