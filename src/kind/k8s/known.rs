@@ -1,0 +1,178 @@
+//! What is known of the objects, from a list and the events after it, and whether they are enough.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::objects::Node;
+use super::ready::{Judged, is_leaving};
+use super::scope::{Scope, Which};
+use super::slices;
+use super::wish::Wish;
+use crate::attempt::Attempt;
+use crate::reason::{Code, Reason};
+use crate::text::count;
+
+/// So many objects are enough to count. More of them would not fit into the memory of an init container.
+const OBJECTS_MAX: usize = 20_000;
+
+/// The longest cause in a reason, in characters.
+const CAUSE_MAX: usize = 400;
+
+/// The objects by their names.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    objects: BTreeMap<String, Object>,
+    /// There are more than waitgate counts.
+    too_many: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Object {
+    /// `leaving`: it is being deleted.
+    Judged {
+        judged: Judged,
+        leaving: bool,
+    },
+    Slice(slices::Endpoints),
+}
+
+/// What is expected of the objects as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Quorum {
+    /// Each of them, and at least one.
+    Every,
+    /// So many.
+    Min(usize),
+    /// None is there.
+    Gone,
+}
+
+impl Known {
+    /// Takes an object from a list or an event. `json` is its text.
+    pub(super) fn put(&mut self, scope: &Scope, wish: &Wish, object: &Node, json: &[u8], attempt: &Attempt) {
+        let name = object.at(&["metadata", "name"]).text();
+        if name.is_empty() {
+            return;
+        }
+        if self.objects.len() >= OBJECTS_MAX && !self.objects.contains_key(name) {
+            self.too_many = true;
+            return;
+        }
+        let known = if matches!(scope.which, Which::SlicesOf(_)) {
+            Object::Slice(slices::Endpoints::of(object))
+        } else {
+            let judged = wish.judge(scope.resource.rule, object, json, attempt).map_err(|mut why| {
+                why.text = attempt.quote(&why.text, CAUSE_MAX);
+                why
+            });
+            Object::Judged { judged, leaving: is_leaving(object) }
+        };
+        self.objects.insert(name.to_owned(), known);
+    }
+
+    /// The object has been deleted.
+    pub(super) fn remove(&mut self, object: &Node) {
+        self.objects.remove(object.at(&["metadata", "name"]).text());
+    }
+
+    /// Whether the objects are enough: a note for the ready line, or why not.
+    pub(super) fn verdict(&self, scope: &Scope, quorum: Quorum) -> Result<String, Reason> {
+        if self.too_many {
+            let text = format!("there are more than {OBJECTS_MAX} {}: a narrower selector= is needed", scope.words());
+            return Err(Reason::new(Code::ProtocolTooLarge, text));
+        }
+        match (quorum, &scope.which) {
+            (Quorum::Gone, _) => self.gone(scope),
+            (_, Which::Named(_)) => self.named(scope),
+            (quorum, Which::SlicesOf(_)) => self.service(scope, if let Quorum::Min(min) = quorum { min } else { 1 }),
+            (quorum, _) => self.several(scope, quorum),
+        }
+    }
+
+    fn gone(&self, scope: &Scope) -> Result<String, Reason> {
+        let names: Vec<&str> = self.objects.keys().map(String::as_str).collect();
+        match names.as_slice() {
+            [] => Ok(format!("{} is not there", scope.words())),
+            [first, rest @ ..] => {
+                let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+                let leaving = self.objects.values().all(|it| matches!(it, Object::Judged { leaving: true, .. }));
+                let how = if leaving { ", being deleted" } else { "" };
+                let text = format!("still there: {} {first}{more}{how}", scope.resource.singular);
+                Err(Reason::new(Code::ExpectGone, text).with_key(how))
+            }
+        }
+    }
+
+    fn named(&self, scope: &Scope) -> Result<String, Reason> {
+        let judged = self
+            .objects
+            .values()
+            .find_map(|it| if let Object::Judged { judged, .. } = it { Some(judged) } else { None });
+        match judged {
+            None => Err(missing(&format!("there is no {}{} (yet)", scope.words(), scope.place()))),
+            Some(Ok(has)) => Ok(format!("{} {has}", scope.words())),
+            Some(Err(why)) => {
+                Err(Reason::new(Code::ExpectState, format!("{} {}", scope.words(), why.text)).with_key(&why.key))
+            }
+        }
+    }
+
+    fn service(&self, scope: &Scope, min: usize) -> Result<String, Reason> {
+        let slices =
+            || self.objects.values().filter_map(|it| if let Object::Slice(slice) = it { Some(slice) } else { None });
+        if slices().next().is_none() {
+            let text = format!(
+                "{} has no EndpointSlice{}: there is no such Service (yet), or it has no selector",
+                scope.words(),
+                scope.place()
+            );
+            return Err(missing(&text));
+        }
+        let ready: BTreeSet<&String> = slices().flat_map(|slice| &slice.ready).collect();
+        if ready.len() >= min {
+            return Ok(format!("{} has {}", scope.words(), count(ready.len(), "ready endpoint")));
+        }
+        let not: BTreeSet<&String> = slices().flat_map(|slice| &slice.not_ready).collect();
+        let have = match ready.len() {
+            0 => "no ready endpoint".to_owned(),
+            some => count(some, "ready endpoint"),
+        };
+        let wanted = if min == 1 { String::new() } else { format!(" of at least {min}") };
+        let others = match not.len() {
+            0 => ": no other Pod is behind it".to_owned(),
+            some => format!(": {} not ready", count(some, "endpoint") + if some == 1 { " is" } else { " are" }),
+        };
+        let text = format!("{} has {have}{wanted}{others}", scope.words());
+        Err(Reason::new(Code::ExpectState, text).with_key(if not.is_empty() { "no endpoints" } else { "not ready" }))
+    }
+
+    /// Objects that are being deleted do not count, and nothing waits for them.
+    fn several(&self, scope: &Scope, quorum: Quorum) -> Result<String, Reason> {
+        let present = || {
+            self.objects.iter().filter_map(|(name, it)| match it {
+                Object::Judged { judged, leaving: false } => Some((name, judged)),
+                _ => None,
+            })
+        };
+        let all = present().count();
+        let ready = present().filter(|(_, judged)| judged.is_ok()).count();
+        let wanted = if let Quorum::Min(min) = quorum { min } else { all.max(1) };
+        if ready >= wanted {
+            return Ok(format!("{ready} of {all} {}", scope.words()));
+        }
+        if all == 0 {
+            return Err(missing(&format!("there are no {}{} (yet)", scope.words(), scope.place())));
+        }
+        let first = present().find_map(|(name, judged)| Some((name, judged.as_ref().err()?)));
+        let least = if let Quorum::Min(min) = quorum { format!(", and at least {min} must be") } else { String::new() };
+        let (cause, key) = match first {
+            Some((name, why)) => (format!("; {name} {}", why.text), why.key.as_str()),
+            None => (String::new(), "too few"),
+        };
+        let text = format!("{ready} of {all} {} are ready{least}{cause}", scope.words());
+        Err(Reason::new(Code::ExpectState, text).with_key(key))
+    }
+}
+
+fn missing(text: &str) -> Reason {
+    Reason::new(Code::ExpectMissing, text)
+}

@@ -1,0 +1,33 @@
+//! What a refusal of the API server means.
+
+use std::time::Duration;
+
+use super::api::Refusal;
+use crate::net::stream::Peer;
+use crate::reason::{Code, Cost, Hint, Reason};
+
+/// The longest pause that the server may ask for.
+pub(super) const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+
+/// The reason for an answer that is no 200. `what` is what waitgate asked for: "job migrate".
+pub(super) fn refused(refusal: &Refusal, what: &str, peer: &Peer, with_token: bool) -> Reason {
+    let Refusal { status, said, .. } = refusal;
+    match status {
+        401 => {
+            let how = if with_token { "does not accept the token" } else { "wants a login" };
+            Reason::new(Code::ProtocolNotAuthorized, format!("{peer} {how} (401 {said})"))
+                .with_key(401)
+                .with_cost(Cost::Credentials)
+                .with_hint(with_token.then_some(Hint::ApiToken))
+        }
+        403 => Reason::new(Code::ProtocolForbidden, format!("{peer} forbids it (403): {said}")).with_key(403),
+        404 => Reason::new(Code::ExpectMissing, format!("{peer} does not serve {what} (404): {said}")).with_key(404),
+        429 => {
+            Reason::new(Code::ProtocolNotAccepting, format!("{peer} has too many requests (429): {said}")).with_key(429)
+        }
+        500..=599 => {
+            Reason::new(Code::ProtocolNotAccepting, format!("{peer} answers {status}: {said}")).with_key(status)
+        }
+        _ => Reason::new(Code::ProtocolError, format!("{peer} answers {status}: {said}")).with_key(status),
+    }
+}
