@@ -7,6 +7,7 @@
 pub(crate) mod dns;
 pub(crate) mod fake;
 pub(crate) mod hang;
+pub(crate) mod kube;
 mod mask;
 pub(crate) mod pg;
 pub(crate) mod pgtools;
