@@ -178,7 +178,7 @@ impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
                     jitter(backoff.base(reason), getrandom::u64().unwrap_or(u64::MAX))
                 }
             };
-            let asked = outcome.as_ref().err().and_then(Reason::pause).unwrap_or_default();
+            let asked = outcome.as_ref().err().map(Reason::pause).unwrap_or_default();
             let (target, outcome) = (&planned.shown, outcome.as_ref());
             let pause = pause.max(asked);
             (self.tell)(Event::Attempt {

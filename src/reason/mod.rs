@@ -19,7 +19,8 @@ pub(crate) struct Reason {
     text: String,
     hint: Option<Hint>,
     undecided: bool,
-    pause: Option<Duration>,
+    /// In milliseconds. (A `Duration` would make every error larger.)
+    pause: u32,
 }
 
 impl Reason {
@@ -34,7 +35,7 @@ impl Reason {
             text: printable(text.as_ref()),
             hint: None,
             undecided: false,
-            pause: None,
+            pause: 0,
         }
     }
 
@@ -62,13 +63,13 @@ impl Reason {
 
     /// The same with the time that the server asks for before the next attempt (Retry-After, RFC 9110 section 10.2.3).
     pub(crate) fn with_pause(mut self, pause: Duration) -> Self {
-        self.pause = Some(pause);
+        self.pause = u32::try_from(pause.as_millis()).unwrap_or(u32::MAX);
         self
     }
 
     /// The least time before the next attempt.
-    pub(crate) fn pause(&self) -> Option<Duration> {
-        self.pause
+    pub(crate) fn pause(&self) -> Duration {
+        Duration::from_millis(self.pause.into())
     }
 
     /// Sets the key, which tells two reasons of the same code apart: an HTTP status, an SQLSTATE.

@@ -182,7 +182,7 @@ fn request(stream: &mut Tls) -> Option<String> {
 }
 
 fn whole(stream: &mut Tls, status: u16, headers: &[(&str, &str)], body: &str) -> std::io::Result<()> {
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let headers = headers.iter().fold(String::new(), |all, (name, value)| all + name + ": " + value + "\r\n");
     let length = body.len();
     write!(stream, "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n{headers}\r\n{body}")?;
     stream.flush()

@@ -154,13 +154,13 @@ fn broke(broken: Broken, peer: &Peer, session: &Session) -> Reason {
             Reason::new(Code::ProtocolClosed, text).with_key("tls")
         }
         // In TLS 1.3 the server checks the client certificate after the handshake.
-        Broken::Failed(error) => match tls::cause(&error) {
-            Some(cause) => tls::reason(cause, &session.server_name.to_str(), peer),
-            None => {
-                let why = os_error(&error);
-                Reason::new(Code::ProtocolClosed, format!("the connection to {peer} broke: {why}"))
+        Broken::Failed(error) => {
+            if let Some(cause) = tls::cause(&error) {
+                return tls::reason(cause, &session.server_name.to_str(), peer);
             }
-        },
+            let why = os_error(&error);
+            Reason::new(Code::ProtocolClosed, format!("the connection to {peer} broke: {why}"))
+        }
         Broken::NotHttp => Reason::new(Code::ProtocolOther, format!("{peer} answered, but not in valid HTTP/1.1")),
         Broken::TooLong => Reason::new(Code::ProtocolTooLarge, format!("{peer} sent more at once than waitgate reads")),
     }

@@ -157,11 +157,8 @@ impl K8s {
         let until = Instant::now() + Duration::from_secs(seconds) + LATE;
         let mut pieces = Pieces::of_watch();
         loop {
-            let bytes = match time::timeout_at(until, api.piece()).await {
-                Ok(Ok(Some(bytes))) => bytes,
-                // However it ends, the next attempt says what is wrong, if something is.
-                _ => return self.later(scope),
-            };
+            // However it ends, the next attempt says what is wrong, if something is.
+            let Ok(Ok(Some(bytes))) = time::timeout_at(until, api.piece()).await else { return self.later(scope) };
             let mut lost = false;
             let fed = pieces.feed(bytes, |json| {
                 lost = lost || !self.event(scope, json, attempt);

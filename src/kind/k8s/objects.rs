@@ -97,12 +97,13 @@ impl Part {
     fn below(self, name: &str) -> Option<Self> {
         match (self, name) {
             (Self::All, _) => Some(Self::All),
-            (Self::Inside, _) | (Self::Event, "type") => Some(Self::Inside),
             (Self::Event, "object") => Some(Self::Object),
             (Self::Object, "metadata") => Some(Self::Metadata),
             (Self::Object, "spec") => Some(Self::Spec),
             // Those of a Status are here too (API conventions, "Response Status Kind").
-            (Self::Object, "kind" | "status" | "endpoints" | "message" | "reason" | "details" | "code")
+            (Self::Inside, _)
+            | (Self::Event, "type")
+            | (Self::Object, "kind" | "status" | "endpoints" | "message" | "reason" | "details" | "code")
             | (
                 Self::Metadata,
                 "name" | "namespace" | "generation" | "resourceVersion" | "deletionTimestamp" | "continue",

@@ -41,15 +41,14 @@ impl Wish {
 
     /// Judges an object; `json` is its text. With `json=` alone, an object that is being deleted counts as any other.
     pub(super) fn judge(&self, rule: Rule, object: &Node, json: &[u8], attempt: &Attempt) -> Judged {
-        let mut has = match &self.condition {
+        let has = match &self.condition {
             None if self.values.is_empty() => return ready::judge(rule, object),
-            None => "is there".to_owned(),
+            None => "has the expected values".to_owned(),
             Some(_) if ready::is_leaving(object) => return Err(Why::new("leaving", "is being deleted")),
             Some((kind, status)) => ready::condition(object, kind, status)?,
         };
         for value in &self.values {
             value.check(json, attempt).map_err(|has| Why::new("json", has))?;
-            has = "has the expected values".to_owned();
         }
         Ok(has)
     }

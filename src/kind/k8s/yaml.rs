@@ -224,7 +224,7 @@ on: true
                 Ok(node) => assert!(text.starts_with("a: 1"), "{text:?}: {node:?}"),
             }
         }
-        let deep: String = (0..40).map(|at| format!("{}a:\n", " ".repeat(at))).collect();
+        let deep = (0..40).fold(String::new(), |text, at| text + &" ".repeat(at) + "a:\n");
         assert!(parse(&deep).unwrap_err().to_string().contains("too deep"));
     }
 }
