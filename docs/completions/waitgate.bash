@@ -23,7 +23,7 @@ _waitgate() {
 
     case "${cmd}" in
         waitgate)
-            opts="-t -q -v -h -V --timeout --attempt-timeout --connect-timeout --max-pause --successes --initial-delay --settle --parallel --once --dry-run --ca-file --insecure --termination-log --log-format --quiet --verbose --color --explain --help --version dns: tcp: tls: unix: file: http: https: http+unix: postgres: postgresql: redis: rediss: valkey: valkeys: env:"
+            opts="-t -q -v -h -V --timeout --attempt-timeout --connect-timeout --max-pause --successes --initial-delay --settle --parallel --once --dry-run --ca-file --insecure --termination-log --log-format --quiet --verbose --color --explain --help --version dns: tcp: tls: unix: file: http: https: http+unix: k8s: postgres: postgresql: redis: rediss: valkey: valkeys: env:"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::access::Session;
 use super::objects::Node;
-use super::reasons;
+use super::reasons::{self, Refusal};
 use super::wire::{Broken, Wire};
 use crate::attempt::Attempt;
 use crate::net::race::race;
@@ -19,17 +19,6 @@ const STATUS_MAX: usize = 16 * 1024;
 
 /// The longest words of the server in a reason, in characters.
 pub(super) const WORDS_MAX: usize = 300;
-
-/// The server answered with another status than 200.
-#[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) status: u16,
-    pub(super) retry_after: Option<u64>,
-    /// The server's words, fit for a log.
-    pub(super) said: String,
-    /// Whether the words are about an object, and not about the path (which is not served).
-    pub(super) names_object: bool,
-}
 
 /// A connection to the API server.
 pub(super) struct Api<'a> {

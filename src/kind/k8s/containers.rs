@@ -1,7 +1,7 @@
 //! Why the containers of a Pod do not run: ImagePullBackOff, CrashLoopBackOff and what the last run said. Pure.
 
 use super::objects::Node;
-use super::ready::{Why, said};
+use super::why::{Why, said};
 
 /// The first container that has a trouble, init containers first.
 pub(super) fn trouble(status: &Node) -> Option<Why> {

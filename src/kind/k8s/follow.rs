@@ -6,11 +6,12 @@ use std::time::Duration;
 use tokio::time::{self, Instant};
 
 use super::K8s;
-use super::api::{Api, Refusal};
+use super::api::Api;
 use super::discovery::not_served;
 use super::known::Known;
 use super::objects::Node;
 use super::pieces::Pieces;
+use super::reasons::Refusal;
 use super::resource::Resource;
 use super::scope::Scope;
 use crate::attempt::Attempt;

@@ -17,6 +17,7 @@ mod reasons;
 mod resource;
 mod scope;
 mod slices;
+mod why;
 mod wire;
 mod wish;
 mod yaml;

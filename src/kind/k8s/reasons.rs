@@ -2,12 +2,22 @@
 
 use std::time::Duration;
 
-use super::api::Refusal;
 use crate::net::stream::Peer;
 use crate::reason::{Code, Cost, Hint, Reason};
 
 /// The longest pause that the server may ask for.
 pub(super) const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+
+/// The server answered with another status than 200.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) retry_after: Option<u64>,
+    /// The server's words, fit for a log.
+    pub(super) said: String,
+    /// Whether the words are about an object, and not about the path (which is not served).
+    pub(super) names_object: bool,
+}
 
 /// The reason for an answer that is no 200. `what` is what waitgate asked for: "job migrate".
 pub(super) fn refused(refusal: &Refusal, what: &str, peer: &Peer, with_token: bool) -> Reason {

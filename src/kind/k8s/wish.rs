@@ -3,8 +3,9 @@
 use anyhow::{Result, bail};
 
 use super::objects::Node;
-use super::ready::{self, Judged, Why};
+use super::ready::{self, Judged};
 use super::resource::Rule;
+use super::why::Why;
 use crate::attempt::Attempt;
 use crate::kind::content::{self, json};
 use crate::kind::expect::{Expectations, Spec};
