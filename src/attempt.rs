@@ -93,9 +93,11 @@ impl Attempt {
     /// Why the target is not ready now. The attempt goes on, and if it is cut off, this is its reason.
     pub(crate) fn tell(&self, reason: Reason) {
         self.enter(reason.stage(), "the watch");
-        self.if_cut_off(reason.stage(), Some(reason.clone()));
-        *self.told.borrow_mut() = Some(reason);
-        self.news.notify_one();
+        let now = Some((reason.stage(), reason.clone()));
+        if self.cut.replace(now.clone()) != now {
+            *self.told.borrow_mut() = Some(reason);
+            self.news.notify_one();
+        }
     }
 
     /// The next reason that the attempt tells while it goes on.

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{Read, Write},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     path::Path,
     sync::{Arc, Mutex},
     thread,
@@ -81,11 +81,20 @@ impl Kube {
         trusted: Option<&Authority>,
         answer: impl Fn(&str, usize) -> Answer + Send + Sync + 'static,
     ) -> Self {
-        let address = loopback();
-        let config = Arc::new(authority.server(&[&address.to_string()]));
+        Self::on((loopback(), 0).into(), authority, trusted, answer)
+    }
+
+    /// The same at an address of its own.
+    pub(crate) fn on(
+        address: SocketAddr,
+        authority: &Authority,
+        trusted: Option<&Authority>,
+        answer: impl Fn(&str, usize) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let config = Arc::new(authority.server(&[&address.ip().to_string()]));
         let (requests, sent) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
         let (asked, told) = (Arc::clone(&requests), Arc::clone(&sent));
-        let fake = Fake::on((address, 0).into(), move |stream| {
+        let fake = Fake::on(address, move |stream| {
             let answer = |path: &str| {
                 let mut asked = asked.lock().expect("no thread panics with this lock");
                 asked.push((path.to_owned(), Instant::now()));
