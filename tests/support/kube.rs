@@ -65,6 +65,8 @@ pub(crate) struct Kube {
     pub(crate) fake: Fake,
     folder: TempDir,
     requests: Arc<Mutex<Vec<(String, Instant)>>>,
+    /// The token of each request.
+    tokens: Arc<Mutex<Vec<String>>>,
     /// When each event of a watch went out.
     sent: Arc<Mutex<Vec<Instant>>>,
 }
@@ -93,9 +95,12 @@ impl Kube {
     ) -> Self {
         let config = Arc::new(authority.server(&[&address.ip().to_string()]));
         let (requests, sent) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
+        let tokens = Arc::new(Mutex::new(Vec::new()));
+        let got = Arc::clone(&tokens);
         let (asked, told) = (Arc::clone(&requests), Arc::clone(&sent));
         let fake = Fake::on(address, move |stream| {
-            let answer = |path: &str| {
+            let answer = |path: &str, token: String| {
+                got.lock().expect("no thread panics with this lock").push(token);
                 let mut asked = asked.lock().expect("no thread panics with this lock");
                 asked.push((path.to_owned(), Instant::now()));
                 let number = asked.len();
@@ -112,7 +117,7 @@ impl Kube {
             "apiVersion: v1\nkind: Config\ncurrent-context: test\ncontexts:\n- name: test\n  context:\n    cluster: c\n    user: u\n    namespace: demo\nclusters:\n- name: c\n  cluster:\n    server: https://{server}\n    certificate-authority: ca.pem\nusers:\n- name: u\n  user:\n    token: {TOKEN}\n"
         );
         fs::write(folder.path().join("config"), config).expect("the folder is ours");
-        Self { fake, folder, requests, sent }
+        Self { fake, folder, requests, tokens, sent }
     }
 
     /// A run outside the cluster, by KUBECONFIG.
@@ -128,6 +133,11 @@ impl Kube {
     /// The paths that were asked for.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.arrivals().into_iter().map(|(path, _)| path).collect()
+    }
+
+    /// The token of each request.
+    pub(crate) fn tokens(&self) -> Vec<String> {
+        self.tokens.lock().expect("no thread panics with this lock").clone()
     }
 
     pub(crate) fn arrivals(&self) -> Vec<(String, Instant)> {
@@ -149,11 +159,16 @@ impl Kube {
 
 type Tls = StreamOwned<ServerConnection, TcpStream>;
 
-fn serve(stream: TcpStream, config: &Arc<ServerConfig>, answer: &dyn Fn(&str) -> Answer, sent: &Mutex<Vec<Instant>>) {
+fn serve(
+    stream: TcpStream,
+    config: &Arc<ServerConfig>,
+    answer: &dyn Fn(&str, String) -> Answer,
+    sent: &Mutex<Vec<Instant>>,
+) {
     let session = ServerConnection::new(Arc::clone(config)).expect("a valid configuration");
     let mut stream = StreamOwned::new(session, stream);
-    while let Some(path) = request(&mut stream) {
-        let done = match answer(&path) {
+    while let Some((path, token)) = request(&mut stream) {
+        let done = match answer(&path, token) {
             Answer::Nothing => return,
             Answer::Body(status, headers, body) => whole(&mut stream, status, &headers, &body),
             Answer::Watch(events, end) => watch(&mut stream, events, end, sent),
@@ -176,8 +191,8 @@ fn serve(stream: TcpStream, config: &Arc<ServerConfig>, answer: &dyn Fn(&str) ->
     }
 }
 
-/// The path of the next request. It must have the token.
-fn request(stream: &mut Tls) -> Option<String> {
+/// The path and the token of the next request.
+fn request(stream: &mut Tls) -> Option<(String, String)> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -185,9 +200,10 @@ fn request(stream: &mut Tls) -> Option<String> {
         head.push(byte[0]);
     }
     let head = String::from_utf8(head).expect("a request is text");
-    assert!(head.contains(&format!("\r\nAuthorization: Bearer {TOKEN}\r\n")), "{head}");
     assert!(head.contains("\r\nAccept: application/json"), "{head}");
-    head.strip_prefix("GET ")?.split(' ').next().map(str::to_owned)
+    let path = head.strip_prefix("GET ")?.split(' ').next()?;
+    let (_, token) = head.split_once("\r\nAuthorization: Bearer ").expect("a request without a token");
+    Some((path.to_owned(), token.lines().next()?.to_owned()))
 }
 
 fn whole(stream: &mut Tls, status: u16, headers: &[(&str, &str)], body: &str) -> std::io::Result<()> {

@@ -31,6 +31,7 @@ impl<'a> Api<'a> {
     /// Connects, and finishes the TLS handshake.
     pub(super) async fn connect(net: &Net, session: &'a Session, attempt: &'a Attempt) -> Result<Self, Reason> {
         let addresses = connect::resolve(net, &session.host, session.port, attempt).await?;
+        attempt.if_silent(Some(Hint::ApiServer));
         let connect = async |address: SocketAddr| {
             let stream = connect::to(net, address, attempt).await?;
             let shaken = tls::handshake(session.tls.clone(), session.server_name.clone(), stream, attempt).await;

@@ -3,9 +3,11 @@
 use std::fs;
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::support::{
     Fake, Run,
-    kube::{Answer, Kube, list_of},
+    kube::{Answer, Kube, TOKEN, list, list_of},
     web::Authority,
 };
 
@@ -42,6 +44,39 @@ fn a_refused_token_is_not_sent_often() {
     ended.failure().stderr_has("does not accept the token (401 Unauthorized)").stderr_has("[protocol.not-authorized]");
     ended.nowhere("s3cr3t");
     assert!(kube.requests().len() <= 2, "{:?}", kube.requests());
+}
+
+/// The kubelet renews a mounted token.
+#[test]
+fn the_token_is_read_anew() {
+    let kube = Kube::new(|_, number| match number {
+        1 => Answer::Recorded("unauthorized-401"),
+        _ => list_of(&["job-complete"]),
+    });
+    let (config, token) = (kube.folder().join("config"), kube.folder().join("token"));
+    let yaml = fs::read_to_string(&config).unwrap().replace(&format!("token: {TOKEN}"), "tokenFile: token");
+    fs::write(&config, yaml).unwrap();
+    fs::write(&token, "first-s3cr3t\n").unwrap();
+    let running = kube.run(&["-t", "25s", "k8s:job/broken"]).start();
+    running.line("401 Unauthorized");
+    fs::write(&token, "second-s3cr3t\n").unwrap();
+    running.end().success().nowhere("s3cr3t");
+    assert_eq!(kube.tokens(), ["first-s3cr3t", "second-s3cr3t"]);
+}
+
+/// A server may repeat what it got.
+#[test]
+fn a_token_that_the_server_repeats_is_hidden() {
+    let kube = Kube::new(|_, _| {
+        let status = json!({"kind": "Status", "message": format!("bad token {TOKEN}"), "code": 500});
+        Answer::Body(500, Vec::new(), status.to_string())
+    });
+    kube.run(&["--once", "-v", "k8s:job/x"]).end().failure().nowhere("s3cr3t").stderr_has("bad token ***");
+    let kube = Kube::new(|_, _| {
+        let condition = json!({"type": "Failed", "status": "True", "message": TOKEN});
+        list(&[json!({"metadata": {"name": "x"}, "status": {"conditions": [condition]}})])
+    });
+    kube.run(&["--once", "-v", "k8s:job/x"]).end().failure().nowhere("s3cr3t").stderr_has("has failed (***)");
 }
 
 #[test]
@@ -87,7 +122,7 @@ fn kubeconfigs() {
         Run::new(["--once", "k8s:job/migrate"]).env("KUBECONFIG", &path).end()
     };
     with("", "").success();
-    let token = format!("token: {}", crate::support::kube::TOKEN);
+    let token = format!("token: {}", TOKEN);
     with(&token, "exec:\n      command: aws").failure().stderr_has("runs a program to get its credentials (exec)");
     with("current-context: test", "current-context: prod").failure().stderr_has("no entry \"prod\" in its contexts");
     with("https://", "http://").failure().stderr_has("sends no token in plain text");
@@ -95,7 +130,7 @@ fn kubeconfigs() {
     with("certificate-authority: ca.pem", "insecure-skip-tls-verify: true")
         .success()
         .stderr_has("the API server's certificate is not verified");
-    fs::write(kube.folder().join("t"), crate::support::kube::TOKEN).unwrap();
+    fs::write(kube.folder().join("t"), TOKEN).unwrap();
     with(&token, "tokenFile: t").success();
     let ended = Run::new(["--once", "k8s:job/migrate"]).env("KUBECONFIG", "/missing").end();
     ended.failure().stderr_has("KUBECONFIG /missing: cannot be read");
