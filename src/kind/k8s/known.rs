@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::objects::Node;
-use super::ready::{Judged, is_leaving};
+use super::ready::{Judged, has_ended, is_leaving};
 use super::scope::{Scope, Which};
 use super::slices;
 use super::wish::Wish;
@@ -27,12 +27,29 @@ pub(super) struct Known {
 
 #[derive(Clone, Debug)]
 enum Object {
-    /// `leaving`: it is being deleted.
-    Judged {
-        judged: Judged,
-        leaving: bool,
-    },
+    Judged { judged: Judged, life: Life },
     Slice(slices::Endpoints),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Present,
+    /// It is being deleted.
+    Leaving,
+    /// It is a Pod that has ended.
+    Ended,
+}
+
+impl Life {
+    fn of(scope: &Scope, wish: &Wish, object: &Node) -> Self {
+        if is_leaving(object) {
+            Self::Leaving
+        } else if wish.is_empty() && has_ended(scope.resource.rule, object) {
+            Self::Ended
+        } else {
+            Self::Present
+        }
+    }
 }
 
 /// What is expected of the objects as a whole.
@@ -64,7 +81,7 @@ impl Known {
                 why.text = attempt.quote(&why.text, CAUSE_MAX);
                 why
             });
-            Object::Judged { judged, leaving: is_leaving(object) }
+            Object::Judged { judged, life: Life::of(scope, wish, object) }
         };
         self.objects.insert(name.to_owned(), known);
     }
@@ -94,7 +111,7 @@ impl Known {
             [] => Ok(format!("{} is not there", scope.words())),
             [first, rest @ ..] => {
                 let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
-                let leaving = self.objects.values().all(|it| matches!(it, Object::Judged { leaving: true, .. }));
+                let leaving = self.objects.values().all(|it| matches!(it, Object::Judged { life: Life::Leaving, .. }));
                 let how = if leaving { ", being deleted" } else { "" };
                 let text = format!("still there: {} {first}{more}{how}", scope.resource.singular);
                 Err(Reason::new(Code::ExpectGone, text).with_key(how))
@@ -145,11 +162,11 @@ impl Known {
         Err(Reason::new(Code::ExpectState, text).with_key(if not.is_empty() { "no endpoints" } else { "not ready" }))
     }
 
-    /// Objects that are being deleted do not count, and nothing waits for them.
+    /// Objects that are being deleted and Pods that have ended do not count, and nothing waits for them.
     fn several(&self, scope: &Scope, quorum: Quorum) -> Result<String, Reason> {
         let present = || {
             self.objects.iter().filter_map(|(name, it)| match it {
-                Object::Judged { judged, leaving: false } => Some((name, judged)),
+                Object::Judged { judged, life: Life::Present } => Some((name, judged)),
                 _ => None,
             })
         };
@@ -160,7 +177,11 @@ impl Known {
             return Ok(format!("{ready} of {all} {}", scope.words()));
         }
         if all == 0 {
-            return Err(missing(&format!("there are no {}{} (yet)", scope.words(), scope.place())));
+            let others = match self.objects.len() {
+                0 => String::new(),
+                others => format!(", except {others} that are being deleted or have ended"),
+            };
+            return Err(missing(&format!("there are no {}{} (yet){others}", scope.words(), scope.place())));
         }
         let first = present().find_map(|(name, judged)| Some((name, judged.as_ref().err()?)));
         let least = if let Quorum::Min(min) = quorum { format!(", and at least {min} must be") } else { String::new() };

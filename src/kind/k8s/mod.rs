@@ -96,7 +96,7 @@ impl Kind for K8s {
         let selector = it.get("selector").map(selector).transpose().context("#selector")?;
         let wish = Wish::parse(it)?;
         let quorum = quorum(it, &named, name.as_deref(), selector.as_deref(), &wish)?;
-        let shown = format!("k8s:{}{}", crate::text::printable(parts.address), it.shown());
+        let shown = format!("k8s:{}{}", crate::text::printable(&address), it.shown());
         let access = Access::of(parts.given.env)?;
         Ok(Self { access, named, name, namespace, selector, quorum, wish, shown, held: RefCell::default() })
     }

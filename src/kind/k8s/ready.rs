@@ -13,6 +13,11 @@ pub(super) fn is_leaving(object: &Node) -> bool {
     !object.at(&["metadata", "deletionTimestamp"]).is_null()
 }
 
+/// Whether the object is a Pod that has ended: it never becomes Ready, and an evicted one stays there for long.
+pub(super) fn has_ended(rule: Rule, object: &Node) -> bool {
+    rule == Rule::Pod && matches!(object.at(&["status", "phase"]).text(), "Succeeded" | "Failed")
+}
+
 /// Judges an object by the rule of its resource.
 pub(super) fn judge(rule: Rule, object: &Node) -> Judged {
     if is_leaving(object) {

@@ -29,6 +29,8 @@ fn ready() {
         ("k8s:job/migrate#json=/status/succeeded>=1", &["job-complete"]),
         ("k8s:deploy/api#json=/metadata/name=api#condition=Available", &["deployment-rolled-out"]),
         ("k8s:pod#selector=app=web#min=1", &["pod-ready", "pod-succeeded"]),
+        ("k8s:pod#selector=app=web", &["pod-ready", "pod-succeeded"]),
+        ("k8s:deploy#selector=app=api", &["deployment-rolled-out"]),
         ("k8s:job/migrate#gone#successes=1", &[]),
     ] {
         let names: &'static [&'static str] = names.to_vec().leak();
@@ -207,4 +209,12 @@ fn a_list_of_several_pages() {
     let ended = kube.run(&["--once", "k8s:job#selector=x#min=5"]).end();
     ended.failure().stderr_has("of 2 jobs with x are ready, and at least 5 must be");
     assert_eq!(kube.requests().len(), 2);
+}
+
+#[test]
+fn a_name_may_come_from_the_environment() {
+    let kube = Kube::new(|_, _| list(&[]));
+    let ended = kube.run(&["--once", "k8s:job/$(JOB)#namespace=$(NS)"]).env("JOB", "migrate-7").env("NS", "shop").end();
+    ended.failure().stderr_has("k8s:job/migrate-7").stderr_has("there is no job migrate-7");
+    assert!(kube.requests()[0].contains("/namespaces/shop/jobs?") && kube.requests()[0].ends_with("%3Dmigrate-7"));
 }

@@ -11,7 +11,7 @@ const fn ms(millis: u64) -> Duration {
 }
 
 /// A busy machine is slow. Without a watch, the next look would be up to a second later.
-const SOON: Duration = Duration::from_millis(700);
+const SOON: Duration = Duration::from_millis(400);
 
 /// The objects of a recorded watch.
 fn events(name: &str) -> Vec<(Duration, String)> {
