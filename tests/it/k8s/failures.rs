@@ -122,7 +122,7 @@ fn kubeconfigs() {
         Run::new(["--once", "k8s:job/migrate"]).env("KUBECONFIG", &path).end()
     };
     with("", "").success();
-    let token = format!("token: {}", TOKEN);
+    let token = format!("token: {TOKEN}");
     with(&token, "exec:\n      command: aws").failure().stderr_has("runs a program to get its credentials (exec)");
     with("current-context: test", "current-context: prod").failure().stderr_has("no entry \"prod\" in its contexts");
     with("https://", "http://").failure().stderr_has("sends no token in plain text");
