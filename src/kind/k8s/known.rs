@@ -1,7 +1,5 @@
 //! What is known of the objects, from a list and the events after it, and whether they are enough.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::objects::Node;
 use super::ready::{Judged, has_ended, is_leaving};
 use super::scope::{Scope, Which};
@@ -20,7 +18,8 @@ const CAUSE_MAX: usize = 400;
 /// The objects by their names.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Known {
-    objects: BTreeMap<String, Object>,
+    /// In the order of the names. (A BTreeMap would weigh 10 KB more, and the API lists by name.)
+    objects: Vec<(String, Object)>,
     /// There are more than waitgate counts.
     too_many: bool,
 }
@@ -70,7 +69,8 @@ impl Known {
         if name.is_empty() {
             return;
         }
-        if self.objects.len() >= OBJECTS_MAX && !self.objects.contains_key(name) {
+        let place = self.place(name);
+        if self.objects.len() >= OBJECTS_MAX && place.is_err() {
             self.too_many = true;
             return;
         }
@@ -83,12 +83,26 @@ impl Known {
             });
             Object::Judged { judged, life: Life::of(scope, wish, object) }
         };
-        self.objects.insert(name.to_owned(), known);
+        match place {
+            Ok(at) => self.objects[at].1 = known,
+            Err(at) => self.objects.insert(at, (name.to_owned(), known)),
+        }
+    }
+
+    /// Where the object of this name is, or where it would be.
+    fn place(&self, name: &str) -> Result<usize, usize> {
+        self.objects.binary_search_by(|(known, _)| known.as_str().cmp(name))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Object> {
+        self.objects.iter().map(|(_, object)| object)
     }
 
     /// The object has been deleted.
     pub(super) fn remove(&mut self, object: &Node) {
-        self.objects.remove(object.at(&["metadata", "name"]).text());
+        if let Ok(at) = self.place(object.at(&["metadata", "name"]).text()) {
+            self.objects.remove(at);
+        }
     }
 
     /// Whether the objects are enough: a note for the ready line, or why not.
@@ -106,12 +120,12 @@ impl Known {
     }
 
     fn gone(&self, scope: &Scope) -> Result<String, Reason> {
-        let names: Vec<&str> = self.objects.keys().map(String::as_str).collect();
+        let names: Vec<&str> = self.objects.iter().map(|(name, _)| name.as_str()).collect();
         match names.as_slice() {
             [] => Ok(format!("{} is not there", scope.words())),
             [first, rest @ ..] => {
                 let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
-                let leaving = self.objects.values().all(|it| matches!(it, Object::Judged { life: Life::Leaving, .. }));
+                let leaving = self.all().all(|it| matches!(it, Object::Judged { life: Life::Leaving, .. }));
                 let how = if leaving { ", being deleted" } else { "" };
                 let text = format!("still there: {} {first}{more}{how}", scope.resource.singular);
                 Err(Reason::new(Code::ExpectGone, text).with_key(how))
@@ -120,10 +134,7 @@ impl Known {
     }
 
     fn named(&self, scope: &Scope) -> Result<String, Reason> {
-        let judged = self
-            .objects
-            .values()
-            .find_map(|it| if let Object::Judged { judged, .. } = it { Some(judged) } else { None });
+        let judged = self.all().find_map(|it| if let Object::Judged { judged, .. } = it { Some(judged) } else { None });
         match judged {
             None => Err(missing(&format!("there is no {}{} (yet)", scope.words(), scope.place()))),
             Some(Ok(has)) => Ok(format!("{} {has}", scope.words())),
@@ -134,8 +145,7 @@ impl Known {
     }
 
     fn service(&self, scope: &Scope, min: usize) -> Result<String, Reason> {
-        let slices =
-            || self.objects.values().filter_map(|it| if let Object::Slice(slice) = it { Some(slice) } else { None });
+        let slices = || self.all().filter_map(|it| if let Object::Slice(slice) = it { Some(slice) } else { None });
         if slices().next().is_none() {
             let text = format!(
                 "{} has no EndpointSlice{}: there is no such Service (yet), or it has no selector",
@@ -144,22 +154,22 @@ impl Known {
             );
             return Err(missing(&text));
         }
-        let ready: BTreeSet<&String> = slices().flat_map(|slice| &slice.ready).collect();
-        if ready.len() >= min {
-            return Ok(format!("{} has {}", scope.words(), count(ready.len(), "ready endpoint")));
+        let ready = distinct(slices().flat_map(|slice| &slice.ready));
+        if ready >= min {
+            return Ok(format!("{} has {}", scope.words(), count(ready, "ready endpoint")));
         }
-        let not: BTreeSet<&String> = slices().flat_map(|slice| &slice.not_ready).collect();
-        let have = match ready.len() {
+        let not = distinct(slices().flat_map(|slice| &slice.not_ready));
+        let have = match ready {
             0 => "no ready endpoint".to_owned(),
             some => count(some, "ready endpoint"),
         };
         let wanted = if min == 1 { String::new() } else { format!(" of at least {min}") };
-        let others = match not.len() {
+        let others = match not {
             0 => ": no other Pod is behind it".to_owned(),
             some => format!(": {} not ready", count(some, "endpoint") + if some == 1 { " is" } else { " are" }),
         };
         let text = format!("{} has {have}{wanted}{others}", scope.words());
-        Err(Reason::new(Code::ExpectState, text).with_key(if not.is_empty() { "no endpoints" } else { "not ready" }))
+        Err(Reason::new(Code::ExpectState, text).with_key(if not == 0 { "no endpoints" } else { "not ready" }))
     }
 
     /// Objects that are being deleted and Pods that have ended do not count, and nothing waits for them.
@@ -196,4 +206,12 @@ impl Known {
 
 fn missing(text: &str) -> Reason {
     Reason::new(Code::ExpectMissing, text)
+}
+
+/// How many different names there are.
+fn distinct<'a>(names: impl Iterator<Item = &'a String>) -> usize {
+    let mut names: Vec<&str> = names.map(String::as_str).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.len()
 }
