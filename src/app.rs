@@ -85,7 +85,10 @@ fn verdict(args: &[OsString], env: &Env) -> Verdict {
         }
         return verdict;
     }
-    let mut prepare = || -> Result<_> { Ok((command::find(&plan.command, env)?, net(&mut plan, env)?)) };
+    let mut prepare = || -> Result<_> {
+        plan.targets.iter().try_for_each(|planned| planned.target.check().context(planned.shown.clone()))?;
+        Ok((command::find(&plan.command, env)?, net(&mut plan, env)?))
+    };
     let (command, net) = match prepare() {
         Ok(all) => all,
         Err(error) => return invalid(start, &cli, env, format!("{error:#}")),

@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt::Display;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::reason::{Code, Hint, Reason, Stage};
@@ -42,6 +43,10 @@ pub(crate) struct Attempt {
     /// Hides the target's secrets, and those that the attempt has read from files.
     mask: RefCell<Mask>,
     led_by_server: Cell<bool>,
+    lingers: bool,
+    /// Why the target is not ready while the attempt goes on, until the gate takes it.
+    told: RefCell<Option<Reason>>,
+    news: Notify,
 }
 
 impl Attempt {
@@ -61,6 +66,9 @@ impl Attempt {
             entered: RefCell::default(),
             mask: RefCell::default(),
             led_by_server: Cell::new(false),
+            lingers: false,
+            told: RefCell::default(),
+            news: Notify::new(),
         }
     }
 
@@ -68,6 +76,38 @@ impl Attempt {
     pub(crate) fn hiding(self, mask: &Mask) -> Self {
         *self.mask.borrow_mut() = mask.clone();
         self
+    }
+
+    /// The same, and whether it may go on after a first answer, to see the next one at once.
+    pub(crate) fn lingering(mut self, lingers: bool) -> Self {
+        self.lingers = lingers;
+        self
+    }
+
+    /// Whether the attempt may go on after a first answer. An attempt of --once may not, and neither may one whose place
+    /// other targets wait for.
+    pub(crate) fn lingers(&self) -> bool {
+        self.lingers
+    }
+
+    /// Why the target is not ready now. The attempt goes on, and if it is cut off, this is its reason.
+    pub(crate) fn tell(&self, reason: Reason) {
+        self.enter(reason.stage(), "the watch");
+        let now = Some((reason.stage(), reason.clone()));
+        if self.cut.replace(now.clone()) != now {
+            *self.told.borrow_mut() = Some(reason);
+            self.news.notify_one();
+        }
+    }
+
+    /// The next reason that the attempt tells while it goes on.
+    pub(crate) async fn told(&self) -> Reason {
+        loop {
+            if let Some(reason) = self.told.take() {
+                return reason.with_text(self.screen(reason.text()));
+            }
+            self.news.notified().await;
+        }
     }
 
     /// A secret that only this attempt knows, such as a password in a file. From now on it is hidden like those in the

@@ -14,7 +14,7 @@ pub(crate) enum Event<'a> {
     Start(&'a Plan),
     /// Something is odd but not an error.
     Warning(&'a str),
-    /// An attempt has ended, and the target will be probed again.
+    /// An attempt has ended, and the target will be probed again. Or it goes on, and says why the target is not ready.
     Attempt {
         /// The target's place in the plan, from 0. A target that is given twice has two places.
         at: usize,
@@ -28,8 +28,8 @@ pub(crate) enum Event<'a> {
         in_a_row: u32,
         /// It has the time that each stage took.
         attempt: &'a Attempt,
-        /// The pause before the next attempt, including jitter.
-        pause: Duration,
+        /// The pause before the next attempt, including jitter. `None`: the attempt goes on.
+        pause: Option<Duration>,
     },
     /// The one attempt of --once was not ready.
     NotReady {

@@ -30,14 +30,14 @@ _waitgate() {
     case $option in
         --log-format) list='text json' ;;
         --color) list='auto always never' ;;
-        --explain) list='local.descriptors local.file local.missing local.socket resolve.no-such-name resolve.no-addresses resolve.trouble resolve.timeout resolve.unreachable connect.refused connect.timeout connect.unreachable connect.denied tls.timeout tls.closed tls.not-tls tls.unsupported tls.unknown-issuer tls.wrong-name tls.expired tls.not-yet-valid tls.client-certificate tls.failed protocol.timeout protocol.closed protocol.other protocol.tls-wanted protocol.too-large protocol.not-accepting protocol.too-many-clients protocol.blocked protocol.pooler protocol.password protocol.not-authorized protocol.auth-method protocol.no-database protocol.error expect.timeout expect.status expect.redirect expect.header expect.body expect.file expect.records expect.value expect.quorum expect.banner expect.certificate expect.role expect.state expect.query expect.gone' ;;
+        --explain) list='local.descriptors local.file local.missing local.socket resolve.no-such-name resolve.no-addresses resolve.trouble resolve.timeout resolve.unreachable connect.refused connect.timeout connect.unreachable connect.denied tls.timeout tls.closed tls.not-tls tls.unsupported tls.unknown-issuer tls.wrong-name tls.expired tls.not-yet-valid tls.client-certificate tls.failed protocol.timeout protocol.closed protocol.other protocol.tls-wanted protocol.too-large protocol.not-accepting protocol.too-many-clients protocol.blocked protocol.pooler protocol.password protocol.not-authorized protocol.forbidden protocol.auth-method protocol.no-database protocol.error expect.timeout expect.status expect.redirect expect.header expect.body expect.file expect.records expect.value expect.quorum expect.banner expect.certificate expect.role expect.state expect.query expect.missing expect.gone' ;;
         --ca-file | --termination-log) files=yes ;;
         -t | --timeout | --attempt-timeout | --connect-timeout | --max-pause | --successes | --initial-delay | --settle) return ;;
         *)
             case $word in
                 -*) list='-t --timeout= --attempt-timeout= --connect-timeout= --max-pause= --successes= --initial-delay= --settle= --parallel --once --dry-run --ca-file= --insecure --termination-log= --log-format= -q --quiet -v --verbose --color= --explain= -h --help -V --version' ;;
                 file:* | unix:*) files=yes part=${word#*:} ;;
-                *) list='dns: tcp: tls: unix: file: http: https: http+unix: postgres: postgresql: mysql: mariadb: redis: rediss: valkey: valkeys: env:' ;;
+                *) list='dns: tcp: tls: unix: file: http: https: http+unix: k8s: postgres: postgresql: mysql: mariadb: redis: rediss: valkey: valkeys: env:' ;;
             esac
             ;;
     esac

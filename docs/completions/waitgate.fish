@@ -24,6 +24,7 @@ function __waitgate_target
         'http:' 'GET is answered with 200 to 399; also https:' \
         'https:' 'GET is answered with 200 to 399; also https:' \
         'http+unix:' 'the same over a unix socket' \
+        'k8s:' 'the object is ready: a Job complete, a rollout done, …' \
         'postgres:' 'the server accepts connections' \
         'postgresql:' 'the server accepts connections' \
         'mysql:' 'a MySQL or MariaDB server accepts sessions' \
@@ -92,6 +93,7 @@ function __waitgate_explain
         'protocol.pooler' 'A pooler answered, and its server did not.' \
         'protocol.password' 'The server refused the password, or asks for one that the target does not give.' \
         'protocol.not-authorized' 'The server does not allow this login: the user, the host or the database is not permitted.' \
+        'protocol.forbidden' 'The server knows this client and does not permit what the target asks for.' \
         'protocol.auth-method' 'The server asks for a way to log in that the target forbids or that waitgate does not have.' \
         'protocol.no-database' 'The server does not have the database.' \
         'protocol.error' 'The server answered with an error of its own.' \
@@ -109,6 +111,7 @@ function __waitgate_explain
         'expect.role' 'The server has another role than expected: a standby instead of a primary, or a primary instead of a standby.' \
         'expect.state' 'The server answers, and it or its cluster is not in the expected state.' \
         'expect.query' 'The query\'s answer is not the expected one.' \
+        'expect.missing' 'The server answers, and what the target names is not there.' \
         'expect.gone' 'The target is still there, and it is expected to be gone.'
 end
 

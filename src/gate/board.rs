@@ -81,6 +81,14 @@ impl Board {
         row.attempts
     }
 
+    /// The running attempt has said why the target is not ready, and goes on.
+    pub(super) fn told(&self, at: usize, attempt: &Attempt, reason: &Reason) {
+        let row = &mut self.0.borrow_mut()[at];
+        row.took = attempt.started().elapsed();
+        row.last = Some(reason.clone());
+        row.streak = 0;
+    }
+
     /// The running attempt has ended. Returns the number of ready answers in a row.
     pub(super) fn end(&self, at: usize, attempt: &Attempt, outcome: &Result<Ready, Reason>) -> u32 {
         let row = &mut self.0.borrow_mut()[at];

@@ -41,6 +41,8 @@ pub(crate) struct Gate<'a, P> {
     probe: P,
     in_flight: Semaphore,
     turn: Turn,
+    /// Whether attempts may go on after a first answer: there is a place for every target at once.
+    lingers: bool,
     live: bool,
 }
 
@@ -67,7 +69,9 @@ impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
         in_flight: usize,
         probe: P,
     ) -> Self {
-        Self { plan, board, tell, probe, in_flight: Semaphore::new(in_flight.max(1)), turn: Turn::new(), live: false }
+        let in_flight = in_flight.max(1);
+        let lingers = !plan.once && (!plan.parallel || plan.targets.len() <= in_flight);
+        Self { plan, board, tell, probe, in_flight: Semaphore::new(in_flight), lingers, turn: Turn::new(), live: false }
     }
 
     /// The same with a live view instead of heartbeats.
@@ -177,9 +181,19 @@ impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
                     jitter(backoff.base(reason), getrandom::u64().unwrap_or(u64::MAX))
                 }
             };
+            let asked = outcome.as_ref().err().map(Reason::pause).unwrap_or_default();
             let (target, outcome) = (&planned.shown, outcome.as_ref());
-            (self.tell)(Event::Attempt { at, target, number, outcome, in_a_row, attempt: &attempt, pause });
-            time::sleep_until(next_start(&attempt, pause)).await;
+            let pause = pause.max(asked);
+            (self.tell)(Event::Attempt {
+                at,
+                target,
+                number,
+                outcome,
+                in_a_row,
+                attempt: &attempt,
+                pause: Some(pause),
+            });
+            time::sleep_until(next_start(&attempt, pause).max(Instant::now() + asked)).await;
             permit = self.in_flight.acquire().await;
         }
     }
@@ -187,15 +201,23 @@ impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
     /// One attempt within its bound. It is on the board while it runs.
     async fn attempt(&self, at: usize, fresh: bool, _permit: Permit<'_>) -> Done {
         let planned = &self.plan.targets[at];
-        let attempt = Rc::new(Attempt::new(planned.bounds, fresh).hiding(&planned.mask));
+        let attempt = Rc::new(Attempt::new(planned.bounds, fresh).hiding(&planned.mask).lingering(self.lingers));
         let number = self.board.begin(at, &attempt);
         // The probe of any kind needs many kilobytes. In a box, it needs them only while it runs, and not for each of a
         // thousand targets that pause or wait for their permit.
-        let probe = Box::pin((self.probe)(planned, &attempt));
-        let outcome = match time::timeout_at(attempt.until(), self.turn.part(probe)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(attempt.cut_off()),
+        let mut probe = Box::pin(time::timeout_at(attempt.until(), self.turn.part(Box::pin((self.probe)(planned, &attempt)))));
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                outcome = &mut probe => break outcome.unwrap_or_else(|_| Err(attempt.cut_off())),
+                reason = attempt.told() => {
+                    self.board.told(at, &attempt, &reason);
+                    let (target, outcome) = (&planned.shown, Err(&reason));
+                    (self.tell)(Event::Attempt { at, target, number, outcome, in_a_row: 0, attempt: &attempt, pause: None });
+                }
+            }
         };
+        drop(probe);
         // The last net: what a server says may hold what waitgate has sent.
         let outcome = match outcome {
             Ok(Ready { note }) => Ok(Ready { note: note.map(|note| attempt.screen(&note)) }),

@@ -234,3 +234,58 @@ async fn heartbeats_come_after_10_s_and_then_every_30_s() {
     Gate::new(&plan, &board, &report, 1, async |_: &Planned, _: &Attempt| Err(refused())).run().await;
     assert_eq!(*beats.borrow(), [10, 40, 70]);
 }
+
+/// It is one attempt, and its reasons are reported while it goes on.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_may_go_on_and_tell_why_it_waits() {
+    let plan = plan("tcp:a:1#attempt-timeout=60s#timeout=50s");
+    let board = Board::new(&plan);
+    let told = RefCell::new(Vec::new());
+    let report = |event: Event<'_>| {
+        if let Event::Attempt { outcome: Err(reason), number, pause, .. } = event {
+            let standing = board.standings(&plan)[0].reason.clone().unwrap();
+            told.borrow_mut().push((reason.text().to_owned(), number, pause, standing.text().to_owned()));
+        }
+    };
+    let state = |text: &str| Reason::new(Code::ExpectState, text);
+    let probe = async |_: &Planned, attempt: &Attempt| {
+        assert!(attempt.lingers());
+        for text in ["one", "one", "two"] {
+            attempt.tell(state(text));
+            time::sleep(Duration::from_secs(10)).await;
+        }
+        std::future::pending().await
+    };
+    let verdict = Gate::new(&plan, &board, &report, 1, probe).run().await;
+    assert!(matches!(verdict, Verdict::TimedOut(..)));
+    let expected = |text: &str| (text.to_owned(), 1, None, text.to_owned());
+    assert_eq!(*told.borrow(), [expected("one"), expected("two")]);
+    let standing = &board.standings(&plan)[0];
+    assert_eq!((standing.attempts, standing.reason.as_ref().unwrap().text()), (1, "two"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_goes_on_only_where_no_other_target_waits_for_its_place() {
+    for (line, lingers) in [("tcp:a:1 tcp:b:1", true), ("--once tcp:a:1", false), ("--parallel tcp:a:1 tcp:b:1", false)]
+    {
+        let plan = plan(line);
+        let board = Board::new(&plan);
+        let probe = async |_: &Planned, attempt: &Attempt| {
+            assert_eq!(attempt.lingers(), lingers, "{line}");
+            Ok(Ready::default())
+        };
+        assert_eq!(Gate::new(&plan, &board, &|_| {}, 1, probe).run().await, Verdict::Ready);
+    }
+}
+
+/// What the server asks for is kept, however short the pause would be.
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_the_server_asks_for_is_kept() {
+    let (_, _, log) = run("tcp:a:1#timeout=9s#max-pause=10ms", async |_, attempt| {
+        attempt.accept();
+        time::sleep(Duration::from_secs(1)).await;
+        Err(Reason::new(Code::ProtocolNotAccepting, "429").with_pause(Duration::from_secs(3)))
+    })
+    .await;
+    assert_eq!(log.iter().map(|(_, at)| *at).collect::<Vec<_>>(), [0, 4000, 8000]);
+}

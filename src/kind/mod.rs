@@ -17,6 +17,8 @@ mod gone;
 pub(crate) mod help;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "k8s")]
+mod k8s;
 #[cfg(feature = "mysql")]
 mod mysql;
 pub(crate) mod path;
@@ -89,6 +91,11 @@ pub(crate) trait Kind: Sized + fmt::Display {
         Vec::new()
     }
 
+    /// Looks, before the first attempt, for what waiting would not bring. An error ends the run at once.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Whether an attempt may speak TLS.
     fn uses_tls(&self) -> bool {
         false
@@ -150,6 +157,11 @@ macro_rules! kinds {
                 match self { $($(#[cfg(feature = $feature)])? Self::$name(kind) => kind.warnings(),)* }
             }
 
+            /// Looks for what waiting would not bring.
+            pub(crate) fn check(&self) -> Result<()> {
+                match self { $($(#[cfg(feature = $feature)])? Self::$name(kind) => kind.check(),)* }
+            }
+
             /// Whether an attempt may speak TLS, so that a root that cannot be used is worth a warning.
             pub(crate) fn uses_tls(&self) -> bool {
                 match self { $($(#[cfg(feature = $feature)])? Self::$name(kind) => kind.uses_tls(),)* }
@@ -187,6 +199,7 @@ kinds! {
     unix::Unix;
     file::File;
     http::Http if "http";
+    k8s::K8s if "k8s";
     postgres::Postgres if "postgres";
     mysql::MySql if "mysql";
     redis::Redis if "redis";

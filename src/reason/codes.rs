@@ -192,6 +192,9 @@ codes! {
     ProtocolNotAuthorized = Protocol Credentials "protocol.not-authorized",
         "The server does not allow this login: the user, the host or the database is not permitted.",
         "Check the server's access rules for this user, host and database (PostgreSQL: pg_hba.conf; MySQL: the host of the user), whether it wants TLS, and whether the user has the privilege to connect (GRANT CONNECT).";
+    ProtocolForbidden = Protocol Credentials "protocol.forbidden",
+        "The server knows this client and does not permit what the target asks for.",
+        "Give the client the permission. For the Kubernetes API the reason has the rule that a Role (or a ClusterRole) lacks; a RoleBinding gives it to the Pod's ServiceAccount.";
     ProtocolAuthMethod = Protocol Work "protocol.auth-method",
         "The server asks for a way to log in that the target forbids or that waitgate does not have.",
         "The reason names the way. Change what the server asks for (PostgreSQL: the method in pg_hba.conf), or what the target allows (require_auth=; TLS). No password goes out in a readable form after a TLS handshake that failed: repair the TLS.";
@@ -244,6 +247,9 @@ codes! {
     ExpectQuery = Expect Work "expect.query",
         "The query's answer is not the expected one.",
         "The login works, and the answer is not what the target expects: check whether the migration has run.";
+    ExpectMissing = Expect Work "expect.missing",
+        "The server answers, and what the target names is not there.",
+        "Check the name and the namespace. It may be made later: waitgate keeps looking.";
     ExpectGone = Expect Work "expect.gone",
         "The target is still there, and it is expected to be gone.",
         "Find out what keeps it there.";

@@ -118,6 +118,15 @@ hints! {
     CaFile,
         "The certificate's issuer is not one of the trusted roots.",
         "give its CA (--ca-file, or the target's own #ca= or sslrootcert=)";
+    ApiServer,
+        "Nothing came back from the Kubernetes API server, or there is no route to it.",
+        "look for a NetworkPolicy that keeps this Pod from the API server: egress to its Service, and to the address and port of the servers themselves (mostly 6443)";
+    ApiCa,
+        "The certificate of the Kubernetes API server is not of the CA that the ServiceAccount or the kubeconfig gives.",
+        "only the CA of the ServiceAccount (or of the kubeconfig) is trusted here: something else may answer at this address, or the CA has changed";
+    ApiToken,
+        "The Kubernetes API server answers 401.",
+        "the token has expired, is of another cluster, or its ServiceAccount is gone; the kubelet renews a mounted token, and waitgate reads it anew for each attempt";
     Limits,
         "The system has no descriptor, port or thread left.",
         "raise the limit, or wait for fewer targets at once";

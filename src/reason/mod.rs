@@ -4,6 +4,7 @@ mod codes;
 mod hints;
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::text::printable;
 pub(crate) use codes::{Code, Cost, Stage};
@@ -18,6 +19,8 @@ pub(crate) struct Reason {
     text: String,
     hint: Option<Hint>,
     undecided: bool,
+    /// In milliseconds. (A `Duration` would make every error larger.)
+    pause: u32,
 }
 
 impl Reason {
@@ -32,6 +35,7 @@ impl Reason {
             text: printable(text.as_ref()),
             hint: None,
             undecided: false,
+            pause: 0,
         }
     }
 
@@ -55,6 +59,17 @@ impl Reason {
     /// Whether the attempt decides nothing.
     pub(crate) fn is_undecided(&self) -> bool {
         self.undecided
+    }
+
+    /// The same with the time that the server asks for before the next attempt (Retry-After, RFC 9110 section 10.2.3).
+    pub(crate) fn with_pause(mut self, pause: Duration) -> Self {
+        self.pause = u32::try_from(pause.as_millis()).unwrap_or(u32::MAX);
+        self
+    }
+
+    /// The least time before the next attempt.
+    pub(crate) fn pause(&self) -> Duration {
+        Duration::from_millis(self.pause.into())
     }
 
     /// Sets the key, which tells two reasons of the same code apart: an HTTP status, an SQLSTATE.

@@ -81,8 +81,9 @@ impl Text {
                         stages.iter().map(|(stage, took)| format!("{} {}", stage.as_str(), text::duration(*took)));
                     let stages = stages.collect::<Vec<_>>().join(", ");
                     let took = text::duration(attempt.started().elapsed());
-                    let pause = text::duration(*pause);
-                    let _ = write!(line, "  [attempt {number}, {took}; stages: {stages}; pause: {pause}]");
+                    let next =
+                        pause.map_or("it goes on".to_owned(), |pause| format!("pause: {}", text::duration(pause)));
+                    let _ = write!(line, "  [attempt {number}, {took}; stages: {stages}; {next}]");
                 }
                 line
             }

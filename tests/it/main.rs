@@ -5,7 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test has no caller to return an error to")]
 #![cfg_attr(
-    not(all(feature = "dns", feature = "http", feature = "mysql", feature = "postgres", feature = "tls")),
+    not(all(feature = "dns", feature = "http", feature = "k8s", feature = "mysql", feature = "postgres", feature = "tls")),
     allow(dead_code, unused_imports, reason = "a build without a kind has no tests for it")
 )]
 
@@ -22,7 +22,7 @@ mod cli;
 /// `-- COMMAND`.
 mod command;
 /// docs/cookbook.md.
-#[cfg(all(feature = "dns", feature = "http", feature = "postgres", feature = "tls"))]
+#[cfg(all(feature = "dns", feature = "http", feature = "k8s", feature = "postgres", feature = "tls"))]
 mod cookbook;
 /// Links, YAML and length of the README and the pages.
 mod docs;
@@ -47,6 +47,9 @@ mod http_unix;
 mod https;
 /// `--log-format json`, `--explain`, `--color`.
 mod json;
+/// `k8s:`.
+#[cfg(feature = "k8s")]
+mod k8s;
 /// `mysql:`.
 #[cfg(feature = "mysql")]
 mod mysql;

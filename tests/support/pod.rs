@@ -116,6 +116,18 @@ impl Pod {
         assert!(status.success(), "{status}: {script}");
     }
 
+    /// Mounts a ServiceAccount, as the kubelet does, in place of whatever the host has in /run.
+    #[track_caller]
+    pub(crate) fn service_account(&self, token: &str, ca: &str) {
+        let words = self.enter_all();
+        let folder = "/run/secrets/kubernetes.io/serviceaccount";
+        let script = format!(
+            "mount -t tmpfs none /run\nmkdir -p {folder}\nprintf %s '{token}' >{folder}/token\nprintf %s default >{folder}/namespace\ncat >{folder}/ca.crt <<'END'\n{ca}\nEND\n"
+        );
+        let status = Command::new(tool(&words[0])).args(&words[1..]).args(["sh", "-ec", &script]).status();
+        assert!(status.is_ok_and(|status| status.success()), "must be able to mount a ServiceAccount");
+    }
+
     /// Calls `make` on a thread that is inside the Pod's network. A socket stays where it was made,
     /// so what it returns may be used from any thread, and threads that it starts stay inside.
     #[track_caller]

@@ -11,7 +11,7 @@ use crate::env;
 
 /// What the document must have at a pointer.
 #[derive(Clone, Debug)]
-pub(super) struct Value {
+pub(in crate::kind) struct Value {
     /// The pointer as written in the target, for messages.
     pointer: String,
     tokens: Vec<String>,
@@ -49,7 +49,7 @@ enum Found {
 impl Value {
     /// Parses `/pointer=value`, another operator in place of the `=`, or `/pointer`. The first operator ends the pointer.
     /// `written` is the text with each `$(NAME)`.
-    pub(super) fn parse(text: &str, written: &str) -> Result<Self> {
+    pub(in crate::kind) fn parse(text: &str, written: &str) -> Result<Self> {
         const FORM: &str = "expected /POINTER=VALUE, /POINTER>=NUMBER or /POINTER, such as /status=UP";
         let (pointer, expected) = split(text);
         let expected = match expected {
@@ -84,7 +84,7 @@ impl Value {
     }
 
     /// Looks for the value in `document`. The error says in words what the document has instead.
-    pub(super) fn check(&self, document: &[u8], attempt: &Attempt) -> Result<(), String> {
+    pub(in crate::kind) fn check(&self, document: &[u8], attempt: &Attempt) -> Result<(), String> {
         // RFC 8259 section 8.1 lets a parser skip a byte order mark.
         let document = document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(document);
         let mut reader = serde_json::Deserializer::from_slice(document);

@@ -1,6 +1,6 @@
 //! `body=`, `match=` and `json=`: what an answer's body or a file must hold. It is read once for all of them, up to a bound.
 
-mod json;
+pub(super) mod json;
 
 use std::fmt::Display;
 

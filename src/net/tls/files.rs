@@ -57,6 +57,24 @@ pub(super) fn only(tls: &Tls, ca: &Pem) -> Result<Roots, Reason> {
     tls.anchors(&ca.read()?, &ca.what).map(Roots::Only).map_err(|error| unusable(&ca.what, &error))
 }
 
+/// The TLS configuration that trusts the CA in this PEM alone, or without one the roots of the run. `what` names the CA.
+#[cfg(feature = "k8s")]
+pub(crate) fn own_ca(
+    tls: &Tls,
+    ca: Option<&[u8]>,
+    what: &str,
+    identity: Option<Identity>,
+    insecure: bool,
+) -> Result<Arc<ClientConfig>, Reason> {
+    let roots = match ca {
+        None => Roots::Run,
+        Some(pem) => Roots::Only(tls.anchors(pem, what).map_err(|error| unusable(what, &error))?),
+    };
+    let verify = if insecure { Verify::Nothing } else { Verify::Full };
+    let wants = Wants { verify, roots, identity };
+    tls.config_for(wants).map_err(|error| unusable("the client certificate", &error))
+}
+
 fn unusable(what: &str, error: &anyhow::Error) -> Reason {
     Reason::new(Code::LocalFile, format!("{what} cannot be used: {error}")).with_key("pem")
 }

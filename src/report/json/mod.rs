@@ -51,7 +51,7 @@ struct Start {
     total: usize,
 }
 
-/// An attempt that has ended. With `--once` it has no `stages` and no `pause`.
+/// An attempt that has ended. With `--once` it has no `stages` and no `pause`. If it goes on, it has no `pause`.
 #[derive(Serialize)]
 struct Attempted {
     target: String,
@@ -190,7 +190,7 @@ impl Json {
                     in_a_row: outcome.is_ok().then_some(*in_a_row),
                     why: outcome.err().map(Why::from),
                     stages: Some(Stages(attempt.timings())),
-                    pause: Some(Seconds(*pause)),
+                    pause: pause.map(Seconds),
                 };
                 self.line(level, if news { "change" } else { "attempt" }, message(), rest)
             }

@@ -24,7 +24,7 @@ use tempfile::TempDir;
 use crate::support::{PATIENCE, Run, run::Running};
 use render::Command;
 use world::{
-    Step::{self, Database, Loaded, Loading, Memcached, MySql, Names, Postgres, Registry, Tcp, Web, ZooKeeper},
+    Step::{self, Database, Kubernetes, Loaded, Loading, Memcached, MySql, Names, Postgres, Registry, Tcp, Web, ZooKeeper},
     World,
 };
 
@@ -34,6 +34,8 @@ const POD_NAME: &str = "myapp";
 const POD_IP: &str = "10.244.0.7";
 const DB: &str = "10.96.0.14";
 const API: &str = "10.96.0.80";
+const KUBERNETES: &str = "10.96.0.1";
+const API_SERVER: [(&str, &str); 2] = [("KUBERNETES_SERVICE_HOST", KUBERNETES), ("KUBERNETES_SERVICE_PORT", "443")];
 
 /// What a restricted Pod leaves to its containers.
 const RESTRICTED: [&str; 6] =
@@ -131,6 +133,8 @@ examples! {
         ZooKeeper(API),
         Memcached(DB),
     ]);
+    k8s_job = "18-k8s-job.yaml": pod([Kubernetes(KUBERNETES)]).env(API_SERVER);
+    k8s_service = "19-k8s-service.yaml": pod([Kubernetes(KUBERNETES)]).env(API_SERVER);
     helm_deployment = "helm-deployment.yaml":
         pod([Names(&[("shop-redis", DB), ("shop-api", API)]), Tcp(DB, 6379), Web(API, 80, "/healthz", 200)]);
     compose = "compose.yaml":

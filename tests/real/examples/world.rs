@@ -1,17 +1,18 @@
 //! The Pod of a case, and the servers that its steps bring.
 
-use std::{fmt::Write as _, fs, path::PathBuf};
+use std::{fmt::Write as _, fs, path::PathBuf, time::Duration};
 
 use super::{Case, PASSWORD, POD_IP, POD_NAME};
 use crate::support::{
     Fake, Pod,
     dns::Knot,
     fake::linger,
+    kube::{self, Answer, End, Kube},
     mariadb::MariaDb,
     pg::Pg,
     redis::Redis,
     server::{self, Server},
-    web::{self, Reply},
+    web::{self, Authority, Reply},
 };
 
 /// What comes.
@@ -38,8 +39,10 @@ pub(super) enum Step {
     ZooKeeper(&'static str),
     /// A real server.
     Memcached(&'static str),
+    /// The API server of Kubernetes, with a Job that runs and then completes, and a rollout that goes on and then is done.
+    Kubernetes(&'static str),
 }
-use Step::{Database, Loaded, Loading, Memcached, MySql, Names, Postgres, Registry, Tcp, Web, ZooKeeper};
+use Step::{Database, Kubernetes, Loaded, Loading, Memcached, MySql, Names, Postgres, Registry, Tcp, Web, ZooKeeper};
 
 pub(super) struct World {
     pub(super) pod: Pod,
@@ -53,6 +56,8 @@ pub(super) struct World {
     fakes: Vec<Fake>,
     webs: Vec<web::Web>,
     servers: Vec<Server>,
+    authority: Authority,
+    kube: Option<Kube>,
     started: PathBuf,
 }
 
@@ -67,7 +72,13 @@ impl World {
         let knot = Knot::start_zone(&pod, &format!("{}@53", case.nameserver), case.zone, "");
         let address =
             case.steps.iter().find_map(|step| if let Postgres(address) = step { Some(*address) } else { None });
+        let authority = Authority::new();
+        if case.steps.iter().any(|step| matches!(step, Kubernetes(_))) {
+            pod.service_account(kube::TOKEN, &fs::read_to_string(authority.file()).unwrap());
+        }
         Self {
+            authority,
+            kube: None,
             cluster: address.map(|address| cluster(&pod, address)),
             redis: None,
             mariadb: None,
@@ -145,6 +156,10 @@ impl World {
                 db.accepting();
                 db.sql(&format!("CREATE DATABASE {name}"));
             }
+            Kubernetes(address) => {
+                let kube = self.at(address, 443, |addr| Kube::on(addr, &self.authority, None, api));
+                self.kube = Some(kube);
+            }
             Database(name) => {
                 self.pg().accepting();
                 self.pg().sql(&format!("CREATE DATABASE {name}"));
@@ -172,6 +187,25 @@ impl World {
         add_address(&self.pod, address);
         let addr = (address.parse::<std::net::IpAddr>().unwrap(), port).into();
         self.pod.within(|| make(addr))
+    }
+}
+
+/// What the API server says: not ready in a list, and ready in the watch.
+fn api(path: &str, _: usize) -> Answer {
+    let resource = path.split('?').next().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    let (list, ready) = match resource {
+        "jobs" => (kube::list_of(&["job-running"]), kube::recorded("job-complete")["body"].clone()),
+        "deployments" => {
+            (kube::list_of(&["deployment-progressing"]), kube::recorded("deployment-rolled-out")["body"].clone())
+        }
+        "endpointslices" => (kube::list(&[]), kube::recorded("endpointslices-ready")["body"]["items"][0].clone()),
+        other => panic!("waitgate asked for {other}"),
+    };
+    assert!(path.contains("/namespaces/default/"), "{path}");
+    if path.contains("watch=1") {
+        Answer::Watch(vec![(Duration::from_millis(300), kube::event("MODIFIED", &ready))], End::Open)
+    } else {
+        list
     }
 }
 

@@ -13,12 +13,13 @@ use crate::support::{
 };
 
 mod connections;
+mod kubernetes;
 mod names;
 mod servers;
 
 /// Each hint's test.
 mod evidence {
-    pub(super) use super::{connections::*, names::*, servers::*};
+    pub(super) use super::{connections::*, kubernetes::*, names::*, servers::*};
 }
 
 /// What the kubelet writes for a Pod of the namespace `ns`, and for one with hostNetwork.
@@ -79,6 +80,9 @@ hints! {
     AccessRules access_rules
     Database database
     CaFile ca_file
+    ApiServer api_server
+    ApiCa api_ca
+    ApiToken api_token
     Limits limits
 }
 

@@ -1,0 +1,8 @@
+//! `k8s:` against a scripted API server.
+
+/// Refusals, missing rights, wrong certificates, wrong input.
+mod failures;
+/// The states of the resources.
+mod states;
+/// Lists, watches, and what ends them.
+mod watches;
