@@ -3,7 +3,14 @@
 //! This is not a public API. It changes with the binary and promises nothing to other crates.
 
 #![cfg_attr(
-    not(all(feature = "dns", feature = "http", feature = "k8s", feature = "mysql", feature = "postgres", feature = "tls")),
+    not(all(
+        feature = "dns",
+        feature = "http",
+        feature = "k8s",
+        feature = "mysql",
+        feature = "postgres",
+        feature = "tls"
+    )),
     allow(dead_code, reason = "a build without a kind does not use all that the kinds share")
 )]
 

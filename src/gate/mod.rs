@@ -205,7 +205,8 @@ impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
         let number = self.board.begin(at, &attempt);
         // The probe of any kind needs many kilobytes. In a box, it needs them only while it runs, and not for each of a
         // thousand targets that pause or wait for their permit.
-        let mut probe = Box::pin(time::timeout_at(attempt.until(), self.turn.part(Box::pin((self.probe)(planned, &attempt)))));
+        let mut probe =
+            Box::pin(time::timeout_at(attempt.until(), self.turn.part(Box::pin((self.probe)(planned, &attempt)))));
         let outcome = loop {
             tokio::select! {
                 biased;

@@ -5,7 +5,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test has no caller to return an error to")]
 #![cfg_attr(
-    not(all(feature = "dns", feature = "http", feature = "k8s", feature = "mysql", feature = "postgres", feature = "tls")),
+    not(all(
+        feature = "dns",
+        feature = "http",
+        feature = "k8s",
+        feature = "mysql",
+        feature = "postgres",
+        feature = "tls"
+    )),
     allow(dead_code, unused_imports, reason = "a build without a kind has no tests for it")
 )]
 

@@ -6,7 +6,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test has no caller to return an error to")]
 #![cfg_attr(
-    not(all(feature = "dns", feature = "http", feature = "k8s", feature = "mysql", feature = "postgres", feature = "tls")),
+    not(all(
+        feature = "dns",
+        feature = "http",
+        feature = "k8s",
+        feature = "mysql",
+        feature = "postgres",
+        feature = "tls"
+    )),
     allow(dead_code, unused_imports, reason = "a build without a kind has no tests for it")
 )]
 
@@ -19,7 +26,14 @@ mod support;
 mod harness;
 
 /// Each file of examples/, run as it is written.
-#[cfg(all(feature = "dns", feature = "http", feature = "k8s", feature = "mysql", feature = "postgres", feature = "tls"))]
+#[cfg(all(
+    feature = "dns",
+    feature = "http",
+    feature = "k8s",
+    feature = "mysql",
+    feature = "postgres",
+    feature = "tls"
+))]
 mod examples;
 /// A whole manifest's worth of targets.
 #[cfg(all(feature = "dns", feature = "http", feature = "postgres"))]
@@ -29,7 +43,14 @@ mod gone;
 /// Servers and nameservers that hang.
 mod hang;
 /// Each hint with its evidence, and without.
-#[cfg(all(feature = "dns", feature = "http", feature = "k8s", feature = "mysql", feature = "postgres", feature = "tls"))]
+#[cfg(all(
+    feature = "dns",
+    feature = "http",
+    feature = "k8s",
+    feature = "mysql",
+    feature = "postgres",
+    feature = "tls"
+))]
 mod hints;
 /// `http:` and `https:`.
 #[cfg(feature = "http")]

@@ -81,6 +81,19 @@ impl Knot {
     #[track_caller]
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.server), signal).expect("the server is our child");
+        // Each thread of a stopped server has to have seen it.
+        let tasks = format!("/proc/{}/task", self.server.id());
+        let stopped = || {
+            fs::read_dir(&tasks).expect("the server is our child").filter_map(Result::ok).all(|task| {
+                let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+                stat.rsplit(") ").next().is_some_and(|state| state.starts_with('T'))
+            })
+        };
+        let limit = Instant::now() + PATIENCE;
+        while signal == Signal::STOP && !stopped() {
+            assert!(Instant::now() < limit, "the server does not stop");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
     }
 
     #[track_caller]

@@ -24,7 +24,9 @@ use tempfile::TempDir;
 use crate::support::{PATIENCE, Run, run::Running};
 use render::Command;
 use world::{
-    Step::{self, Database, Kubernetes, Loaded, Loading, Memcached, MySql, Names, Postgres, Registry, Tcp, Web, ZooKeeper},
+    Step::{
+        self, Database, Kubernetes, Loaded, Loading, Memcached, MySql, Names, Postgres, Registry, Tcp, Web, ZooKeeper,
+    },
     World,
 };
 
