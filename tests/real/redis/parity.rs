@@ -131,7 +131,7 @@ fn a_user_who_may_not_ping() {
     Run::new(["--once", &target]).end().success().stderr_has("may not PING").nowhere("pw@");
 }
 
-/// A stopped process: redis-cli waits for ever.
+/// A stopped process: redis-cli waits without an end.
 #[test]
 fn stopped() {
     let redis = Redis::started(&[]);
