@@ -63,7 +63,11 @@ fn verdict(args: &[OsString], env: &Env) -> Verdict {
     };
     if let Some(code) = &cli.explain {
         return match explain::named(&code.to_string_lossy()) {
-            Ok(code) => asked(start, &cli, env, &explain::explain(code)),
+            Ok(code) => {
+                // A pipe has no size.
+                let columns = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(0, |size| size.ws_col);
+                asked(start, &cli, env, &explain::explain(code, explain::columns(columns)))
+            }
             Err(why) => invalid(start, &cli, env, why),
         };
     }

@@ -6,21 +6,29 @@ use crate::reason::Code;
 use crate::reason::Hint;
 use crate::text::{duration, nearest};
 
-/// The explanation of `code`, as --explain prints it.
-pub(crate) fn explain(code: Code) -> String {
-    let pause = format!("The pause between attempts grows up to {}.", duration(cap(code.cost())));
-    let paragraphs = [code.summary(), code.advice(), &pause];
-    paragraphs.iter().fold(format!("{code}\n"), |out, paragraph| out + &wrapped(paragraph))
+/// How wide an explanation is that goes to no terminal, in columns.
+pub(crate) const COLUMNS: usize = 80;
+
+/// How wide an explanation on this terminal is, in columns. A narrower one would have a word or two on each line, and in a
+/// wider one the eye gets lost.
+pub(crate) fn columns(terminal: u16) -> usize {
+    if terminal == 0 { COLUMNS } else { usize::from(terminal).clamp(40, 120) }
 }
 
-/// A paragraph with an indent, in lines of at most 80 columns.
-fn wrapped(paragraph: &str) -> String {
-    const COLUMNS: usize = 80;
+/// The explanation of `code`, as --explain prints it, in lines of at most `columns`.
+pub(crate) fn explain(code: Code, columns: usize) -> String {
+    let pause = format!("The pause between attempts grows up to {}.", duration(cap(code.cost())));
+    let paragraphs = [code.summary(), code.advice(), &pause];
+    paragraphs.iter().fold(format!("{code}\n"), |out, paragraph| out + &wrapped(paragraph, columns))
+}
+
+/// A paragraph with an indent, in lines of at most `columns`.
+fn wrapped(paragraph: &str, columns: usize) -> String {
     let mut out = String::new();
-    let mut column = COLUMNS;
+    let mut column = columns;
     for word in paragraph.split(' ') {
         let wide = word.chars().count();
-        let space = if column + 1 + wide > COLUMNS {
+        let space = if column + 1 + wide > columns {
             column = 2;
             if out.is_empty() { "  " } else { "\n  " }
         } else {
@@ -103,13 +111,16 @@ mod tests {
     }
 
     #[test]
-    fn an_explanation_is_at_most_80_columns_wide() {
+    fn an_explanation_is_as_wide_as_the_terminal() {
+        assert_eq!([0, 1, 72, 300].map(columns), [80, 40, 72, 120]);
         for code in Code::ALL {
-            let text = explain(*code);
-            let fits = |line: &str| line.chars().count() <= 80 || !line.trim().contains(' ');
-            assert!(text.lines().all(fits), "{text}");
-            let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ");
-            assert!(words(&text).contains(&words(code.advice())), "{text}");
+            for columns in [40, 80, 120] {
+                let text = explain(*code, columns);
+                let fits = |line: &str| line.chars().count() <= columns || !line.trim().contains(' ');
+                assert!(text.lines().all(fits), "{text}");
+                let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ");
+                assert!(words(&text).contains(&words(code.advice())), "{text}");
+            }
         }
     }
 
