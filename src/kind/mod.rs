@@ -28,6 +28,8 @@ mod protocols;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 mod regex;
+#[cfg(any(feature = "kafka", feature = "mongodb"))]
+mod scram;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod servers;
 mod slips;
