@@ -31,6 +31,16 @@ mod command;
 /// docs/cookbook.md.
 #[cfg(all(feature = "dns", feature = "http", feature = "k8s", feature = "postgres", feature = "tls"))]
 mod cookbook;
+/// The fuzzers' packed corpus.
+#[cfg(all(
+    feature = "dns",
+    feature = "http",
+    feature = "k8s",
+    feature = "mysql",
+    feature = "postgres",
+    feature = "redis"
+))]
+mod corpus;
 /// Links, YAML and length of the README and the pages.
 mod docs;
 /// Banners, bodies, files: expectations beyond the default of each kind.
