@@ -187,6 +187,15 @@ pub fn redis(data: &[u8]) {
     kind::redis::replies(data);
 }
 
+/// What the Kubernetes API may send, and a kubeconfig: the first byte picks one.
+///
+/// # Panics
+/// If the objects depend on the pieces in which the bytes come, or a message steers a terminal.
+#[cfg(feature = "k8s")]
+pub fn k8s(data: &[u8]) {
+    kind::k8s::heard(data);
+}
+
 /// What a server of any kind may say: the first byte picks the target, the rest is said.
 ///
 /// # Panics

@@ -114,7 +114,7 @@ def fingerprint(files, *more):
 
 
 def image_inputs(architecture):
-    files = [ROOT / name for name in ("Dockerfile", ".dockerignore", "Cargo.toml", "Cargo.lock", "release/build")]
+    files = [ROOT / name for name in ("Dockerfile", ".dockerignore", "Cargo.toml", "Cargo.lock", "release/build", "release/no-unwind.ld")]
     files += sorted(path for path in (ROOT / "src").rglob("*") if path.is_file())
     return fingerprint(files, architecture, subprocess.check_output(["rustc", "--version"], text=True))
 

@@ -18,7 +18,7 @@ pub(crate) mod help;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "k8s")]
-mod k8s;
+pub(crate) mod k8s;
 #[cfg(feature = "mysql")]
 mod mysql;
 pub(crate) mod path;

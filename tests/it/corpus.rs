@@ -15,6 +15,7 @@ const TARGETS: &[Replayed] = &[
     ("argument", |data| as_text(data, door::target)),
     ("content", door::content),
     ("expectations", |data| as_text(data, door::expectations)),
+    ("k8s", door::k8s),
     ("mounted", door::mounted),
     ("mysql", door::mysql),
     ("names", door::names),

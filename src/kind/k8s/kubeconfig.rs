@@ -52,7 +52,7 @@ fn entry<'a>(document: &'a Node, list: &str, inner: &str, name: &str) -> Result<
     }
 }
 
-fn context(document: &Node, folder: &Path) -> Result<Context> {
+pub(super) fn context(document: &Node, folder: &Path) -> Result<Context> {
     let current = document.get("current-context").text();
     if current.is_empty() {
         bail!("has no current-context (expected one: kubectl config use-context NAME sets it)");

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -81,6 +82,10 @@ impl<'a> Cell<'a> {
         let options = if self.fault == Fault::None { long } else { self.bound.options(self.is_large()) };
         let run = Run::new(options).arg("--log-format=json").arg("--termination-log=").arg(&target);
         let run = self.row.options.iter().fold(run, Run::arg);
+        let run = match self.row.api {
+            Some(url) => run.env("KUBECONFIG", self.kubeconfig(world, &url.replace("ADDR", &place))),
+            None => run,
+        };
         let (ended, used, late) = self.follow(run.inside(&world.pod).through(limits).start());
         let code = code(&ended);
         let wrong =
@@ -121,6 +126,16 @@ impl<'a> Cell<'a> {
                 (path.display().to_string(), None)
             }
         }
+    }
+
+    fn kubeconfig(&self, world: &World, url: &str) -> PathBuf {
+        let path = world.folder.path().join(format!("{}-{:?}-{:?}.yaml", self.row.number, self.fault, self.bound));
+        let ca = world.authority.file().display().to_string();
+        let text = format!(
+            "current-context: c\ncontexts:\n- name: c\n  context:\n    cluster: k\n    user: u\n    namespace: shop\nclusters:\n- name: k\n  cluster:\n    server: {url}\n    certificate-authority: {ca}\nusers:\n- name: u\n  user:\n    token: hunter2\n"
+        );
+        fs::write(&path, text).unwrap();
+        path
     }
 
     /// Watches the run, sends the signals, and returns how long the run took from where its bound counts.

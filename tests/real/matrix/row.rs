@@ -32,13 +32,15 @@ pub(super) struct Row {
     pub(super) stages: &'static [&'static str],
     /// More arguments.
     pub(super) options: Vec<String>,
+    /// For a kubeconfig: the URL of the server, with `ADDR`.
+    pub(super) api: Option<&'static str>,
     pub(super) number: usize,
 }
 
 impl Row {
     fn new(kind: &'static str, column: &'static str, target: &str, source: Source, faults: Vec<Fault>) -> Self {
         let (target, options) = (target.to_owned(), Vec::new());
-        Self { kind, column, target, source, faults, stages: &[], options, number: 0 }
+        Self { kind, column, target, source, faults, stages: &[], options, api: None, number: 0 }
     }
 
     /// How a kind finds an address for its host. `ADDR` in `target` is the host and port.
@@ -118,6 +120,12 @@ impl Row {
             return self;
         }
         self.options.push(format!("--ca-file={}", world.authority.file().display()));
+        self
+    }
+
+    /// The same with the fault's place in a kubeconfig.
+    pub(super) fn of_api(mut self, url: &'static str) -> Self {
+        self.api = Some(url);
         self
     }
 

@@ -3,6 +3,7 @@
 mod dns;
 mod file;
 mod http;
+mod k8s;
 mod mysql;
 mod postgres;
 mod redis;
@@ -22,6 +23,7 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
         file::rows(),
         http::rows(),
         http::rows_of_https(world),
+        k8s::rows(world),
         postgres::rows(world),
         mysql::rows(),
         redis::rows(),
