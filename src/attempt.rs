@@ -47,6 +47,7 @@ pub(crate) struct Attempt {
     /// Why the target is not ready while the attempt goes on, until the gate takes it.
     told: RefCell<Option<Reason>>,
     news: Notify,
+    held: Notify,
 }
 
 impl Attempt {
@@ -69,6 +70,7 @@ impl Attempt {
             lingers: false,
             told: RefCell::default(),
             news: Notify::new(),
+            held: Notify::new(),
         }
     }
 
@@ -108,6 +110,16 @@ impl Attempt {
             }
             self.news.notified().await;
         }
+    }
+
+    /// A connection is accepted, and from now on it has to stay open.
+    pub(crate) fn hold(&self) {
+        self.held.notify_one();
+    }
+
+    /// Waits until a connection has to stay open.
+    pub(crate) async fn held(&self) {
+        self.held.notified().await;
     }
 
     /// A secret that only this attempt knows, such as a password in a file. From now on it is hidden like those in the

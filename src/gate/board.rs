@@ -103,6 +103,11 @@ impl Board {
         row.streak
     }
 
+    /// The running attempt is dropped, and counts for nothing.
+    pub(super) fn forget(&self, at: usize) {
+        self.0.borrow_mut()[at] = Row::default();
+    }
+
     /// The target is ready. Returns how many attempts it took, and the time since the first began.
     pub(super) fn ready(&self, at: usize) -> (u32, Duration) {
         let row = &mut self.0.borrow_mut()[at];

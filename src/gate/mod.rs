@@ -7,6 +7,7 @@ pub(crate) mod backoff;
 mod board;
 #[cfg(test)]
 mod tests;
+mod together;
 mod turn;
 
 use std::rc::Rc;
@@ -51,6 +52,20 @@ type Ended = Verdict;
 
 /// Permission for one attempt. The semaphore is fair: the target that has waited longest is probed next.
 type Permit<'a> = Result<SemaphorePermit<'a>, AcquireError>;
+
+/// One attempt that has begun.
+struct Begun {
+    number: u32,
+    attempt: Rc<Attempt>,
+}
+
+/// The next attempt at a target.
+enum Next<'a> {
+    /// It may begin.
+    Try(Permit<'a>),
+    /// It has ended already.
+    Tried(Done),
+}
 
 /// One attempt that has ended.
 struct Done {
@@ -101,14 +116,20 @@ impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
     }
 
     async fn in_order(&self) -> Result<(), Ended> {
-        for at in 0..self.plan.targets.len() {
-            self.until_ready(at).await?;
+        let mut next = 0;
+        loop {
+            let (at, tried) = self.together(next).await;
+            if at == self.plan.targets.len() {
+                return Ok(());
+            }
+            self.until_ready(at, tried).await?;
+            next = at + 1;
         }
-        Ok(())
     }
 
     async fn all_at_once(&self) -> Result<(), Ended> {
-        let mut waits: FuturesUnordered<_> = (0..self.plan.targets.len()).map(|at| self.until_ready(at)).collect();
+        let mut waits: FuturesUnordered<_> =
+            (0..self.plan.targets.len()).map(|at| self.until_ready(at, None)).collect();
         while let Some(outcome) = waits.next().await {
             outcome?;
         }
@@ -116,10 +137,16 @@ impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
     }
 
     async fn once_in_order(&self) -> Result<(), Ended> {
-        for at in 0..self.plan.targets.len() {
-            self.once(at).await?;
+        let mut next = 0;
+        loop {
+            let (at, tried) = self.together(next).await;
+            match tried {
+                _ if at == self.plan.targets.len() => return Ok(()),
+                Some(done) => self.judged(at, done)?,
+                None => self.once(at).await?,
+            }
+            next = at + 1;
         }
-        Ok(())
     }
 
     async fn once_all(&self) -> Result<(), Ended> {
@@ -131,7 +158,12 @@ impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
     /// One attempt. A target's own timeout bounds it too.
     async fn once(&self, at: usize) -> Result<(), Ended> {
         let permit = self.in_flight.acquire().await;
-        let Done { number, outcome, .. } = self.bounded(at, self.attempt(at, false, permit)).await?;
+        let done = self.bounded(at, self.attempt(at, self.begin(at, false), permit)).await?;
+        self.judged(at, done)
+    }
+
+    /// The only attempt at a target has ended.
+    fn judged(&self, at: usize, Done { number, outcome, .. }: Done) -> Result<(), Ended> {
         match outcome {
             Ok(ready) => {
                 self.ready(at, &ready);
@@ -145,10 +177,13 @@ impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
         }
     }
 
-    /// Attempts and pauses, until the target has been ready often enough.
-    async fn until_ready(&self, at: usize) -> Result<(), Ended> {
-        let permit = self.in_flight.acquire().await;
-        self.bounded(at, self.attempts(at, permit)).await
+    /// Attempts and pauses, until the target has been ready often enough. `tried` is the first attempt, if it has ended.
+    async fn until_ready(&self, at: usize, tried: Option<Done>) -> Result<(), Ended> {
+        let next = match tried {
+            Some(done) => Next::Tried(done),
+            None => Next::Try(self.in_flight.acquire().await),
+        };
+        self.bounded(at, self.attempts(at, next)).await
     }
 
     /// Runs `work`, which begins with the target's first attempt, within the target's own timeout.
@@ -163,11 +198,14 @@ impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
         }
     }
 
-    async fn attempts(&self, at: usize, mut permit: Permit<'_>) {
+    async fn attempts(&self, at: usize, mut next: Next<'_>) {
         let planned = &self.plan.targets[at];
         let mut backoff = Backoff::new(planned.max_pause);
         loop {
-            let Done { number, attempt, outcome, in_a_row } = self.attempt(at, planned.successes > 1, permit).await;
+            let Done { number, attempt, outcome, in_a_row } = match next {
+                Next::Try(permit) => self.attempt(at, self.begin(at, planned.successes > 1), permit).await,
+                Next::Tried(done) => done,
+            };
             let pause = match &outcome {
                 Ok(ready) => {
                     if in_a_row >= planned.successes {
@@ -194,19 +232,23 @@ impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
                 pause: Some(pause),
             });
             time::sleep_until(next_start(&attempt, pause).max(Instant::now() + asked)).await;
-            permit = self.in_flight.acquire().await;
+            next = Next::Try(self.in_flight.acquire().await);
         }
     }
 
-    /// One attempt within its bound. It is on the board while it runs.
-    async fn attempt(&self, at: usize, fresh: bool, _permit: Permit<'_>) -> Done {
+    /// An attempt begins. It is on the board while it runs.
+    fn begin(&self, at: usize, fresh: bool) -> Begun {
         let planned = &self.plan.targets[at];
         let attempt = Rc::new(Attempt::new(planned.bounds, fresh).hiding(&planned.mask).lingering(self.lingers));
         let number = self.board.begin(at, &attempt);
-        // The probe of any kind needs many kilobytes. In a box, it needs them only while it runs, and not for each of a
-        // thousand targets that pause or wait for their permit.
-        let mut probe =
-            Box::pin(time::timeout_at(attempt.until(), self.turn.part(Box::pin((self.probe)(planned, &attempt)))));
+        Begun { number, attempt }
+    }
+
+    /// One attempt within its bound.
+    async fn attempt(&self, at: usize, Begun { number, attempt }: Begun, _permit: Permit<'_>) -> Done {
+        let planned = &self.plan.targets[at];
+        // Only while it runs: a thousand targets may pause, or wait for their permit.
+        let mut probe = Box::pin(time::timeout_at(attempt.until(), self.turn.part((self.probe)(planned, &attempt))));
         let outcome = loop {
             tokio::select! {
                 biased;

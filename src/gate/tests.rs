@@ -1,4 +1,5 @@
 mod schedule;
+mod together;
 
 use super::*;
 use crate::cli::Cli;

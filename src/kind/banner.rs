@@ -142,6 +142,11 @@ impl Accept {
         if self.send.is_some() && self.has_banner() { Duration::ZERO } else { self.hold }
     }
 
+    /// Whether nothing but `hold` is left once a connection is accepted.
+    pub(super) fn holds(&self) -> bool {
+        self.send.is_none() && !self.has_banner() && !self.hold.is_zero()
+    }
+
     fn has_banner(&self) -> bool {
         self.text.is_some() || self.pattern.is_some()
     }
@@ -176,6 +181,7 @@ impl Accept {
         }
         let hold = self.hold(over, attempt);
         let began = Instant::now();
+        attempt.hold();
         match time::timeout(hold, until_closed(stream, &mut said)).await {
             Ok(Ended::Closed(why)) => {
                 self.has_closed.set(true);

@@ -41,6 +41,7 @@ mod tls_options;
 mod unix;
 
 use std::fmt;
+use std::pin::Pin;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -108,6 +109,11 @@ pub(crate) trait Kind: Sized + fmt::Display {
         Duration::ZERO
     }
 
+    /// Whether nothing but `hold` is left to wait for once a connection is accepted, and nothing is sent.
+    fn holds(&self) -> bool {
+        false
+    }
+
     /// When the target is ready without its expectations, for --dry-run. The default is what `--help` says first.
     fn ready_when(&self) -> String {
         let ready = Self::HELP.first().map(|(_, ready)| *ready).unwrap_or_default();
@@ -119,6 +125,9 @@ pub(crate) trait Kind: Sized + fmt::Display {
         None
     }
 }
+
+/// An attempt that runs, or a part of it: in a box, so that what is around it is in the binary once.
+pub(crate) type Probing<'a> = Pin<Box<dyn Future<Output = Result<Ready, Reason>> + 'a>>;
 
 macro_rules! kinds {
     ($($module:ident::$name:ident $(if $feature:literal)?;)*) => {
@@ -149,9 +158,10 @@ macro_rules! kinds {
         }
 
         impl Target {
-            /// Tries the target once.
-            pub(crate) async fn probe(&self, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
-                match self { $($(#[cfg(feature = $feature)])? Self::$name(kind) => kind.probe(net, attempt).await,)* }
+            /// Tries the target once. Boxed for each kind: the attempts of a small kind do not take the memory of the largest
+            /// one, and no target takes any while it pauses.
+            pub(crate) fn probe<'a>(&'a self, net: &'a Net, attempt: &'a Attempt) -> Probing<'a> {
+                match self { $($(#[cfg(feature = $feature)])? Self::$name(kind) => Box::pin(kind.probe(net, attempt)),)* }
             }
 
             /// What is odd about the target and not wrong.
@@ -172,6 +182,11 @@ macro_rules! kinds {
             /// How long an attempt waits in any case.
             pub(crate) fn waits(&self) -> Duration {
                 match self { $($(#[cfg(feature = $feature)])? Self::$name(kind) => kind.waits(),)* }
+            }
+
+            /// Whether nothing but `hold` is left to wait for once a connection is accepted.
+            pub(crate) fn holds(&self) -> bool {
+                match self { $($(#[cfg(feature = $feature)])? Self::$name(kind) => kind.holds(),)* }
             }
 
             /// When the target is ready without its expectations, for --dry-run.

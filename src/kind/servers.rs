@@ -2,11 +2,11 @@
 
 use std::fmt::Display;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::time::{self, Instant};
 
+pub(super) use super::Probing;
 use super::Ready;
 use crate::attempt::Attempt;
 use crate::net::Net;
@@ -15,9 +15,6 @@ use crate::net::connect;
 use crate::net::race::race;
 use crate::net::stream::Stream;
 use crate::reason::{Code, Reason};
-
-/// The probe of one server or of one connection. It is boxed, so that the loops around it are in the binary once.
-pub(super) type Probing<'a> = Pin<Box<dyn Future<Output = Result<Ready, Reason>> + 'a>>;
 
 /// Tries the servers in order, until one is ready. A silent server must not use up the time of the next ones. `bound` is
 /// what the target itself gives each of them. After a reason for which `is_final` is true, no other server is tried.

@@ -78,6 +78,10 @@ impl Kind for Tcp {
         if self.quorum == Quorum::Gone { Duration::ZERO } else { self.accept.waits() }
     }
 
+    fn holds(&self) -> bool {
+        self.quorum == Quorum::Any && self.accept.holds()
+    }
+
     async fn probe(&self, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
         match self.quorum {
             Quorum::Any => {

@@ -83,6 +83,10 @@ impl Kind for Tls {
         format!("the TLS handshake ends{verified}")
     }
 
+    fn holds(&self) -> bool {
+        !self.gone && self.accept.holds()
+    }
+
     async fn probe(&self, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
         if self.gone {
             return gone::probe(net, &self.host, self.port, attempt).await;

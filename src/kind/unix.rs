@@ -49,6 +49,10 @@ impl Kind for Unix {
         if self.gone { Duration::ZERO } else { self.accept.waits() }
     }
 
+    fn holds(&self) -> bool {
+        !self.gone && self.accept.holds()
+    }
+
     async fn probe(&self, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
         if self.gone {
             return gone::probe_socket(&self.path, &self.name, attempt).await;
