@@ -142,7 +142,9 @@ impl Net {
     /// The addresses of `name` and where they come from. They never come from the cache.
     pub(crate) async fn find(&self, name: &str, need: Need, attempt: &Attempt) -> Result<Found, LookupError> {
         self.expect_silence(attempt);
-        let found = self.resolver().find(name, need, attempt).await.map_err(|error| self.with_hint(name, error))?;
+        // In a box: an attempt at an address, or at a name in the cache, does without the memory of the questions.
+        let found = Box::pin(self.resolver().find(name, need, attempt)).await;
+        let found = found.map_err(|error| self.with_hint(name, error))?;
         self.note_astray(name, attempt);
         Ok(found)
     }
