@@ -25,6 +25,9 @@ mod support;
 /// The servers and the Pod themselves.
 mod harness;
 
+/// `amqp:`.
+#[cfg(feature = "amqp")]
+mod amqp;
 /// Each file of examples/, run as it is written.
 #[cfg(all(
     feature = "dns",
@@ -65,6 +68,7 @@ mod limited;
 mod loops;
 /// Every kind, every stage, every fault, every bound.
 #[cfg(all(
+    feature = "amqp",
     feature = "dns",
     feature = "http",
     feature = "mysql",

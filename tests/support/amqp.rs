@@ -95,3 +95,46 @@ pub(crate) fn saying(answers: Vec<Vec<u8>>) -> Fake {
         linger(stream);
     })
 }
+
+/// A server that follows the protocol: it answers each method that a client sends, knows the queue `jobs`, and lets in with
+/// the password `hunter2` alone.
+pub(crate) fn broker() -> Fake {
+    Fake::new(|mut stream: TcpStream| {
+        let _ = serve(&mut stream);
+    })
+}
+
+fn serve(stream: &mut TcpStream) -> std::io::Result<()> {
+    let mut header = [0; 8];
+    stream.read_exact(&mut header)?;
+    if &header != b"AMQP\0\0\x09\x01" {
+        return stream.write_all(b"AMQP\0\0\x09\x01");
+    }
+    stream.write_all(&greeting())?;
+    loop {
+        let mut head = [0; 7];
+        stream.read_exact(&mut head)?;
+        let mut payload =
+            vec![0; usize::try_from(u32::from_be_bytes([head[3], head[4], head[5], head[6]])).unwrap() + 1];
+        stream.read_exact(&mut payload)?;
+        assert_eq!(payload.pop(), Some(0xce), "a frame ends so");
+        let (1, [_, class, _, id, arguments @ ..]) = (head[0], &payload[..]) else { continue };
+        let has = |words: &[u8]| arguments.windows(words.len()).any(|window| window == words);
+        let answer = match (class, id) {
+            (10, 11) if has(b"\0app\0hunter2") => tune(),
+            (10, 11) => close(403, "ACCESS_REFUSED - Login was refused"),
+            (10, 40) if has(b"\x04shop") => open_ok(),
+            (10, 40) => close(530, "NOT_ALLOWED - vhost not found"),
+            (10, 50) => return stream.write_all(&close_ok()),
+            (10, 51) => return Ok(()),
+            (20, 10) => channel_ok(),
+            (20, 40) => channel_close_ok(),
+            (50, 10) if has(b"\x04jobs\x01") => declared("jobs"),
+            (50, 10) => channel_close(404, "NOT_FOUND - no queue"),
+            // Connection.Tune-Ok, Channel.Close-Ok and Basic.Publish have no answer.
+            (10, 31) | (20, 41) | (60, 40) => continue,
+            other => panic!("a method that this server does not know: {other:?}"),
+        };
+        stream.write_all(&answer)?;
+    }
+}

@@ -13,7 +13,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 
-use super::{free_port, tool};
+use super::{Pod, free_port, tool};
 
 /// A start takes eight seconds on a quiet machine.
 const STARTS: Duration = Duration::from_secs(120);
@@ -27,6 +27,8 @@ pub(crate) struct RabbitMq {
     epmd: SocketAddr,
     distribution: SocketAddr,
     folder: TempDir,
+    /// The words that put a program into a Pod's network, if it is not the host's.
+    network: Vec<String>,
     running: Vec<Child>,
 }
 
@@ -44,7 +46,23 @@ impl RabbitMq {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("must be able to make a temporary folder");
         let [addr, tls, epmd, distribution] = [(); 4].map(|()| free_port());
-        Self { addr, tls, epmd, distribution, folder, running: Vec::new() }
+        Self { addr, tls, epmd, distribution, folder, network: Vec::new(), running: Vec::new() }
+    }
+
+    /// The same in a Pod. It runs, and does not listen at `addr` yet.
+    #[track_caller]
+    pub(crate) fn inside(pod: &Pod, addr: SocketAddr) -> Self {
+        let mut server = Self { network: pod.enter_network(), ..Self::new() };
+        server.start(&[]);
+        server.is_up();
+        Self { addr, ..server }
+    }
+
+    /// Listens at its address.
+    #[track_caller]
+    pub(crate) fn listen(&self) {
+        let (ip, port) = (self.addr.ip(), self.addr.port());
+        self.ctl(&["eval", &format!("rabbit_networking:start_tcp_listener({{\"{ip}\", {port}}}, 1).")]);
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -76,7 +94,7 @@ impl RabbitMq {
         ];
         let lines: Vec<&str> = ours.iter().map(String::as_str).chain(settings.iter().copied()).collect();
         fs::write(self.path("rabbitmq.conf"), lines.join("\n") + "\n").expect("the folder is ours");
-        let mut epmd = Command::new(tool("epmd"));
+        let mut epmd = self.within(&tool("epmd"));
         epmd.args(["-address", &self.epmd.ip().to_string(), "-port", &self.epmd.port().to_string()]);
         self.running
             .push(epmd.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("must be able to start epmd"));
@@ -119,25 +137,36 @@ impl RabbitMq {
             .collect()
     }
 
+    fn within(&self, program: &Path) -> Command {
+        match self.network.split_first() {
+            None => Command::new(program),
+            Some((first, rest)) => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program);
+                command
+            }
+        }
+    }
+
     /// One of Debian's scripts, without the wrapper that would become the user `rabbitmq`.
     fn command(&self, program: &str) -> Command {
         let program = Path::new("/usr/lib/rabbitmq/bin").join(program);
         assert!(program.is_file(), "this test needs RabbitMQ: apt-get install rabbitmq-server (tests/run does it)");
         let folder = self.folder.path().display().to_string();
         let at = |name: &str| format!("{folder}/{name}");
-        let mut command = Command::new(program);
+        let mut command = self.within(&program);
         command.env("HOME", &folder);
         command.env("ERL_EPMD_ADDRESS", self.epmd.ip().to_string());
         command.env("ERL_EPMD_PORT", self.epmd.port().to_string());
         command.env("ERL_EPMD_RELAXED_COMMAND_CHECK", "1");
-        command.env("RABBITMQ_NODENAME", format!("waitgate{}@{}", self.addr.port(), self.epmd.ip()));
+        command.env("RABBITMQ_NODENAME", format!("waitgate{}@{}", self.epmd.port(), self.epmd.ip()));
         command.env("RABBITMQ_USE_LONGNAME", "true");
         command.env("RABBITMQ_DIST_PORT", self.distribution.port().to_string());
         command.env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+S 1:1 +sbwt none");
         for (name, file) in [
             ("CONF_ENV_FILE", "none"),
             ("CONFIG_FILE", "rabbitmq.conf"),
-            ("ENABLED_PLUGINS_FILE", "none"),
+            ("ENABLED_PLUGINS_FILE", "plugins"),
             ("FEATURE_FLAGS_FILE", "flags"),
             ("GENERATED_CONFIG_DIR", "generated"),
             ("LOG_BASE", "log"),

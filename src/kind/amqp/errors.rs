@@ -103,7 +103,7 @@ fn no_vhost(reason: Reason) -> Reason {
 /// The reason of a server that lets no publisher work: an alarm of its memory or its disk.
 pub(super) fn blocked(peer: &Peer, said: &[u8], attempt: &Attempt) -> Reason {
     let said = attempt.quote(said, WORDS_MAX);
-    Reason::new(Code::ProtocolNotAccepting, format!("{peer} takes no message now, an alarm blocks publishers: {said}"))
+    Reason::new(Code::ExpectState, format!("{peer} takes no message now, an alarm blocks publishers: {said}"))
         .with_key("blocked")
 }
 

