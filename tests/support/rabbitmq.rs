@@ -52,10 +52,12 @@ impl RabbitMq {
     /// The same in a Pod. It runs, and does not listen at `addr` yet.
     #[track_caller]
     pub(crate) fn inside(pod: &Pod, addr: SocketAddr) -> Self {
-        let mut server = Self { network: pod.enter_network(), ..Self::new() };
+        let mut server = Self::new();
+        server.network = pod.enter_network();
         server.start(&[]);
         server.is_up();
-        Self { addr, ..server }
+        server.addr = addr;
+        server
     }
 
     /// Listens at its address.

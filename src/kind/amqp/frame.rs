@@ -226,12 +226,12 @@ impl<'a> Fields<'a> {
         self.bytes(usize::try_from(length).ok()?)
     }
 
-    /// Drops the value of a table's field (<https://www.rabbitmq.com/amqp-0-9-1-errata>, section 3). The text, if it is one.
-    fn value(&mut self) -> Option<Option<&'a [u8]>> {
+    /// The value of a table's field (<https://www.rabbitmq.com/amqp-0-9-1-errata>, section 3): its type, and its bytes
+    /// without their length.
+    fn value(&mut self) -> Option<(u8, &'a [u8])> {
         let kind = self.octet()?;
         let length = match kind {
-            b'S' => return self.long_text().map(Some),
-            b'x' | b'A' | b'F' => return self.long_text().map(|_| None),
+            b'S' | b'x' | b'A' | b'F' => return Some((kind, self.long_text()?)),
             b't' | b'b' | b'B' => 1,
             b's' | b'u' | b'U' => 2,
             b'I' | b'i' | b'f' => 4,
@@ -240,18 +240,18 @@ impl<'a> Fields<'a> {
             b'V' => 0,
             _ => return None,
         };
-        self.bytes(length).map(|_| None)
+        Some((kind, self.bytes(length)?))
     }
 }
 
-/// The text of the field `name` of a table. Nothing recurses: a table or an array in it is skipped as a whole.
-pub(super) fn text_in<'a>(table: &'a [u8], name: &str) -> Option<&'a [u8]> {
+/// The field `name` of a table: its type and its value. Nothing recurses: a table or an array in it is one value.
+pub(super) fn field_of<'a>(table: &'a [u8], name: &str) -> Option<(u8, &'a [u8])> {
     let mut fields = Fields(table);
     loop {
         let found = fields.text()? == name.as_bytes();
         let value = fields.value()?;
         if found {
-            return value;
+            return Some(value);
         }
     }
 }
@@ -303,14 +303,14 @@ mod tests {
             b"\x07productS\0\0\0\x08RabbitMQ",
         ]
         .concat();
-        assert_eq!(text_in(&table, "product"), Some(&b"RabbitMQ"[..]));
-        assert_eq!(text_in(&table, "a"), None, "a table is no text");
-        assert_eq!(text_in(&table, "version"), None);
+        assert_eq!(field_of(&table, "product"), Some((b'S', &b"RabbitMQ"[..])));
+        assert_eq!(field_of(&table, "a").and_then(|(_, inner)| field_of(inner, "b")), Some((b't', &b"\x01"[..])));
+        assert_eq!(field_of(&table, "b"), None, "it is in another table");
         for end in 0..table.len() {
-            assert_eq!(text_in(&table[..end], "product"), None, "{end}");
+            assert_eq!(field_of(&table[..end], "product"), None, "{end}");
         }
         for bad in [&b"\x01aF\xff\xff\xff\xff"[..], b"\x01a?", b"\xffa"] {
-            assert_eq!(text_in(bad, "product"), None, "{bad:?}");
+            assert_eq!(field_of(bad, "product"), None, "{bad:?}");
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::reason::{Code, Reason};
 use crate::secret::Secret;
 
 /// The capability of a server that says why it refuses a login, and of a client that can read it.
-pub(super) const FAILURE_CLOSE: &[u8] = b"authentication_failure_close";
+pub(super) const FAILURE_CLOSE: &str = "authentication_failure_close";
 
 /// The user of RabbitMQ's first start, and of a client whose URL has no user.
 pub(super) const GUEST: &str = "guest";

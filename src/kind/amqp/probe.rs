@@ -52,10 +52,7 @@ impl<'a> Context<'a> {
 
     async fn address(&self, address: SocketAddr, stream: Stream) -> Result<Ready, Reason> {
         #[cfg(feature = "tls")]
-        let stream = match self.target.location.tls {
-            true => self.handshake(stream).await?,
-            false => stream,
-        };
+        let stream = if self.target.location.tls { self.handshake(stream).await? } else { stream };
         match self.on(stream).await {
             Ok(ready) => Ok(ready),
             // A TLS port may close without a word on plain text.

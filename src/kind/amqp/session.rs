@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{self, Instant};
 
 use super::errors::{self, Doing, Refusal, no_method};
-use super::frame::{self, FRAME_MAX, Fields, HEADER, Id, NoMethod, Wire, id, text_in};
+use super::frame::{self, FRAME_MAX, Fields, HEADER, Id, NoMethod, Wire, field_of, id};
 use super::mechanism::{self, Login};
 use crate::attempt::Attempt;
 use crate::kind::Ready;
@@ -87,7 +87,8 @@ impl Session<'_> {
             note.push_str(", which takes messages");
         }
         if let Some(said) = &self.blocked {
-            note.push_str(&format!(", which blocks publishers: {}", self.attempt.quote(said, errors::WORDS_MAX)));
+            note.push_str(", which blocks publishers: ");
+            note.push_str(&self.attempt.quote(said, errors::WORDS_MAX));
         }
         Ok(Ready::noted(note))
     }
@@ -253,10 +254,14 @@ impl Start {
         let properties = fields.long_text()?;
         let mechanisms = String::from_utf8_lossy(fields.long_text()?).into_owned();
         let _locales = fields.long_text()?;
-        let word = |name| text_in(properties, name).map(|text| String::from_utf8_lossy(text).into_owned());
+        let word = |name| match field_of(properties, name)? {
+            (b'S', text) => Some(String::from_utf8_lossy(text).into_owned()),
+            _ => None,
+        };
         let product = [word("product"), word("version")].into_iter().flatten().collect::<Vec<_>>().join(" ");
-        // The capability is a field of a table in this one.
-        let says_refusals = properties.windows(mechanism::FAILURE_CLOSE.len()).any(|it| it == mechanism::FAILURE_CLOSE);
+        let says_refusals = field_of(properties, "capabilities")
+            .and_then(|(_, capabilities)| field_of(capabilities, mechanism::FAILURE_CLOSE))
+            .is_some_and(|(kind, value)| kind == b't' && value != b"\0");
         Some(Self { product, mechanisms, says_refusals })
     }
 }
@@ -264,10 +269,10 @@ impl Start {
 /// What waitgate says of itself. RabbitMQ tells why it refuses a login, and that it blocks publishers, only to a client that can
 /// read this (<https://www.rabbitmq.com/docs/auth-notification>).
 fn client_properties() -> Vec<u8> {
-    let flag = |name: &[u8]| [&[u8::try_from(name.len()).unwrap_or_default()], name, b"t\x01"].concat();
+    let flag = |name: &str| [&frame::text(name)[..], b"t\x01"].concat();
     let text =
         |name: &str, value: &str| [frame::text(name), b"S".to_vec(), frame::long_text(value.as_bytes())].concat();
-    let capabilities = [flag(mechanism::FAILURE_CLOSE), flag(b"connection.blocked")].concat();
+    let capabilities = [flag(mechanism::FAILURE_CLOSE), flag("connection.blocked")].concat();
     let properties = [
         frame::text("capabilities"),
         b"F".to_vec(),

@@ -126,7 +126,7 @@ fn a_later_answer_without_end() {
             let _ = stream.read(&mut [0; 4096]);
             let _ = stream.write_all(&answer);
         }
-        while stream.write_all(&frame(2, 1, &[0; 60_000])).is_ok() {}
+        while stream.write_all(&frame(2, 1, &[0; 8000])).is_ok() {}
     });
     let ended = Run::new(["--once", &format!("amqp://app:hunter2@{}#queue=q", fake.addr)]).end();
     ended.failure().stderr_has("protocol.too-large").nowhere("hunter2");
