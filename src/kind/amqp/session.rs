@@ -15,6 +15,10 @@ use crate::reason::{Code, Reason, Stage};
 /// How long the farewell may take. It only keeps the server's log quiet.
 const FAREWELL: Duration = Duration::from_millis(500);
 
+/// How long the stream stays open after the farewell of a session with a channel. RabbitMQ ends the processes of a channel after
+/// its answer, and logs an error of a supervisor if the end of the stream comes before they have ended.
+const CHANNEL_ENDS: Duration = Duration::from_millis(50);
+
 /// The farewell ends this long before the attempt does.
 const MARGIN: Duration = Duration::from_millis(20);
 
@@ -53,13 +57,22 @@ struct Session<'a> {
     doing: Doing,
     /// Whether the vhost is open: from then on a session ends with Connection.Close.
     open: bool,
+    /// Whether a channel was opened.
+    channel: bool,
     /// What the server says of the alarm that blocks publishers.
     blocked: Option<Vec<u8>>,
 }
 
 /// One session, from the protocol header to its end.
 pub(super) async fn run(stream: Stream, wish: &Wish<'_>, attempt: &Attempt) -> Result<Ready, Failed> {
-    let mut session = Session { wire: Wire::new(stream), attempt, doing: Doing::Greeting, open: false, blocked: None };
+    let mut session = Session {
+        wire: Wire::new(stream),
+        attempt,
+        doing: Doing::Greeting,
+        open: false,
+        channel: false,
+        blocked: None,
+    };
     let outcome = session.converse(wish).await;
     let silent = session.wire.stream().first().is_empty();
     // The outcome is known. It would be lost if the attempt were cut off here.
@@ -131,6 +144,7 @@ impl Session<'_> {
         if wish.queue.is_some() || wish.publish {
             let channel = frame::method(CHANNEL, id::CHANNEL_OPEN, &[b"\0"]);
             self.ask(Doing::OpenVhost, &channel, id::CHANNEL_OPEN_OK).await?;
+            self.channel = true;
         }
         Ok(())
     }
@@ -223,6 +237,9 @@ impl Session<'_> {
             if self.wire.write(&close).await.is_ok() {
                 while let Ok(method) = self.wire.method().await {
                     if method.id == id::CLOSE_OK {
+                        if self.channel {
+                            time::sleep(CHANNEL_ENDS).await;
+                        }
                         break;
                     }
                 }

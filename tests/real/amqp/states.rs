@@ -127,10 +127,10 @@ fn queues(server: &RabbitMq) {
     assert_eq!(line, "held\n");
     locked.failure().stderr_has("belongs to another connection alone").stderr_has("expect.state");
 
+    // RabbitMQ 3 wants no permission for a passive declare.
     server.ctl(&["add_user", "small", "s3cret"]);
     server.ctl(&["set_permissions", "-p", "shop", "small", "^$", "^$", "^$"]);
-    let small = once(&format!("amqp://small:s3cret@{}/shop#queue=jobs", server.addr));
-    small.failure().stderr_has("may not ask for the queue").stderr_has("protocol.forbidden");
+    once(&format!("amqp://small:s3cret@{}/shop#queue=jobs", server.addr)).success();
 }
 
 fn hundreds_of_probes_leave_nothing(server: &RabbitMq) {
