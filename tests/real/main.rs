@@ -106,8 +106,15 @@ mod send;
 mod shipped;
 /// SIGTERM and SIGINT, as PID 1 and in the stages that only strace or a Pod can hold up.
 mod signals;
-/// What is said in each of some eighty situations.
-#[cfg(all(feature = "dns", feature = "http", feature = "mysql", feature = "postgres", feature = "tls"))]
+/// What is said in each of some hundred situations.
+#[cfg(all(
+    feature = "amqp",
+    feature = "dns",
+    feature = "http",
+    feature = "mysql",
+    feature = "postgres",
+    feature = "tls"
+))]
 mod situations;
 /// `tcp:`.
 mod tcp;

@@ -19,6 +19,7 @@ pub(super) enum Doing {
     Greeting,
     LogIn,
     OpenVhost,
+    OpenChannel,
     DeclareQueue,
     Publish,
 }
@@ -30,6 +31,7 @@ impl Doing {
             Self::Greeting => "the protocol header",
             Self::LogIn => "the login",
             Self::OpenVhost => "the opening of the vhost",
+            Self::OpenChannel => "the opening of a channel",
             Self::DeclareQueue => "the question for the queue",
             Self::Publish => "a message",
         }
@@ -69,7 +71,7 @@ impl Refusal {
                 no_vhost(there(Code::ProtocolNoDatabase, "the vhost is not"))
             }
             // RabbitMQ's limits on a vhost and on a user have the code of a vhost that is refused.
-            (530 | 506, _) if has("connection limit") => {
+            (530 | 506, _) if has("connection limit") || has("user limit") => {
                 there(Code::ProtocolTooManyClients, "it has no connection left for us").with_cost(Cost::Work)
             }
             (541 | 530, Doing::OpenVhost) if has(" is down") => {

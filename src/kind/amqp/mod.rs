@@ -32,7 +32,6 @@ use uri::{Location, TEXT_MAX};
 #[derive(Clone, Debug)]
 pub(crate) struct Amqp {
     location: Location,
-    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "without TLS they are only checked"))]
     tls: TlsOptions,
     password_file: Option<PasswordFile>,
     /// Who logs in. `None`: the greeting is enough.

@@ -143,7 +143,7 @@ impl Session<'_> {
         self.open = true;
         if wish.queue.is_some() || wish.publish {
             let channel = frame::method(CHANNEL, id::CHANNEL_OPEN, &[b"\0"]);
-            self.ask(Doing::OpenVhost, &channel, id::CHANNEL_OPEN_OK).await?;
+            self.ask(Doing::OpenChannel, &channel, id::CHANNEL_OPEN_OK).await?;
             self.channel = true;
         }
         Ok(())

@@ -71,7 +71,7 @@ impl Location {
         if login.is_none() && query.split('&').any(|pair| pair.contains('@') && !pair.contains('=')) {
             bail!("found '@' after a '?': in a password '?' is written %3F ({form})");
         }
-        if server.contains([',', ';']) || query.contains("://") {
+        if server.contains([',', ';']) {
             bail!("found several hosts: a target has one host and one port; give each its own target ({form})");
         }
         let (host, port) = address::split(server);
