@@ -4,7 +4,7 @@
 
 mod peer;
 
-#[cfg(feature = "mysql")]
+#[cfg(any(feature = "amqp", feature = "mysql"))]
 use std::{io::Write as _, path::Path, time::Duration};
 
 use clap::ValueHint;
@@ -20,7 +20,7 @@ use crate::net::names::message::{self, Packet, Question};
 use crate::net::names::{hosts, resolv_conf::ResolvConf, search};
 use crate::plan;
 use crate::reason::{Code, Hint};
-#[cfg(feature = "mysql")]
+#[cfg(any(feature = "amqp", feature = "mysql"))]
 use crate::{
     attempt::{Attempt, Bounds},
     net::{Net, names::resolv_conf::SystemFiles, stream::Stream},
@@ -110,7 +110,7 @@ pub fn target(text: &str) {
                     assert!(!shown.contains(TELLING), "{shown}");
                     assert!(!format!("{target:?}").contains(TELLING));
                 }
-                if shown.starts_with("redis") || shown.starts_with("valkey") {
+                if shown.starts_with("redis") || shown.starts_with("valkey") || shown.starts_with("amqp") {
                     assert!(!shown.contains(TELLING), "{shown}");
                 }
                 let _ = (target.uses_tls(), target.warnings());
@@ -129,7 +129,7 @@ pub fn target(text: &str) {
 /// # Panics
 /// If a parsed value is out of its range.
 pub fn expectations(text: &str) {
-    const ADDRESSES: [&str; 9] = [
+    const ADDRESSES: [&str; 10] = [
         "http://h/",
         "https://h/",
         "tcp:h:1",
@@ -139,6 +139,7 @@ pub fn expectations(text: &str) {
         "file:/f",
         "rediss://h",
         "mysql://u@h/d",
+        "amqps://u:p@h/v",
     ];
     let Some(which) = text.chars().next() else { return };
     let text = &text[which.len_utf8()..];
@@ -298,10 +299,30 @@ pub fn mysql(data: &[u8]) {
         ["mysql:h:1", "mysql://app:s3cr3t@h/d#role=primary#query=SELECT 1", "mysql://app@h#login"];
     let Some((which, data)) = data.split_first() else { return };
     let said = if which & 0x80 == 0 { data.to_vec() } else { packets(data) };
+    conversation(TARGETS[usize::from(which & 0x7f) % TARGETS.len()], &said);
+}
+
+/// What an AMQP server says, up to the end of its stream: as for MySQL.
+///
+/// The first byte picks a greeting or a login, and whether what follows is the stream itself or frames: a type, a channel, a
+/// length, and a payload.
+///
+/// # Panics
+/// If the reason has a secret or steers.
+#[cfg(feature = "amqp")]
+pub fn amqp(data: &[u8]) {
+    const TARGETS: [&str; 3] = ["amqp:h:1", "amqp://app:s3cr3t@h/v#queue=q#publish", "amqp://h#login"];
+    let Some((which, data)) = data.split_first() else { return };
+    let said = if which & 0x80 == 0 { data.to_vec() } else { frames(data) };
+    conversation(TARGETS[usize::from(which & 0x7f) % TARGETS.len()], &said);
+}
+
+/// One attempt at a server that says `said` and ends its stream.
+#[cfg(any(feature = "amqp", feature = "mysql"))]
+fn conversation(target: &str, said: &[u8]) {
     let env = Env::default();
-    let parsed = Target::parse(TARGETS[usize::from(which & 0x7f) % TARGETS.len()], Given { env: &env, ca_file: false });
-    let (Ok((Target::MySql(target), _)), Ok(runtime)) =
-        (parsed, tokio::runtime::Builder::new_current_thread().enable_all().build())
+    let parsed = Target::parse(target, Given { env: &env, ca_file: false });
+    let (Ok((target, _)), Ok(runtime)) = (parsed, tokio::runtime::Builder::new_current_thread().enable_all().build())
     else {
         return;
     };
@@ -315,16 +336,37 @@ pub fn mysql(data: &[u8]) {
         let (server, client) = tokio::net::UnixStream::pair().ok()?;
         let server = server.into_std().ok()?;
         server.set_nonblocking(false).ok()?;
-        (&server).write_all(&said).ok()?;
+        (&server).write_all(said).ok()?;
         server.shutdown(std::net::Shutdown::Write).ok()?;
         let bounds = Bounds { attempt: Duration::from_secs(5), connect: Duration::from_secs(1) };
         let stream = Stream::unix(client, Path::new("/s"));
-        Some(target.over(stream, &net, &Attempt::new(bounds, false)).await)
+        let attempt = Attempt::new(bounds, false);
+        match &target {
+            #[cfg(feature = "mysql")]
+            Target::MySql(target) => Some(target.over(stream, &net, &attempt).await),
+            #[cfg(feature = "amqp")]
+            Target::Amqp(target) => Some(target.over(stream, &net, &attempt).await),
+            _ => None,
+        }
     });
     if let Some(Err(reason)) = outcome {
         let text = reason.text();
         assert!(!text.is_empty() && !text.contains("s3cr3t") && !text.contains(char::is_control), "{text:?}");
     }
+}
+
+/// The frames of a stream, each with the length that it has.
+#[cfg(feature = "amqp")]
+fn frames(data: &[u8]) -> Vec<u8> {
+    let (mut stream, mut rest) = (Vec::new(), data);
+    while let [kind, channel, length, more @ ..] = rest {
+        let (payload, after) = more.split_at(more.len().min(usize::from(*length)));
+        stream.extend([*kind, 0, *channel, 0, 0, 0, u8::try_from(payload.len()).unwrap_or_default()]);
+        stream.extend(payload);
+        stream.push(0xce);
+        rest = after;
+    }
+    stream
 }
 
 /// The packets of a stream, each with the length that it has.

@@ -33,6 +33,8 @@ function __waitgate_target
         'rediss:' 'the server answers PING (rediss: for TLS)' \
         'valkey:' 'the server answers PING (rediss: for TLS)' \
         'valkeys:' 'the server answers PING (rediss: for TLS)' \
+        'amqp:' 'RabbitMQ answers in AMQP 0-9-1 (amqps: for TLS)' \
+        'amqps:' 'RabbitMQ answers in AMQP 0-9-1 (amqps: for TLS)' \
         'env:' 'the address is the value of the environment variable NAME'
 end
 
@@ -95,7 +97,7 @@ function __waitgate_explain
         'protocol.not-authorized' 'The server does not allow this login: the user, the host or the database is not permitted.' \
         'protocol.forbidden' 'The server knows this client and does not permit what the target asks for.' \
         'protocol.auth-method' 'The server asks for a way to log in that the target forbids or that waitgate does not have.' \
-        'protocol.no-database' 'The server does not have the database.' \
+        'protocol.no-database' 'The server does not have the database or the virtual host.' \
         'protocol.error' 'The server answered with an error of its own.' \
         'expect.timeout' 'The answer did not end in time.' \
         'expect.status' 'The HTTP status is not one of the expected ones.' \

@@ -35,6 +35,8 @@ const TARGETS: &[&str] = &[
     "mysql:ADDR",
     "mysql://app:s3cr3t-w0rd@ADDR/d",
     "mysql://app:s3cr3t-w0rd@ADDR/d#query=SELECT 1",
+    "amqp:ADDR",
+    "amqp://app:s3cr3t-w0rd@ADDR/v#queue=q#publish",
 ];
 
 const BOUNDS: Bounds = Bounds { attempt: Duration::from_secs(2), connect: Duration::from_secs(1) };

@@ -3,6 +3,8 @@
 //! A new kind is one file or folder here, its `mod` line, and one row in the table. The table makes the enum, the list of forms in
 //! messages, the section of `--help`, the feature gates and the completions.
 
+#[cfg(feature = "amqp")]
+mod amqp;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod answer;
 mod banner;
@@ -30,7 +32,7 @@ pub(crate) mod redis;
 mod regex;
 #[cfg(any(feature = "kafka", feature = "mongodb"))]
 mod scram;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[cfg(any(feature = "amqp", feature = "mysql", feature = "postgres"))]
 mod servers;
 mod slips;
 mod split;
@@ -56,7 +58,7 @@ use crate::text::printable;
 use expect::{Expectations, Spec, Zero};
 #[cfg(any(feature = "http", feature = "tls"))]
 pub(crate) use protocols::instead;
-#[cfg(any(feature = "http", feature = "mysql", feature = "postgres", feature = "redis"))]
+#[cfg(any(feature = "amqp", feature = "http", feature = "mysql", feature = "postgres", feature = "redis"))]
 pub(crate) use protocols::other_protocol;
 pub(crate) use protocols::{spoken, spoken_by};
 use split::Split;
@@ -220,6 +222,7 @@ kinds! {
     postgres::Postgres if "postgres";
     mysql::MySql if "mysql";
     redis::Redis if "redis";
+    amqp::Amqp if "amqp";
 }
 
 /// What the table knows of a kind.

@@ -75,10 +75,16 @@ impl TlsOptions {
     }
 
     /// Takes the files that a URL names, where `#ca`, `#cert` and `#key` are not given.
-    #[cfg(any(feature = "mysql", feature = "redis"))]
+    #[cfg(any(feature = "amqp", feature = "mysql", feature = "redis"))]
     pub(super) fn or_files(&mut self, ca: Option<TlsFile>, identity: Option<(TlsFile, TlsFile)>) {
         self.ca = self.ca.take().or(ca);
         self.identity = self.identity.take().or(identity);
+    }
+
+    /// Takes the name that a URL gives, where `#servername` is not given.
+    #[cfg(feature = "amqp")]
+    pub(super) fn or_name(&mut self, name: Option<&str>) {
+        self.name = self.name.take().or_else(|| name.map(|name| name.trim_end_matches('.').to_owned()));
     }
 
     /// Whether there is a CA, or a name: a certificate is expected to be verified.
@@ -88,7 +94,7 @@ impl TlsOptions {
     }
 
     /// Whether there is a client certificate.
-    #[cfg(feature = "mysql")]
+    #[cfg(any(feature = "amqp", feature = "mysql"))]
     pub(super) fn has_identity(&self) -> bool {
         self.identity.is_some()
     }

@@ -199,8 +199,8 @@ codes! {
         "The server asks for a way to log in that the target forbids or that waitgate does not have.",
         "The reason names the way. Change what the server asks for (PostgreSQL: the method in pg_hba.conf), or what the target allows (require_auth=; TLS). No password goes out in a readable form after a TLS handshake that failed: repair the TLS.";
     ProtocolNoDatabase = Protocol Work "protocol.no-database",
-        "The server does not have the database.",
-        "Check the database's name. A migration or an operator may create it later.";
+        "The server does not have the database or the virtual host.",
+        "Check its name. A migration or an operator may create it later.";
     ProtocolError = Protocol Work "protocol.error",
         "The server answered with an error of its own.",
         "The reason repeats the server's words. The server's log has more.";
@@ -243,7 +243,7 @@ codes! {
         "Look at the failover, and at which Service points to the primary.";
     ExpectState = Expect Work "expect.state",
         "The server answers, and it or its cluster is not in the expected state.",
-        "The reason says which state it is. Look at the other members of the cluster, and whether it was set up.";
+        "The reason says which state it is. Look at the other members of the cluster, whether it was set up, and at its alarms (memory, disk).";
     ExpectQuery = Expect Work "expect.query",
         "The query's answer is not the expected one.",
         "The login works, and the answer is not what the target expects: check whether the migration has run.";

@@ -24,6 +24,9 @@ mod support;
 /// The fakes themselves.
 mod harness;
 
+/// `amqp:`.
+#[cfg(feature = "amqp")]
+mod amqp;
 /// Help, version, twins, `$(NAME)`, `env:NAME`, `--dry-run`.
 mod cli;
 /// `-- COMMAND`.
@@ -94,6 +97,7 @@ mod secrets;
 mod send;
 /// Completions and the man page, as they are shipped.
 #[cfg(all(
+    feature = "amqp",
     feature = "dns",
     feature = "http",
     feature = "mysql",

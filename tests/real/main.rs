@@ -25,6 +25,9 @@ mod support;
 /// The servers and the Pod themselves.
 mod harness;
 
+/// `amqp:`.
+#[cfg(feature = "amqp")]
+mod amqp;
 /// Each file of examples/, run as it is written.
 #[cfg(all(
     feature = "dns",
@@ -65,6 +68,7 @@ mod limited;
 mod loops;
 /// Every kind, every stage, every fault, every bound.
 #[cfg(all(
+    feature = "amqp",
     feature = "dns",
     feature = "http",
     feature = "mysql",
@@ -102,8 +106,15 @@ mod send;
 mod shipped;
 /// SIGTERM and SIGINT, as PID 1 and in the stages that only strace or a Pod can hold up.
 mod signals;
-/// What is said in each of some eighty situations.
-#[cfg(all(feature = "dns", feature = "http", feature = "mysql", feature = "postgres", feature = "tls"))]
+/// What is said in each of some hundred situations.
+#[cfg(all(
+    feature = "amqp",
+    feature = "dns",
+    feature = "http",
+    feature = "mysql",
+    feature = "postgres",
+    feature = "tls"
+))]
 mod situations;
 /// `tcp:`.
 mod tcp;

@@ -250,6 +250,42 @@ fn postgres(table: &mut Table) {
     table.fake("postgres: HTTP answers", &web, "postgres://SERVER/?sslmode=disable");
 }
 
+fn amqp(table: &mut Table) {
+    use crate::support::amqp::{blocked, channel_close, channel_ok, close, greeting, logged_in, saying, start, tune};
+    let login = "amqp://app:hunter2@SERVER/shop";
+    let refused =
+        "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. For details see the broker logfile.";
+    let opening = |number, words| vec![greeting(), tune(), close(number, words)];
+    let later = |answer: Vec<u8>| [logged_in(), vec![channel_ok(), answer]].concat();
+    for (name, answers, more) in [
+        ("wrong password", vec![greeting(), close(403, refused)], ""),
+        ("no way to log in", vec![start("EXTERNAL", true)], ""),
+        ("no such vhost", opening(530, "NOT_ALLOWED - vhost shop not found"), ""),
+        ("the vhost is forbidden", opening(530, "NOT_ALLOWED - access to vhost 'shop' refused for user 'app'"), ""),
+        ("the vhost is down", opening(541, "INTERNAL_ERROR - vhost 'shop' is down"), ""),
+        (
+            "shutting down",
+            vec![close(320, "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'")],
+            "",
+        ),
+        ("no such queue", later(channel_close(404, "NOT_FOUND - no queue 'jobs' in vhost 'shop'")), "#queue=jobs"),
+        (
+            "an exclusive queue",
+            later(channel_close(405, "RESOURCE_LOCKED - cannot obtain exclusive access")),
+            "#queue=jobs",
+        ),
+        ("an alarm", later(blocked("low on memory")), "#publish"),
+    ] {
+        table.fake(&format!("amqp: {name}"), &saying(answers), &format!("{login}{more}"));
+    }
+    table.fake("amqp: silence", &Fake::silent(), "amqp:SERVER");
+    table.fake("amqp: closed at once", &Fake::closing(), "amqp:SERVER");
+    table.fake("amqp: AMQP 1.0 alone", &Fake::answering("AMQP\x03\x01\0\0"), "amqp:SERVER");
+    table.fake("amqp: the port speaks TLS", &Fake::answering("\x15\x03\x03\0\x02\x02\x0a"), "amqp:SERVER");
+    table.fake("amqps: the port speaks plain AMQP", &Fake::answering("AMQP\0\0\x09\x01"), "amqps://SERVER");
+    table.fake("amqp: HTTP answers", &Fake::answering("HTTP/1.1 400 Bad Request\r\n\r\n"), "amqp:SERVER");
+}
+
 fn mysql(table: &mut Table) {
     let login = "mysql://app:hunter2@SERVER/shop";
     for (name, number, message) in [
@@ -297,6 +333,7 @@ fn every_situation_reads_as_reviewed() {
     http(&mut table);
     postgres(&mut table);
     mysql(&mut table);
+    amqp(&mut table);
     assert!(table.0.matches("## ").count() >= 40);
     expect_file![concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/situations.txt")].assert_eq(&table.0);
 }

@@ -4,6 +4,7 @@
 //! Every wait in here is bounded, nothing uses a fixed port of the host, and what a test starts is
 //! gone when the test is.
 
+pub(crate) mod amqp;
 pub(crate) mod dns;
 pub(crate) mod fake;
 #[cfg(feature = "tls")]
@@ -16,6 +17,7 @@ pub(crate) mod mysql;
 pub(crate) mod pg;
 pub(crate) mod pgtools;
 pub(crate) mod pod;
+pub(crate) mod rabbitmq;
 pub(crate) mod redis;
 pub(crate) mod run;
 #[path = "../../src/net/names/scripted_server.rs"]
@@ -58,6 +60,7 @@ fn install(name: &str) -> String {
         "ip" => "iproute2",
         "java" => "default-jre-headless",
         "knotd" => "knot",
+        "epmd" => "erlang-base",
         "mariadbd" | "mariadb-install-db" => "mariadb-server",
         "mariadb" | "mariadb-admin" => "mariadb-client",
         "unshare" | "nsenter" | "setpriv" | "setsid" | "prlimit" => "util-linux",

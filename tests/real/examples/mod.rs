@@ -25,7 +25,8 @@ use crate::support::{PATIENCE, Run, run::Running};
 use render::Command;
 use world::{
     Step::{
-        self, Database, Kubernetes, Loaded, Loading, Memcached, MySql, Names, Postgres, Registry, Tcp, Web, ZooKeeper,
+        self, Broker, Database, Kubernetes, Loaded, Loading, Memcached, MySql, Names, Postgres, Queue, Registry, Tcp,
+        Web, ZooKeeper,
     },
     World,
 };
@@ -137,6 +138,7 @@ examples! {
     ]);
     k8s_job = "18-k8s-job.yaml": pod([Kubernetes(KUBERNETES)]).env(API_SERVER);
     k8s_service = "19-k8s-service.yaml": pod([Kubernetes(KUBERNETES)]).env(API_SERVER);
+    rabbitmq = "20-rabbitmq.yaml": pod([Names(&[("rabbitmq", DB)]), Broker(DB), Queue("orders")]);
     helm_deployment = "helm-deployment.yaml":
         pod([Names(&[("shop-redis", DB), ("shop-api", API)]), Tcp(DB, 6379), Web(API, 80, "/healthz", 200)]);
     compose = "compose.yaml":

@@ -10,6 +10,7 @@ use crate::support::{
     kube::{self, Answer, End, Kube},
     mariadb::MariaDb,
     pg::Pg,
+    rabbitmq::RabbitMq,
     redis::Redis,
     server::{self, Server},
     web::{self, Authority, Reply},
@@ -35,6 +36,10 @@ pub(super) enum Step {
     Loading(&'static str),
     /// It starts again, and loads at once.
     Loaded,
+    /// A real RabbitMQ with the user `webapp`.
+    Broker(&'static str),
+    /// A queue is declared there.
+    Queue(&'static str),
     /// A real server, in the place of one that only accepts.
     ZooKeeper(&'static str),
     /// A real server.
@@ -42,7 +47,10 @@ pub(super) enum Step {
     /// The API server of Kubernetes, with a Job that runs and then completes, and a rollout that goes on and then is done.
     Kubernetes(&'static str),
 }
-use Step::{Database, Kubernetes, Loaded, Loading, Memcached, MySql, Names, Postgres, Registry, Tcp, Web, ZooKeeper};
+use Step::{
+    Broker, Database, Kubernetes, Loaded, Loading, Memcached, MySql, Names, Postgres, Queue, Registry, Tcp, Web,
+    ZooKeeper,
+};
 
 pub(super) struct World {
     pub(super) pod: Pod,
@@ -53,6 +61,7 @@ pub(super) struct World {
     cluster: Option<Pg>,
     redis: Option<Redis>,
     mariadb: Option<MariaDb>,
+    broker: Option<RabbitMq>,
     fakes: Vec<Fake>,
     webs: Vec<web::Web>,
     servers: Vec<Server>,
@@ -82,6 +91,7 @@ impl World {
             cluster: address.map(|address| cluster(&pod, address)),
             redis: None,
             mariadb: None,
+            broker: None,
             pod,
             knot,
             records: String::new(),
@@ -133,6 +143,19 @@ impl World {
                 self.redis = Some(redis);
             }
             Loaded => self.redis.as_mut().expect("the case has a Redis").start(&["--requirepass", PASSWORD]),
+            Broker(address) => {
+                add_address(&self.pod, address);
+                let broker = RabbitMq::inside(&self.pod, (address.parse::<std::net::IpAddr>().unwrap(), 5672).into());
+                broker.ctl(&["add_user", "webapp", PASSWORD]);
+                broker.ctl(&["set_permissions", "webapp", ".*", ".*", ".*"]);
+                broker.listen();
+                self.broker = Some(broker);
+            }
+            Queue(name) => {
+                let queue = format!("rabbit_misc:r(<<\"/\">>, queue, <<\"{name}\">>)");
+                let declare = format!("rabbit_amqqueue:declare({queue}, true, false, [], none, <<\"webapp\">>).");
+                self.broker.as_ref().expect("the case has a broker").ctl(&["eval", &declare]);
+            }
             ZooKeeper(address) => {
                 self.fakes.clear();
                 let server = self.at(address, 2181, server::zookeeper);

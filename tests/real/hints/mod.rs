@@ -75,6 +75,7 @@ hints! {
     UseTls use_tls
     UsePostgres use_postgres
     UseMysql use_mysql
+    UseAmqp use_amqp
     Credentials credentials
     Forbidden forbidden
     AccessRules access_rules

@@ -42,6 +42,14 @@ pub(crate) fn use_redis(it: &Witness) {
     it.instead("UseTcp", run(&format!("http://{}/", smtp.addr)));
 }
 
+pub(crate) fn use_amqp(it: &Witness) {
+    let amqp = Fake::answering("AMQP\0\0\x09\x01");
+    it.given(run(&format!("http://{}/", amqp.addr)));
+    it.given(run(&format!("amqps://{}/", amqp.addr)));
+    let web = Fake::answering("HTTP/1.1 400 Bad Request\r\n\r\n");
+    it.instead("UseHttp", run(&format!("amqp:{}", web.addr)));
+}
+
 pub(crate) fn use_https(it: &Witness) {
     let config = Authority::new().server(&["localhost"]);
     let secure = Web::on(([127, 0, 0, 1], 0).into(), Some(config), |_, _| Reply::status(200));

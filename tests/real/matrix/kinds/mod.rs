@@ -1,5 +1,6 @@
 //! The rows of each kind.
 
+mod amqp;
 mod dns;
 mod file;
 mod http;
@@ -28,6 +29,8 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
         mysql::rows(),
         redis::rows(),
         redis::rows_of_rediss(world),
+        amqp::rows(),
+        amqp::rows_of_amqps(world),
     ];
     let mut rows: Vec<Row> = kinds.into_iter().flatten().collect();
     for (number, row) in rows.iter_mut().enumerate() {
