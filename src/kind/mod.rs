@@ -14,6 +14,10 @@ mod endpoint;
 pub(crate) mod expect;
 mod file;
 mod gone;
+#[cfg(feature = "grpc")]
+pub(crate) mod grpc;
+#[cfg(any(feature = "grpc", feature = "http"))]
+mod header;
 pub(crate) mod help;
 #[cfg(feature = "http")]
 mod http;
@@ -28,7 +32,7 @@ mod protocols;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 mod regex;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[cfg(any(feature = "grpc", feature = "mysql", feature = "postgres"))]
 mod servers;
 mod slips;
 mod split;
@@ -53,7 +57,7 @@ use crate::text::printable;
 use expect::{Expectations, Spec, Zero};
 #[cfg(any(feature = "http", feature = "tls"))]
 pub(crate) use protocols::instead;
-#[cfg(any(feature = "http", feature = "mysql", feature = "postgres", feature = "redis"))]
+#[cfg(any(feature = "grpc", feature = "http", feature = "mysql", feature = "postgres", feature = "redis"))]
 pub(crate) use protocols::other_protocol;
 pub(crate) use protocols::{spoken, spoken_by};
 use split::Split;
@@ -203,6 +207,7 @@ kinds! {
     postgres::Postgres if "postgres";
     mysql::MySql if "mysql";
     redis::Redis if "redis";
+    grpc::Grpc if "grpc";
 }
 
 /// What the table knows of a kind.
