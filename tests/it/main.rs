@@ -39,6 +39,9 @@ mod expectations;
 mod file;
 /// `gone`, for every kind.
 mod gone;
+/// `grpc:`.
+#[cfg(feature = "grpc")]
+mod grpc;
 /// Servers that hang, in every stage.
 mod hang;
 /// The source itself: what imports what, and how long a file is.
@@ -85,6 +88,7 @@ mod send;
 /// Completions and the man page, as they are shipped.
 #[cfg(all(
     feature = "dns",
+    feature = "grpc",
     feature = "http",
     feature = "mysql",
     feature = "postgres",

@@ -40,6 +40,9 @@ mod examples;
 mod gate;
 /// `gone`, where a Pod's network or names have to change.
 mod gone;
+/// `grpc:`.
+#[cfg(feature = "grpc")]
+mod grpc;
 /// Servers and nameservers that hang.
 mod hang;
 /// Each hint with its evidence, and without.
@@ -66,6 +69,7 @@ mod loops;
 /// Every kind, every stage, every fault, every bound.
 #[cfg(all(
     feature = "dns",
+    feature = "grpc",
     feature = "http",
     feature = "mysql",
     feature = "postgres",

@@ -151,8 +151,10 @@ impl Failed<'_> {
         if let Some(Error::AlertReceived(AlertDescription::NoApplicationProtocol) | Error::NoApplicationProtocol) =
             find_tls(error)
         {
-            let text = format!("{} does not offer HTTP/1.1 (it may speak HTTP/2 only, as gRPC does)", self.peer());
-            return Reason::new(Code::ProtocolOther, text).with_key("HTTP/2").with_hint(kind::instead(None));
+            let text =
+                format!("{} does not offer HTTP/1.1 (it may speak HTTP/2 only, as servers of gRPC do)", self.peer());
+            let hint = kind::spoken_by(Protocol::Http2).map_or("tcp", |_| "grpcs");
+            return Reason::new(Code::ProtocolOther, text).with_key("HTTP/2").with_hint(Hint::UseKind(hint));
         }
         let request = self.progress.asked.get().map(Asked::request).unwrap_or_default();
         tls::failure(error, self.url.host_str().unwrap_or_default(), self.peer(), request, attempt)
@@ -170,6 +172,10 @@ fn not_http(place: Place<'_>, protocol: Option<Protocol>) -> Reason {
             .with_hint(kind::instead(protocol)),
         // Of kinds for other servers, none takes the path of a socket.
         _ if place.address().is_none() => kind::other_protocol(place, "HTTP", None).with_hint(None),
+        Some(Protocol::Http2) => {
+            let text = format!("{place} speaks HTTP/2 only, as servers of gRPC do, and waitgate asks in HTTP/1.1");
+            Reason::new(Code::ProtocolOther, text).with_key("HTTP/2").with_hint(kind::instead(protocol))
+        }
         _ => kind::other_protocol(place, "HTTP", protocol),
     }
 }

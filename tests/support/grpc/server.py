@@ -1,4 +1,4 @@
-"""A server of gRPC for the tests, by grpcio: server.py PORT [OPTION...].
+"""A server of gRPC for the tests, by grpcio: server.py HOST:PORT [OPTION...].
 
   NAME=STATUS       the health of a service; "=STATUS" is that of the whole server
   --no-health       without the health service
@@ -33,7 +33,7 @@ class Watch(grpc.ServerInterceptor):
         return continuation(details)
 
 
-def main(port, *options):
+def main(address, *options):
     options = list(options)
     statuses, token, echo, files, client_ca, with_health = {}, None, None, None, None, True
     while options:
@@ -62,9 +62,9 @@ def main(port, *options):
         pair = [(read(files[1]), read(files[0]))]
         ca = read(client_ca) if client_ca else None
         credentials = grpc.ssl_server_credentials(pair, ca, require_client_auth=ca is not None)
-        server.add_secure_port(f"127.0.0.1:{port}", credentials)
+        server.add_secure_port(address, credentials)
     else:
-        server.add_insecure_port(f"127.0.0.1:{port}")
+        server.add_insecure_port(address)
     server.start()
     print("listens", flush=True)
     server.wait_for_termination()
