@@ -4,7 +4,7 @@
 
 mod peer;
 
-#[cfg(feature = "mysql")]
+#[cfg(any(feature = "grpc", feature = "mysql"))]
 use std::{io::Write as _, path::Path, time::Duration};
 
 use clap::ValueHint;
@@ -18,12 +18,14 @@ use crate::kind::{self, Given, Target};
 use crate::net::address::{Host, host_port, port, split};
 use crate::net::names::message::{self, Packet, Question};
 use crate::net::names::{hosts, resolv_conf::ResolvConf, search};
+#[cfg(feature = "mysql")]
+use crate::net::{Net, names::resolv_conf::SystemFiles};
 use crate::plan;
 use crate::reason::{Code, Hint};
-#[cfg(feature = "mysql")]
+#[cfg(any(feature = "grpc", feature = "mysql"))]
 use crate::{
     attempt::{Attempt, Bounds},
-    net::{Net, names::resolv_conf::SystemFiles, stream::Stream},
+    net::stream::Stream,
 };
 
 /// Every hint: its name and its words. The hint to use another kind is one for each kind that it can name.
@@ -129,7 +131,7 @@ pub fn target(text: &str) {
 /// # Panics
 /// If a parsed value is out of its range.
 pub fn expectations(text: &str) {
-    const ADDRESSES: [&str; 9] = [
+    const ADDRESSES: [&str; 10] = [
         "http://h/",
         "https://h/",
         "tcp:h:1",
@@ -139,6 +141,7 @@ pub fn expectations(text: &str) {
         "file:/f",
         "rediss://h",
         "mysql://u@h/d",
+        "grpcs:h:1",
     ];
     let Some(which) = text.chars().next() else { return };
     let text = &text[which.len_utf8()..];
@@ -185,6 +188,59 @@ pub fn address(text: &str) {
 #[cfg(feature = "redis")]
 pub fn redis(data: &[u8]) {
     kind::redis::replies(data);
+}
+
+/// What a server of gRPC says, up to the end of its stream: an attempt ends, and its reason has no secret and steers nothing.
+///
+/// The first byte picks the stream itself, frames (a kind, flags, a stream, a length, and a body), or an answer.
+///
+/// # Panics
+/// If the reason does.
+#[cfg(feature = "grpc")]
+pub fn grpc(data: &[u8]) {
+    let Some((which, data)) = data.split_first() else { return };
+    let env = Env::default();
+    let parsed = Target::parse(
+        "grpc:h:1#service=a.B#header=authorization:Bearer s3cr3t-w0rd",
+        Given { env: &env, ca_file: false },
+    );
+    let (Ok((Target::Grpc(target), _)), Ok(runtime)) =
+        (parsed, tokio::runtime::Builder::new_current_thread().enable_all().build())
+    else {
+        return;
+    };
+    let outcome = runtime.block_on(async {
+        let bounds = Bounds { attempt: Duration::from_secs(5), connect: Duration::from_secs(1) };
+        let attempt = Attempt::new(bounds, false);
+        let said = match which % 3 {
+            0 => return kind::grpc::fuzzed::answer(&target, data, &attempt),
+            1 => data.to_vec(),
+            _ => frames(data),
+        };
+        let (server, client) = tokio::net::UnixStream::pair().ok()?;
+        let server = server.into_std().ok()?;
+        server.set_nonblocking(false).ok()?;
+        (&server).write_all(&said).ok()?;
+        server.shutdown(std::net::Shutdown::Write).ok()?;
+        kind::grpc::fuzzed::over(&target, Stream::unix(client, Path::new("/s")), &attempt).await
+    });
+    if let Some(Err(reason)) = outcome {
+        let text = reason.text();
+        assert!(!text.is_empty() && !text.contains(char::is_control) && text.len() < 4096, "{text:?}");
+    }
+}
+
+/// SETTINGS, and then the frames, each with the length that it has.
+#[cfg(feature = "grpc")]
+fn frames(data: &[u8]) -> Vec<u8> {
+    let (mut stream, mut rest) = (vec![0, 0, 0, 4, 0, 0, 0, 0, 0], data);
+    while let [kind, flags, id, length, more @ ..] = rest {
+        let (body, after) = more.split_at(more.len().min(usize::from(*length)));
+        stream.extend([0, 0, u8::try_from(body.len()).unwrap_or_default(), kind % 10, *flags, 0, 0, 0, *id]);
+        stream.extend(body);
+        rest = after;
+    }
+    stream
 }
 
 /// What a server of any kind may say: the first byte picks the target, the rest is said.

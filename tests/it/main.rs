@@ -29,7 +29,14 @@ mod cli;
 /// `-- COMMAND`.
 mod command;
 /// docs/cookbook.md.
-#[cfg(all(feature = "dns", feature = "http", feature = "k8s", feature = "postgres", feature = "tls"))]
+#[cfg(all(
+    feature = "dns",
+    feature = "grpc",
+    feature = "http",
+    feature = "k8s",
+    feature = "postgres",
+    feature = "tls"
+))]
 mod cookbook;
 /// Links, YAML and length of the README and the pages.
 mod docs;

@@ -28,6 +28,7 @@ mod harness;
 /// Each file of examples/, run as it is written.
 #[cfg(all(
     feature = "dns",
+    feature = "grpc",
     feature = "http",
     feature = "k8s",
     feature = "mysql",

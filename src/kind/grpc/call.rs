@@ -18,10 +18,10 @@ use super::wire::Wire;
 pub(super) const SESSION_MAX: u64 = 64 * 1024;
 
 /// The most bytes of headers, as SETTINGS_MAX_HEADER_LIST_SIZE counts them. gRPC's C core has the same bound.
-const HEADERS_MAX: u32 = 16 * 1024;
+pub(super) const HEADERS_MAX: u16 = 16 * 1024;
 
 /// The smallest bound on a frame that HTTP/2 knows (RFC 9113 section 4.2).
-const FRAME_MAX: u32 = 16 * 1024;
+const FRAME_MAX: u16 = 16 * 1024;
 
 /// How long the farewell may take.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -45,10 +45,10 @@ pub(super) async fn call(wire: &mut Wire, request: Request<()>, message: Bytes) 
     let mut builder = Builder::new();
     builder
         .enable_push(false)
-        .initial_window_size(FRAME_MAX)
-        .max_frame_size(FRAME_MAX)
-        .max_header_list_size(HEADERS_MAX)
-        .max_send_buffer_size(FRAME_MAX as usize)
+        .initial_window_size(FRAME_MAX.into())
+        .max_frame_size(FRAME_MAX.into())
+        .max_header_list_size(HEADERS_MAX.into())
+        .max_send_buffer_size(FRAME_MAX.into())
         .max_concurrent_reset_streams(0)
         .header_table_size(0);
     let (send, connection) = builder.handshake(wire).await?;

@@ -4,7 +4,7 @@ use http_types::StatusCode;
 use http_types::header::{CONTENT_TYPE, HeaderMap, SERVER};
 
 use super::Grpc;
-use super::call::Answer;
+use super::call::{Answer, HEADERS_MAX};
 use super::message::{Health, Mistake};
 use super::status::{self, Status};
 use super::wire::Wire;
@@ -172,6 +172,10 @@ pub(super) fn no_answer(target: &Grpc, error: &h2::Error, wire: &Wire, peer: &Pe
             return Reason::new(Code::ProtocolClosed, text).with_key("failed");
         }
     }
+    #[cfg(feature = "tls")]
+    if first.is_empty() && wire.stream.asked_in_vain() {
+        return crate::net::tls::wants_certificate(format_args!("{peer} closed the connection"));
+    }
     if first.is_empty() {
         let hint = if target.tls { Hint::TlsProxyClosed } else { Hint::ClosedUnanswered };
         let text = format!("{peer} accepted the connection and closed it without an answer");
@@ -183,6 +187,12 @@ pub(super) fn no_answer(target: &Grpc, error: &h2::Error, wire: &Wire, peer: &Pe
     let (code, what) = match reason {
         // The bounds of h2 on the headers, their frames, and frames without content.
         Some(h2::Reason::REFUSED_STREAM | h2::Reason::ENHANCE_YOUR_CALM) if error.is_library() => {
+            return too_large(peer);
+        }
+        // For headers beyond its bound, h2 has no code of their own.
+        Some(h2::Reason::PROTOCOL_ERROR)
+            if error.is_library() && error.is_reset() && wire.read > HEADERS_MAX.into() =>
+        {
             return too_large(peer);
         }
         Some(_) if error.is_library() => {

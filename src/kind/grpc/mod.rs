@@ -1,10 +1,13 @@
 //! `grpc:` and `grpcs:`: the server's health service answers SERVING (grpc: doc/health-checking.md).
 
 mod call;
+pub(crate) mod fuzzed;
 mod judge;
 mod message;
 mod probe;
 mod status;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::fmt;

@@ -51,7 +51,7 @@ impl Grpc {
     }
 
     /// The `:authority` and the metadata of this attempt, with the files as they are now.
-    fn metadata(&self, attempt: &Attempt) -> Result<(Authority, HeaderMap), Reason> {
+    pub(super) fn metadata(&self, attempt: &Attempt) -> Result<(Authority, HeaderMap), Reason> {
         let mut metadata = HeaderMap::new();
         for header in &self.headers {
             metadata.append(&header.name, header.read(attempt)?);
@@ -93,8 +93,9 @@ impl Call<'_> {
         let peer = stream.peer();
         self.attempt.enter(Stage::Protocol, format_args!("{peer} accepted the connection and the call"));
         let mut wire = Wire::new(stream.limited(call::SESSION_MAX));
+        let request = request(self.target, self.authority.clone(), self.metadata.clone(), self.attempt);
         let asked = Bytes::from(message::request(&self.target.service));
-        let error = match call::call(&mut wire, self.request(), asked).await {
+        let error = match call::call(&mut wire, request, asked).await {
             Ok(answer) => return judge::judge(self.target, &answer, &peer, self.attempt),
             Err(error) => error,
         };
@@ -110,25 +111,6 @@ impl Call<'_> {
             }
         }
         Err(reason)
-    }
-
-    fn request(&self) -> Request<()> {
-        let mut request = Request::new(());
-        let mut uri = Uri::default().into_parts();
-        uri.scheme = Some(if self.target.tls { Scheme::HTTPS } else { Scheme::HTTP });
-        uri.authority = Some(self.authority.clone());
-        uri.path_and_query = Some(PathAndQuery::from_static(PATH));
-        *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
-        *request.method_mut() = Method::POST;
-        *request.version_mut() = Version::HTTP_2;
-        *request.headers_mut() = self.metadata.clone();
-        let left = self.attempt.until().saturating_duration_since(Instant::now());
-        // In milliseconds, of at most 8 digits (PROTOCOL-HTTP2.md, Timeout): 24 hours have 8.
-        let timeout = left.saturating_sub(MARGIN.min(left / 2)).as_millis().clamp(1, 99_999_999);
-        if let Ok(timeout) = HeaderValue::try_from(format!("{timeout}m")) {
-            request.headers_mut().insert("grpc-timeout", timeout);
-        }
-        request
     }
 
     #[cfg(feature = "tls")]
@@ -148,4 +130,24 @@ impl Call<'_> {
     async fn handshake(&self, _: SocketAddr, _: Stream) -> Result<Stream, Reason> {
         Err(Reason::new(Code::TlsFailed, "this build has no TLS"))
     }
+}
+
+/// The head of the call.
+pub(super) fn request(target: &Grpc, authority: Authority, metadata: HeaderMap, attempt: &Attempt) -> Request<()> {
+    let mut request = Request::new(());
+    let mut uri = Uri::default().into_parts();
+    uri.scheme = Some(if target.tls { Scheme::HTTPS } else { Scheme::HTTP });
+    uri.authority = Some(authority);
+    uri.path_and_query = Some(PathAndQuery::from_static(PATH));
+    *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
+    *request.method_mut() = Method::POST;
+    *request.version_mut() = Version::HTTP_2;
+    *request.headers_mut() = metadata;
+    let left = attempt.until().saturating_duration_since(Instant::now());
+    // In milliseconds, of at most 8 digits (PROTOCOL-HTTP2.md, Timeout): 24 hours have 8.
+    let timeout = left.saturating_sub(MARGIN.min(left / 2)).as_millis().clamp(1, 99_999_999);
+    if let Ok(timeout) = HeaderValue::try_from(format!("{timeout}m")) {
+        request.headers_mut().insert("grpc-timeout", timeout);
+    }
+    request
 }

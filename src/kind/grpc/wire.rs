@@ -13,13 +13,13 @@ use crate::net::stream::Stream;
 pub(super) struct Wire {
     pub(super) stream: Stream,
     pub(super) failed: Option<io::Error>,
-    /// Whether the server has ended the stream.
-    pub(super) ended: bool,
+    /// How many bytes have been read.
+    pub(super) read: usize,
 }
 
 impl Wire {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, failed: None, ended: false }
+        Self { stream, failed: None, read: 0 }
     }
 }
 
@@ -28,7 +28,7 @@ impl AsyncRead for Wire {
         let before = buf.filled().len();
         match ready!(Pin::new(&mut self.stream).poll_read(cx, buf)) {
             Ok(()) => {
-                self.ended |= buf.filled().len() == before;
+                self.read += buf.filled().len() - before;
                 Poll::Ready(Ok(()))
             }
             Err(error) => {

@@ -7,6 +7,7 @@ use crate::support::{
     Fake, Pod,
     dns::Knot,
     fake::linger,
+    grpc::Grpc,
     kube::{self, Answer, End, Kube},
     mariadb::MariaDb,
     pg::Pg,
@@ -39,10 +40,14 @@ pub(super) enum Step {
     ZooKeeper(&'static str),
     /// A real server.
     Memcached(&'static str),
+    /// A real server of gRPC, with this health of its one service, in the place of what was there.
+    Health(&'static str, &'static str),
     /// The API server of Kubernetes, with a Job that runs and then completes, and a rollout that goes on and then is done.
     Kubernetes(&'static str),
 }
-use Step::{Database, Kubernetes, Loaded, Loading, Memcached, MySql, Names, Postgres, Registry, Tcp, Web, ZooKeeper};
+use Step::{
+    Database, Health, Kubernetes, Loaded, Loading, Memcached, MySql, Names, Postgres, Registry, Tcp, Web, ZooKeeper,
+};
 
 pub(super) struct World {
     pub(super) pod: Pod,
@@ -53,6 +58,7 @@ pub(super) struct World {
     cluster: Option<Pg>,
     redis: Option<Redis>,
     mariadb: Option<MariaDb>,
+    grpc: Option<Grpc>,
     fakes: Vec<Fake>,
     webs: Vec<web::Web>,
     servers: Vec<Server>,
@@ -82,6 +88,7 @@ impl World {
             cluster: address.map(|address| cluster(&pod, address)),
             redis: None,
             mariadb: None,
+            grpc: None,
             pod,
             knot,
             records: String::new(),
@@ -141,6 +148,12 @@ impl World {
             Memcached(address) => {
                 let server = self.at(address, 11211, server::memcached);
                 self.servers.push(server);
+            }
+            Health(address, health) => {
+                self.fakes.clear();
+                self.grpc = None;
+                let health = format!("shop.v1.Cart={health}");
+                self.grpc = Some(self.at(address, 50051, |addr| Grpc::started_at(addr, &[&health])));
             }
             MySql(address) => {
                 add_address(&self.pod, address);

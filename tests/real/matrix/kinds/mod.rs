@@ -2,6 +2,7 @@
 
 mod dns;
 mod file;
+mod grpc;
 mod http;
 mod mysql;
 mod postgres;
@@ -26,6 +27,8 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
         mysql::rows(),
         redis::rows(),
         redis::rows_of_rediss(world),
+        grpc::rows(),
+        grpc::rows_of_grpcs(world),
     ];
     let mut rows: Vec<Row> = kinds.into_iter().flatten().collect();
     for (number, row) in rows.iter_mut().enumerate() {
