@@ -5,7 +5,7 @@ use std::fmt;
 
 use anyhow::{Result, bail};
 use http_types::header::{
-    ACCEPT, ACCEPT_CHARSET, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT,
+    ACCEPT, ACCEPT_CHARSET, ACCEPT_LANGUAGE, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT,
 };
 
 use super::expect::{Expectations, Spec};
@@ -64,7 +64,7 @@ impl Header {
     /// `Authorization: Bearer` with the token in `file`.
     #[cfg(feature = "http")]
     pub(super) fn bearer(file: NamedFile) -> Self {
-        Self { name: AUTHORIZATION, value: Source::File(file, "Bearer ".to_owned()) }
+        Self { name: http_types::header::AUTHORIZATION, value: Source::File(file, "Bearer ".to_owned()) }
     }
 
     /// The value, if the target itself has it.

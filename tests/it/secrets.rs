@@ -180,7 +180,7 @@ fn a_grpc_server_repeats_it() {
         ("grpc:ADDR#header=authorization:Bearer $(TOK)", &[]),
         ("grpc:ADDR#header=authorization:Bearer @DIR/secret#service=shop.Cart", &[]),
         ("grpc:ADDR#header=cookie:a=b; session=hunter2-correct-horse-zw0lf", &[]),
-        ("env:URL#header=x-token:$(TOK)", &["URL=grpc://ADDR"]),
+        ("env:URL#header=x-token:@DIR/secret", &["URL=grpc://ADDR"]),
     ];
     let cut = format!("{} {}", "x".repeat(190), SECRET);
     let encoded = SECRET.replace('-', "%2D");

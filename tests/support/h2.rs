@@ -30,18 +30,14 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 /// Fields as literals that are not indexed (RFC 7541 section 6.2.2), without Huffman's code.
 pub(crate) fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
     let text = |text: &str| {
-        let mut out = Vec::new();
-        match u8::try_from(text.len()) {
-            Ok(length @ 0..127) => out.push(length),
-            _ => {
-                out.push(127);
-                let mut rest = text.len() - 127;
-                while rest >= 0x80 {
-                    out.push(u8::try_from(rest & 0x7f).unwrap() | 0x80);
-                    rest >>= 7;
-                }
-                out.push(u8::try_from(rest).unwrap());
+        // A length from 127 on goes on in more bytes (RFC 7541 section 5.1).
+        let mut out = vec![u8::try_from(text.len().min(127)).unwrap()];
+        if let Some(mut rest) = text.len().checked_sub(127) {
+            while rest >= 0x80 {
+                out.push(u8::try_from(rest & 0x7f).unwrap() | 0x80);
+                rest >>= 7;
             }
+            out.push(u8::try_from(rest).unwrap());
         }
         out.extend(text.as_bytes());
         out

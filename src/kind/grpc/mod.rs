@@ -33,7 +33,6 @@ const SERVICE_MAX: usize = 1024;
 
 /// The health of one server, or of one of its services.
 #[derive(Clone, Debug)]
-#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "without TLS its options are only checked"))]
 pub(crate) struct Grpc {
     host: Host,
     port: u16,

@@ -89,6 +89,7 @@ impl Grpc {
 impl Call<'_> {
     /// One call over one connection.
     async fn on(&self, address: SocketAddr, stream: Stream) -> Result<Ready, Reason> {
+        #[cfg(feature = "tls")]
         let stream = if self.target.tls { self.handshake(address, stream).await? } else { stream };
         let peer = stream.peer();
         self.attempt.enter(Stage::Protocol, format_args!("{peer} accepted the connection and the call"));
@@ -124,11 +125,6 @@ impl Call<'_> {
         };
         let chosen = stream.session().and_then(|session| session.alpn_protocol());
         if chosen == Some(b"h2") { Ok(stream) } else { Err(judge::no_http2(&peer)) }
-    }
-
-    #[cfg(not(feature = "tls"))]
-    async fn handshake(&self, _: SocketAddr, _: Stream) -> Result<Stream, Reason> {
-        Err(Reason::new(Code::TlsFailed, "this build has no TLS"))
     }
 }
 

@@ -71,16 +71,9 @@ fn decoded(mut encoded: &[u8]) -> Vec<u8> {
             [high, low, ..] if *first == b'%' => digit(*high).zip(digit(*low)),
             _ => None,
         };
-        match byte.and_then(|(high, low)| u8::try_from(high << 4 | low).ok()) {
-            Some(byte) => {
-                out.push(byte);
-                encoded = &rest[2..];
-            }
-            None => {
-                out.push(*first);
-                encoded = rest;
-            }
-        }
+        let byte = byte.and_then(|(high, low)| u8::try_from(high << 4 | low).ok());
+        out.push(byte.unwrap_or(*first));
+        encoded = if byte.is_some() { &rest[2..] } else { rest };
     }
     out
 }

@@ -43,5 +43,6 @@ pub(crate) async fn only_http2(address: SocketAddr, name: &str, attempt: &Attemp
         }
         None
     };
-    sniff::in_time(looking, attempt).await.flatten() == Some(Protocol::Http2)
+    // A session is large, and every attempt of https: would have room for it.
+    sniff::in_time(Box::pin(looking), attempt).await.flatten() == Some(Protocol::Http2)
 }

@@ -1,7 +1,7 @@
 //! The answers of a server, of a proxy, of another server, and of a server that says nothing.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use crate::support::h2::{
@@ -165,6 +165,8 @@ fn another_server() {
         let _ = stream.write_all(&frame(SETTINGS, 0, 0, &[]));
         if hear(&mut stream) {
             let _ = stream.write_all(&headers(0, HEAD));
+            let _ = stream.shutdown(Shutdown::Write);
+            linger(stream);
         }
     });
     once(ASK, &half).failure().stderr_has("before its answer was complete").stderr_has("[protocol.closed]");

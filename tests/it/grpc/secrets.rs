@@ -40,9 +40,9 @@ fn no_output_has_the_token() {
         for addr in [closed, repeating.addr] {
             for arguments in outputs {
                 fs::write(&message, "").unwrap();
-                let run = Run::new(arguments).arg(&target.replace("ADDR", &addr.to_string()));
+                let run = Run::new(arguments).arg(target.replace("ADDR", &addr.to_string()));
                 let run = variables.iter().fold(run, |run, (name, value)| run.env(name, value));
-                let ended = run.arg(&format!("--termination-log={note}")).end();
+                let ended = run.arg(format!("--termination-log={note}")).end();
                 let left = fs::read_to_string(&message).unwrap();
                 for piece in PIECES {
                     ended.nowhere(piece);

@@ -3,14 +3,12 @@
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
-
-use tempfile::TempDir;
+use std::time::Duration;
 
 use crate::support::server::{Server, nginx};
-use crate::support::{Fake, PATIENCE, Run, free_port, tool};
+use crate::support::{Fake, Run, free_port, tool};
 
 fn once(target: &str) -> crate::support::run::Ended {
     Run::new(["--once", target]).end()
