@@ -1,8 +1,7 @@
 //! `http:`, `https:` and `tcp:` against servers that people run: nginx, haproxy, docker-proxy.
 
 use std::fs;
-use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::net::SocketAddr;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
