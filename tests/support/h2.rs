@@ -2,10 +2,10 @@
 //! what the test wants.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 
 use super::Fake;
-use super::fake::linger;
+use super::fake::{linger, loopback};
 
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
@@ -70,8 +70,13 @@ pub(crate) fn refusal(status: &str, message: &str) -> Vec<u8> {
 
 /// Says `first` at once, and `answer` when the call is complete. Then the connection stays open.
 pub(crate) fn server_of(first: impl Into<Vec<u8>>, answer: impl Into<Vec<u8>>) -> Fake {
+    server_at((loopback(), 0).into(), first, answer)
+}
+
+/// The same at a given address.
+pub(crate) fn server_at(addr: SocketAddr, first: impl Into<Vec<u8>>, answer: impl Into<Vec<u8>>) -> Fake {
     let (first, answer) = (first.into(), answer.into());
-    Fake::new(move |mut stream| {
+    Fake::on(addr, move |mut stream| {
         let _ = stream.write_all(&first);
         if hear(&mut stream) {
             let _ = stream.write_all(&answer);

@@ -5,7 +5,7 @@ use std::fs;
 use crate::support::grpc::Grpc;
 use crate::support::h2::{self, frame, health, refusal};
 use crate::support::run::Ended;
-use crate::support::{Run, free_port};
+use crate::support::{Pod, Run, free_port};
 
 fn once(target: &str) -> Ended {
     Run::new(["--once", target]).end()
@@ -87,6 +87,26 @@ fn metadata_and_tokens() {
     );
     assert!(lines[3].contains("('authorization', 'Bearer hunter2-zw0lf')"), "{seen}");
     assert!(lines[4].contains("('user-agent', 'me'), ('x-a', '1'), ('x-b', '2')"), "{seen}");
+}
+
+/// Of several addresses of a name one is enough. Without one, the reason has all of them.
+#[test]
+fn one_address_that_serves_is_enough() {
+    let pod = Pod::new();
+    pod.etc("hosts", "127.0.0.2 cart\n127.0.0.3 cart\n");
+    let at = |ip: u8, status| {
+        let addr = ([127, 0, 0, ip], 50051).into();
+        pod.within(|| h2::server_at(addr, frame(h2::SETTINGS, 0, 0, &[]), health(status)))
+    };
+    let (_not, second) = (at(2, 2), at(3, 1));
+    for _ in 0..4 {
+        let ended = Run::new(["--once", "grpc:cart:50051"]).inside(&pod).end();
+        ended.success().stderr_has("SERVING from 127.0.0.3:50051");
+    }
+    drop(second);
+    let ended = Run::new(["--once", "grpc:cart:50051"]).inside(&pod).end();
+    ended.failure().stderr_has("127.0.0.2:50051 says NOT_SERVING").stderr_has("refused by 127.0.0.3:50051");
+    ended.stderr_has("[expect.state]");
 }
 
 /// The server of the tests that speaks bytes is one for gRPC's own client too.
