@@ -2,10 +2,9 @@
 //!
 //! Nothing here is a public API. The fuzzers' functions panic where a promise is broken.
 
+#[cfg(any(feature = "amqp", feature = "grpc", feature = "mongodb", feature = "mysql"))]
+mod conversation;
 mod peer;
-
-#[cfg(any(feature = "amqp", feature = "mysql"))]
-use std::{io::Write as _, path::Path, time::Duration};
 
 use clap::ValueHint;
 use clap::builder::{PossibleValue, PossibleValuesParser};
@@ -20,11 +19,6 @@ use crate::net::names::message::{self, Packet, Question};
 use crate::net::names::{hosts, resolv_conf::ResolvConf, search};
 use crate::plan;
 use crate::reason::{Code, Hint};
-#[cfg(any(feature = "amqp", feature = "mysql"))]
-use crate::{
-    attempt::{Attempt, Bounds},
-    net::{Net, names::resolv_conf::SystemFiles, stream::Stream},
-};
 
 /// Every hint: its name and its words. The hint to use another kind is one for each kind that it can name.
 #[must_use]
@@ -129,7 +123,7 @@ pub fn target(text: &str) {
 /// # Panics
 /// If a parsed value is out of its range.
 pub fn expectations(text: &str) {
-    const ADDRESSES: [&str; 10] = [
+    const ADDRESSES: &[&str] = &[
         "http://h/",
         "https://h/",
         "tcp:h:1",
@@ -140,6 +134,7 @@ pub fn expectations(text: &str) {
         "rediss://h",
         "mysql://u@h/d",
         "amqps://u:p@h/v",
+        "grpcs:h:1",
     ];
     let Some(which) = text.chars().next() else { return };
     let text = &text[which.len_utf8()..];
@@ -286,98 +281,29 @@ fn packet(data: &[u8]) {
     }
 }
 
-/// What a MySQL server says, up to the end of its stream: an attempt ends, and its reason has no secret and steers nothing.
-///
-/// The first byte picks a ping or a login with a query, and whether what follows is the stream itself or packets: a sequence
-/// number, a length, and a body.
+/// What a MySQL server says: see `door/conversation.rs`.
 ///
 /// # Panics
-/// If the reason does.
+/// If a reason has a secret, or steers a terminal.
 #[cfg(feature = "mysql")]
 pub fn mysql(data: &[u8]) {
-    const TARGETS: [&str; 3] =
-        ["mysql:h:1", "mysql://app:s3cr3t@h/d#role=primary#query=SELECT 1", "mysql://app@h#login"];
-    let Some((which, data)) = data.split_first() else { return };
-    let said = if which & 0x80 == 0 { data.to_vec() } else { packets(data) };
-    conversation(TARGETS[usize::from(which & 0x7f) % TARGETS.len()], &said);
+    conversation::MYSQL.run(data);
 }
 
-/// What an AMQP server says, up to the end of its stream: as for MySQL.
-///
-/// The first byte picks a greeting or a login, and whether what follows is the stream itself or frames: a type, a channel, a
-/// length, and a payload.
+/// What an AMQP server says, in the same way.
 ///
 /// # Panics
-/// If the reason has a secret or steers.
+/// If a reason has a secret, or steers a terminal.
 #[cfg(feature = "amqp")]
 pub fn amqp(data: &[u8]) {
-    const TARGETS: [&str; 3] = ["amqp:h:1", "amqp://app:s3cr3t@h/v#queue=q#publish", "amqp://h#login"];
-    let Some((which, data)) = data.split_first() else { return };
-    let said = if which & 0x80 == 0 { data.to_vec() } else { frames(data) };
-    conversation(TARGETS[usize::from(which & 0x7f) % TARGETS.len()], &said);
+    conversation::AMQP.run(data);
 }
 
-/// One attempt at a server that says `said` and ends its stream.
-#[cfg(any(feature = "amqp", feature = "mysql"))]
-fn conversation(target: &str, said: &[u8]) {
-    let env = Env::default();
-    let parsed = Target::parse(target, Given { env: &env, ca_file: false });
-    let (Ok((target, _)), Ok(runtime)) = (parsed, tokio::runtime::Builder::new_current_thread().enable_all().build())
-    else {
-        return;
-    };
-    let net = Net::new(
-        SystemFiles::default(),
-        false,
-        #[cfg(feature = "tls")]
-        crate::net::tls::Tls::default(),
-    );
-    let outcome = runtime.block_on(async {
-        let (server, client) = tokio::net::UnixStream::pair().ok()?;
-        let server = server.into_std().ok()?;
-        server.set_nonblocking(false).ok()?;
-        (&server).write_all(said).ok()?;
-        server.shutdown(std::net::Shutdown::Write).ok()?;
-        let bounds = Bounds { attempt: Duration::from_secs(5), connect: Duration::from_secs(1) };
-        let stream = Stream::unix(client, Path::new("/s"));
-        let attempt = Attempt::new(bounds, false);
-        match &target {
-            #[cfg(feature = "mysql")]
-            Target::MySql(target) => Some(target.over(stream, &net, &attempt).await),
-            #[cfg(feature = "amqp")]
-            Target::Amqp(target) => Some(target.over(stream, &net, &attempt).await),
-            _ => None,
-        }
-    });
-    if let Some(Err(reason)) = outcome {
-        let text = reason.text();
-        assert!(!text.is_empty() && !text.contains("s3cr3t") && !text.contains(char::is_control), "{text:?}");
-    }
-}
-
-/// The frames of a stream, each with the length that it has.
-#[cfg(feature = "amqp")]
-fn frames(data: &[u8]) -> Vec<u8> {
-    let (mut stream, mut rest) = (Vec::new(), data);
-    while let [kind, channel, length, more @ ..] = rest {
-        let (payload, after) = more.split_at(more.len().min(usize::from(*length)));
-        stream.extend([*kind, 0, *channel, 0, 0, 0, u8::try_from(payload.len()).unwrap_or_default()]);
-        stream.extend(payload);
-        stream.push(0xce);
-        rest = after;
-    }
-    stream
-}
-
-/// The packets of a stream, each with the length that it has.
-#[cfg(feature = "mysql")]
-fn packets(data: &[u8]) -> Vec<u8> {
-    let (mut stream, mut rest) = (Vec::new(), data);
-    while let [sequence, length, more @ ..] = rest {
-        let (body, after) = more.split_at(more.len().min(usize::from(*length)));
-        stream.extend([u8::try_from(body.len()).unwrap_or_default(), 0, 0, *sequence]);
-        stream.extend(body);
-        rest = after;
-    }
-    stream
+/// What a gRPC server says, in the same way; with 3 as the first byte, an answer as HTTP/2 has taken it apart.
+///
+/// # Panics
+/// If a reason has a secret, or steers a terminal.
+#[cfg(feature = "grpc")]
+pub fn grpc(data: &[u8]) {
+    conversation::GRPC.run(data);
 }

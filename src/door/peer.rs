@@ -37,6 +37,8 @@ const TARGETS: &[&str] = &[
     "mysql://app:s3cr3t-w0rd@ADDR/d#query=SELECT 1",
     "amqp:ADDR",
     "amqp://app:s3cr3t-w0rd@ADDR/v#queue=q#publish",
+    "grpc:ADDR#service=a.B#header=authorization:Bearer s3cr3t-w0rd",
+    "grpcs:ADDR#insecure",
 ];
 
 const BOUNDS: Bounds = Bounds { attempt: Duration::from_secs(2), connect: Duration::from_secs(1) };

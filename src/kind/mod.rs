@@ -16,6 +16,10 @@ mod endpoint;
 pub(crate) mod expect;
 mod file;
 mod gone;
+#[cfg(feature = "grpc")]
+pub(crate) mod grpc;
+#[cfg(any(feature = "grpc", feature = "http"))]
+mod header;
 pub(crate) mod help;
 #[cfg(feature = "http")]
 mod http;
@@ -32,7 +36,7 @@ pub(crate) mod redis;
 mod regex;
 #[cfg(any(feature = "kafka", feature = "mongodb"))]
 mod scram;
-#[cfg(any(feature = "amqp", feature = "mysql", feature = "postgres"))]
+#[cfg(any(feature = "amqp", feature = "grpc", feature = "mysql", feature = "postgres"))]
 mod servers;
 mod slips;
 mod split;
@@ -58,7 +62,14 @@ use crate::text::printable;
 use expect::{Expectations, Spec, Zero};
 #[cfg(any(feature = "http", feature = "tls"))]
 pub(crate) use protocols::instead;
-#[cfg(any(feature = "amqp", feature = "http", feature = "mysql", feature = "postgres", feature = "redis"))]
+#[cfg(any(
+    feature = "amqp",
+    feature = "grpc",
+    feature = "http",
+    feature = "mysql",
+    feature = "postgres",
+    feature = "redis"
+))]
 pub(crate) use protocols::other_protocol;
 pub(crate) use protocols::{spoken, spoken_by};
 use split::Split;
@@ -223,6 +234,7 @@ kinds! {
     mysql::MySql if "mysql";
     redis::Redis if "redis";
     amqp::Amqp if "amqp";
+    grpc::Grpc if "grpc";
 }
 
 /// What the table knows of a kind.

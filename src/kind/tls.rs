@@ -147,7 +147,7 @@ impl Tls {
 
 /// The reason of a failed handshake. If the server closed the connection, or answered in bytes that tell nothing, a second
 /// look tells which protocol it speaks: OpenSSL's clients and servers close without a word, and Redis waits for a line.
-async fn explained(reason: Reason, address: SocketAddr, attempt: &Attempt) -> Reason {
+pub(super) async fn explained(reason: Reason, address: SocketAddr, attempt: &Attempt) -> Reason {
     // Without a protocol in the first bytes, the handshake itself suspects HTTP.
     let is_guess = match reason.code() {
         Code::TlsClosed => true,

@@ -170,7 +170,31 @@ mod with_tls {
             stream: Stream,
             attempt: &Attempt,
         ) -> Result<Stream, Reason> {
-            let config = self.config(net, verify)?;
+            self.shake(self.config(net, verify)?, host, stream, attempt).await
+        }
+
+        /// The same with a protocol to agree on (ALPN, RFC 7301). The caller looks at what the server has chosen.
+        #[cfg(feature = "grpc")]
+        pub(in crate::kind) async fn handshake_alpn(
+            &self,
+            net: &Net,
+            host: &Host,
+            protocol: &[u8],
+            stream: Stream,
+            attempt: &Attempt,
+        ) -> Result<Stream, Reason> {
+            let mut config = ClientConfig::clone(&*self.config(net, Verify::Full)?);
+            config.alpn_protocols = vec![protocol.to_vec()];
+            self.shake(Arc::new(config), host, stream, attempt).await
+        }
+
+        async fn shake(
+            &self,
+            config: Arc<ClientConfig>,
+            host: &Host,
+            stream: Stream,
+            attempt: &Attempt,
+        ) -> Result<Stream, Reason> {
             let name = self.server_name(host)?;
             let peer = stream.peer();
             tls::handshake(config, name, stream, attempt).await.map_err(|failed| match failed.spoke {

@@ -48,11 +48,14 @@ const CLIENT_HELLO: &[u8] = &[
     0, 13, 0, 8, 0, 6, 4, 3, 8, 4, 4, 1, // and three signatures with SHA-256.
 ];
 
+/// The shortest request.
+pub(super) const HTTP: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
+
 impl Ask {
     fn bytes(self) -> &'static [u8] {
         match self {
             Self::Tls => CLIENT_HELLO,
-            Self::Http => b"GET / HTTP/1.0\r\n\r\n",
+            Self::Http => HTTP,
             Self::PostgreSql => &[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f],
         }
     }
@@ -158,8 +161,13 @@ pub(crate) async fn look(address: SocketAddr, attempt: &Attempt) -> Result<Optio
         }
         Ok(None)
     };
+    in_time(looking, attempt).await.unwrap_or(Ok(None))
+}
+
+/// What a look finds within its bound.
+pub(super) async fn in_time<T>(looking: impl Future<Output = T>, attempt: &Attempt) -> Option<T> {
     let until = (Instant::now() + LOOK_MAX).min(attempt.until() - MARGIN);
-    time::timeout_at(until, looking).await.unwrap_or(Ok(None))
+    time::timeout_at(until, looking).await.ok()
 }
 
 #[cfg(test)]

@@ -36,6 +36,9 @@ pub(crate) struct Stream {
     first: Vec<u8>,
     read: u64,
     limit: u64,
+    #[cfg(feature = "tls")]
+    #[cfg_attr(not(feature = "grpc"), expect(dead_code, reason = "only grpcs: looks at it"))]
+    asked_in_vain: bool,
 }
 
 enum Io {
@@ -57,14 +60,29 @@ impl Stream {
     }
 
     fn new(io: Io, peer: Peer) -> Self {
-        Self { io, peer, first: Vec::new(), read: 0, limit: u64::MAX }
+        Self {
+            io,
+            peer,
+            first: Vec::new(),
+            read: 0,
+            limit: u64::MAX,
+            #[cfg(feature = "tls")]
+            asked_in_vain: false,
+        }
     }
 
-    /// TLS over another stream.
+    /// TLS over another stream. `asked_in_vain`: the server asked for a client certificate and got none.
     #[cfg(feature = "tls")]
-    pub(crate) fn tls(session: tokio_rustls::client::TlsStream<Self>) -> Self {
+    pub(crate) fn tls(session: tokio_rustls::client::TlsStream<Self>, asked_in_vain: bool) -> Self {
         let peer = session.get_ref().0.peer.clone();
-        Self::new(Io::Tls(Box::new(session)), peer)
+        Self { asked_in_vain, ..Self::new(Io::Tls(Box::new(session)), peer) }
+    }
+
+    /// Whether this is TLS, and the server asked for a client certificate and got none. With TLS 1.3 it may refuse that
+    /// after the handshake.
+    #[cfg(all(feature = "grpc", feature = "tls"))]
+    pub(crate) fn asked_in_vain(&self) -> bool {
+        self.asked_in_vain
     }
 
     /// After more than `bytes` in all, reading is an error, and [`Stream::over_limit`] is true.

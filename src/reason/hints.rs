@@ -77,7 +77,7 @@ hints! {
         "The server finished the TLS handshake and closed the connection before it sent anything.",
         "a proxy that ends TLS and has no ready backend, or a server that rejects this client";
     Gateway,
-        "The status is 502 or 504, or a 503 that Envoy made itself.",
+        "The status is 502 or 504, or a 503 that Envoy made itself. A call of gRPC is answered with one of these, or Envoy says UNAVAILABLE.",
         "probably a proxy's own answer: its backend is not there yet, or does not answer the proxy";
     NoDns,
         "All nameservers refuse, in a Pod with the cluster's search domains.",

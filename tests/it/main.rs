@@ -32,7 +32,14 @@ mod cli;
 /// `-- COMMAND`.
 mod command;
 /// docs/cookbook.md.
-#[cfg(all(feature = "dns", feature = "http", feature = "k8s", feature = "postgres", feature = "tls"))]
+#[cfg(all(
+    feature = "dns",
+    feature = "grpc",
+    feature = "http",
+    feature = "k8s",
+    feature = "postgres",
+    feature = "tls"
+))]
 mod cookbook;
 /// The fuzzers' packed corpus.
 #[cfg(all(
@@ -52,6 +59,9 @@ mod expectations;
 mod file;
 /// `gone`, for every kind.
 mod gone;
+/// `grpc:`.
+#[cfg(feature = "grpc")]
+mod grpc;
 /// Servers that hang, in every stage.
 mod hang;
 /// The source itself: what imports what, and how long a file is.
@@ -99,6 +109,7 @@ mod send;
 #[cfg(all(
     feature = "amqp",
     feature = "dns",
+    feature = "grpc",
     feature = "http",
     feature = "mysql",
     feature = "postgres",

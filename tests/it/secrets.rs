@@ -170,6 +170,35 @@ fn an_http_server_repeats_a_login_or_the_url_of_a_variable() {
     given.says("http://127.9.9.9:1/#proxy#json=/said=x", proxy.addr, &[&variable], "has \"no ***\"");
 }
 
+#[cfg(feature = "grpc")]
+#[test]
+fn a_grpc_server_repeats_it() {
+    use crate::support::h2::{END, HEAD, headers, refusal, server};
+    let given = Given::new();
+    let targets: [(&str, &[&str]); 5] = [
+        ("grpc:ADDR#header=authorization:Bearer hunter2-correct-horse-zw0lf", &[]),
+        ("grpc:ADDR#header=authorization:Bearer $(TOK)", &[]),
+        ("grpc:ADDR#header=authorization:Bearer @DIR/secret#service=shop.Cart", &[]),
+        ("grpc:ADDR#header=cookie:a=b; session=hunter2-correct-horse-zw0lf", &[]),
+        ("env:URL#header=x-token:@DIR/secret", &["URL=grpc://ADDR"]),
+    ];
+    let cut = format!("{} {}", "x".repeat(190), SECRET);
+    let encoded = SECRET.replace('-', "%2D");
+    for (status, words, says) in [
+        ("16", format!("no: {SECRET}"), "UNAUTHENTICATED: no: ***"),
+        ("7", format!("no: {encoded}"), "PERMISSION_DENIED: no: ***"),
+        ("14", cut, "xxx ***"),
+        ("13", format!("no: {}", &SECRET[..9]), "INTERNAL: no: ***"),
+        (SECRET, String::new(), "a grpc-status that is not a number: \"***\""),
+    ] {
+        given.all_say(&targets, server(refusal(status, &words)).addr, says);
+    }
+    let page = headers(END, &[(":status", "200"), ("content-type", SECRET), ("server", SECRET)]);
+    given.all_say(&targets, server(page).addr, "content of the type ***");
+    let loud = headers(END, &[HEAD, &[("grpc-status", "5"), (SECRET, SECRET), ("server", SECRET)]].concat());
+    given.all_say(&targets, server(loud).addr, "NOT_FOUND");
+}
+
 #[cfg(all(feature = "postgres", feature = "tls"))]
 #[test]
 fn a_postgres_server_repeats_it() {

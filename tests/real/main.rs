@@ -31,6 +31,7 @@ mod amqp;
 /// Each file of examples/, run as it is written.
 #[cfg(all(
     feature = "dns",
+    feature = "grpc",
     feature = "http",
     feature = "k8s",
     feature = "mysql",
@@ -43,6 +44,9 @@ mod examples;
 mod gate;
 /// `gone`, where a Pod's network or names have to change.
 mod gone;
+/// `grpc:`.
+#[cfg(feature = "grpc")]
+mod grpc;
 /// Servers and nameservers that hang.
 mod hang;
 /// Each hint with its evidence, and without.
@@ -70,6 +74,7 @@ mod loops;
 #[cfg(all(
     feature = "amqp",
     feature = "dns",
+    feature = "grpc",
     feature = "http",
     feature = "mysql",
     feature = "postgres",

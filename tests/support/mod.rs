@@ -9,6 +9,8 @@ pub(crate) mod dns;
 pub(crate) mod fake;
 #[cfg(feature = "tls")]
 pub(crate) mod fault;
+pub(crate) mod grpc;
+pub(crate) mod h2;
 pub(crate) mod hang;
 pub(crate) mod kube;
 pub(crate) mod mariadb;

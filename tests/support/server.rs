@@ -81,6 +81,29 @@ pub(crate) fn zookeeper(addr: SocketAddr) -> Server {
     Server::start(command, folder, &[addr])
 }
 
+/// nginx with these `server` blocks; `FOLDER` in them is its own folder. Its log is the file `error.log`.
+#[track_caller]
+pub(crate) fn nginx(ports: &[SocketAddr], servers: &str, files: &[(&str, String)]) -> Server {
+    let folder = folder();
+    let dir = folder.path().display();
+    for (name, content) in files {
+        fs::write(folder.path().join(name), content).expect("the folder is ours");
+    }
+    let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+    let temporary = kinds.map(|what| format!("{what}_temp_path {dir}/{what};")).join("\n");
+    let servers = servers.replace("FOLDER", &dir.to_string());
+    let conf = format!(
+        "daemon off; master_process off; pid {dir}/pid; error_log {dir}/error.log;\n\
+         events {{}}\n\
+         http {{ access_log off; {temporary} {servers} }}\n"
+    );
+    fs::write(folder.path().join("nginx.conf"), conf).expect("the folder is ours");
+    let mut command = Command::new(tool("nginx"));
+    command.arg("-p").arg(folder.path()).arg("-c").arg(folder.path().join("nginx.conf"));
+    command.arg("-e").arg(folder.path().join("error.log"));
+    Server::start(command, folder, ports)
+}
+
 fn folder() -> TempDir {
     tempfile::tempdir().expect("must be able to make a temporary folder")
 }

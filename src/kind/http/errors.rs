@@ -107,6 +107,15 @@ impl Failed<'_> {
         }
         let (place, peer) = (self.place, self.peer());
         let plain = self.url.scheme() == "http";
+        #[cfg(feature = "tls")]
+        if let Some(address) = place.address()
+            && !plain
+            && !self.tunnel
+            && !matches!(hyper(error).find_map(Mistake::of), Some(Mistake::Header(_)))
+            && tls::http2::only_http2(address, self.url.host_str().unwrap_or_default(), attempt).await
+        {
+            return http2_only(peer);
+        }
         if hyper(error).any(is_too_large) {
             let text = format!("{peer} sent more headers than waitgate reads");
             return Reason::new(Code::ProtocolTooLarge, text);
@@ -151,12 +160,19 @@ impl Failed<'_> {
         if let Some(Error::AlertReceived(AlertDescription::NoApplicationProtocol) | Error::NoApplicationProtocol) =
             find_tls(error)
         {
-            let text = format!("{} does not offer HTTP/1.1 (it may speak HTTP/2 only, as gRPC does)", self.peer());
-            return Reason::new(Code::ProtocolOther, text).with_key("HTTP/2").with_hint(kind::instead(None));
+            return http2_only(self.peer());
         }
         let request = self.progress.asked.get().map(Asked::request).unwrap_or_default();
         tls::failure(error, self.url.host_str().unwrap_or_default(), self.peer(), request, attempt)
     }
+}
+
+/// The reason for a server of HTTP/2 in TLS.
+#[cfg(feature = "tls")]
+fn http2_only(peer: impl std::fmt::Display) -> Reason {
+    let text = format!("{peer} speaks HTTP/2 only, as servers of gRPC do, and waitgate asks in HTTP/1.1");
+    let hint = kind::spoken_by(Protocol::Http2).map_or("tcp", |_| "grpcs");
+    Reason::new(Code::ProtocolOther, text).with_key("HTTP/2").with_hint(Hint::UseKind(hint))
 }
 
 fn invalid(place: Place<'_>, why: Option<&str>) -> Reason {
@@ -170,6 +186,10 @@ fn not_http(place: Place<'_>, protocol: Option<Protocol>) -> Reason {
             .with_hint(kind::instead(protocol)),
         // Of kinds for other servers, none takes the path of a socket.
         _ if place.address().is_none() => kind::other_protocol(place, "HTTP", None).with_hint(None),
+        Some(Protocol::Http2) => {
+            let text = format!("{place} speaks HTTP/2 only, as servers of gRPC do, and waitgate asks in HTTP/1.1");
+            Reason::new(Code::ProtocolOther, text).with_key("HTTP/2").with_hint(kind::instead(protocol))
+        }
         _ => kind::other_protocol(place, "HTTP", protocol),
     }
 }

@@ -24,6 +24,7 @@ use std::net::SocketAddr;
 use anyhow::{Result, bail};
 
 use super::expect::Spec;
+use super::header::HEADER;
 use super::{Kind, Parts, Ready, content, gone, tls_options};
 use crate::attempt::Attempt;
 use crate::net::address::Host;
@@ -60,10 +61,7 @@ impl Kind for Http {
     const EXPECTATIONS: &'static [Spec] = &[
         Spec::value("status", "200,204,300-399").says("the statuses that are ready [default: 200-399]"),
         Spec::value("method", "METHOD").says("the method of the request [default: GET, or POST with data=]"),
-        Spec::value("header", "NAME:VALUE or NAME:@FILE")
-            .says("a header of the request; the value may be a file's content")
-            .repeatable()
-            .secret(),
+        HEADER,
         Spec::value("bearer", "@FILE").says("Authorization: Bearer with the token in FILE").secret(),
         Spec::value("data", "TEXT or @FILE").says("the body of the request").secret(),
         Spec::value("answer-header", "NAME or NAME:VALUE").says("the answer has this header").repeatable(),

@@ -5,6 +5,8 @@ pub(crate) mod asked;
 mod der;
 mod fault;
 pub(crate) mod files;
+#[cfg(feature = "http")]
+pub(crate) mod http2;
 #[cfg(feature = "mysql")]
 pub(crate) mod late;
 mod not_pem;
@@ -27,7 +29,10 @@ use super::stream::Stream;
 use crate::attempt::Attempt;
 use crate::reason::{Reason, Stage};
 use anchors::{Anchors, Given};
+use asked::Request;
 pub(crate) use fault::day;
+#[cfg(feature = "grpc")]
+pub(crate) use reasons::wants_certificate;
 pub(crate) use reasons::{cause, failure, reason};
 use roots::{Roots, certificates};
 use verify::Verifier;
@@ -193,7 +198,8 @@ pub(crate) async fn handshake(
     attempt.enter(Stage::Tls, &peer);
     let (config, asked) = asked::watched(ClientConfig::clone(&config));
     let session = TlsConnector::from(Arc::new(config)).connect(name.clone(), stream).into_fallible().await;
-    session.map(Stream::tls).map_err(|(error, stream)| HandshakeFailed {
+    let tls = |session| Stream::tls(session, asked.request() == Request::Unanswered);
+    session.map(tls).map_err(|(error, stream)| HandshakeFailed {
         reason: failure(&error, &name.to_str(), peer, asked.request(), attempt),
         spoke: Protocol::of(stream.first()).filter(|protocol| *protocol != Protocol::Tls),
     })

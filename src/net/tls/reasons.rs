@@ -181,7 +181,8 @@ fn alert_reason(alert: AlertDescription, name: &str, peer: impl fmt::Display, re
     }
 }
 
-fn wants_certificate(ended: fmt::Arguments<'_>) -> Reason {
+/// The reason of a server that asked for a client certificate, got none, and `ended` the connection.
+pub(crate) fn wants_certificate(ended: fmt::Arguments<'_>) -> Reason {
     let text = format!("{ended} after it had asked for a client certificate: it wants one that it trusts");
     Reason::new(Code::TlsClientCertificate, text)
 }

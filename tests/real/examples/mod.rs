@@ -25,8 +25,8 @@ use crate::support::{PATIENCE, Run, run::Running};
 use render::Command;
 use world::{
     Step::{
-        self, Broker, Database, Kubernetes, Loaded, Loading, Memcached, MySql, Names, Postgres, Queue, Registry, Tcp,
-        Web, ZooKeeper,
+        self, Broker, Database, Health, Kubernetes, Loaded, Loading, Memcached, MySql, Names, Postgres, Queue,
+        Registry, Tcp, Web, ZooKeeper,
     },
     World,
 };
@@ -135,6 +135,12 @@ examples! {
         Tcp(API, 2181),
         ZooKeeper(API),
         Memcached(DB),
+    ]);
+    grpc = "23-grpc.yaml": pod([
+        Names(&[("cart", API)]),
+        Tcp(API, 50051),
+        Health(API, "NOT_SERVING"),
+        Health(API, "SERVING"),
     ]);
     k8s_job = "18-k8s-job.yaml": pod([Kubernetes(KUBERNETES)]).env(API_SERVER);
     k8s_service = "19-k8s-service.yaml": pod([Kubernetes(KUBERNETES)]).env(API_SERVER);

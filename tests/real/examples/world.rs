@@ -7,6 +7,7 @@ use crate::support::{
     Fake, Pod,
     dns::Knot,
     fake::linger,
+    grpc::Grpc,
     kube::{self, Answer, End, Kube},
     mariadb::MariaDb,
     pg::Pg,
@@ -44,12 +45,14 @@ pub(super) enum Step {
     ZooKeeper(&'static str),
     /// A real server.
     Memcached(&'static str),
+    /// A real server of gRPC, with this health of its one service, in the place of what was there.
+    Health(&'static str, &'static str),
     /// The API server of Kubernetes, with a Job that runs and then completes, and a rollout that goes on and then is done.
     Kubernetes(&'static str),
 }
 use Step::{
-    Broker, Database, Kubernetes, Loaded, Loading, Memcached, MySql, Names, Postgres, Queue, Registry, Tcp, Web,
-    ZooKeeper,
+    Broker, Database, Health, Kubernetes, Loaded, Loading, Memcached, MySql, Names, Postgres, Queue, Registry, Tcp,
+    Web, ZooKeeper,
 };
 
 pub(super) struct World {
@@ -62,6 +65,7 @@ pub(super) struct World {
     redis: Option<Redis>,
     mariadb: Option<MariaDb>,
     broker: Option<RabbitMq>,
+    grpc: Option<Grpc>,
     fakes: Vec<Fake>,
     webs: Vec<web::Web>,
     servers: Vec<Server>,
@@ -92,6 +96,7 @@ impl World {
             redis: None,
             mariadb: None,
             broker: None,
+            grpc: None,
             pod,
             knot,
             records: String::new(),
@@ -164,6 +169,12 @@ impl World {
             Memcached(address) => {
                 let server = self.at(address, 11211, server::memcached);
                 self.servers.push(server);
+            }
+            Health(address, health) => {
+                self.fakes.clear();
+                self.grpc = None;
+                let health = format!("shop.v1.Cart={health}");
+                self.grpc = Some(self.at(address, 50051, |addr| Grpc::started_at(addr, &[&health])));
             }
             MySql(address) => {
                 add_address(&self.pod, address);

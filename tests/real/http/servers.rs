@@ -1,71 +1,13 @@
 //! `http:`, `https:` and `tcp:` against servers that people run: nginx, haproxy, docker-proxy.
 
 use std::fs;
-use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::net::SocketAddr;
+use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tempfile::TempDir;
-
-use crate::support::{Fake, PATIENCE, Run, free_port, tool};
-
-/// A server that ends with the test, and its folder.
-struct Server {
-    child: Child,
-    folder: TempDir,
-}
-
-impl Server {
-    fn start(mut command: Command, folder: TempDir, ports: &[SocketAddr]) -> Self {
-        let log = fs::File::create(folder.path().join("log")).unwrap();
-        let child = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        let server = Self { child, folder };
-        let begun = Instant::now();
-        for port in ports {
-            while TcpStream::connect(port).is_err() {
-                let log = fs::read_to_string(server.folder.path().join("log")).unwrap_or_default();
-                assert!(begun.elapsed() < PATIENCE, "it does not listen on {port}: {log}");
-                thread::sleep(Duration::from_millis(20));
-            }
-        }
-        server
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// nginx with these `server` blocks; `FOLDER` in them is its own folder.
-fn nginx(ports: &[SocketAddr], servers: &str, files: &[(&str, String)]) -> Server {
-    let folder = tempfile::tempdir().unwrap();
-    let dir = folder.path().display();
-    for (name, content) in files {
-        fs::write(folder.path().join(name), content).unwrap();
-    }
-    let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-    let temporary = kinds.map(|what| format!("{what}_temp_path {dir}/{what};")).join("\n");
-    let servers = servers.replace("FOLDER", &dir.to_string());
-    let conf = format!(
-        "daemon off; master_process off; pid {dir}/pid; error_log {dir}/error.log;\n\
-         events {{}}\n\
-         http {{ access_log off; {temporary} {servers} }}\n"
-    );
-    fs::write(folder.path().join("nginx.conf"), conf).unwrap();
-    let mut command = Command::new(tool("nginx"));
-    command.arg("-p").arg(folder.path()).arg("-c").arg(folder.path().join("nginx.conf"));
-    command.arg("-e").arg(folder.path().join("error.log"));
-    Server::start(command, folder, ports)
-}
+use crate::support::server::{Server, nginx};
+use crate::support::{Fake, Run, free_port, tool};
 
 fn once(target: &str) -> crate::support::run::Ended {
     Run::new(["--once", target]).end()
@@ -148,7 +90,7 @@ fn nginx_over_tls() {
 fn nginx_that_speaks_http2_only() {
     let port = free_port();
     let _nginx = nginx(&[port], &format!("server {{ listen {port} http2; return 200; }}"), &[]);
-    once(&format!("http://{port}/")).failure().stderr_has("HTTP/2").stderr_has("tcp:");
+    once(&format!("http://{port}/")).failure().stderr_has("speaks HTTP/2 only").stderr_has("use grpc:");
     once(&format!("tcp:{port}")).success();
 }
 

@@ -239,9 +239,13 @@ async fn a_missing_client_certificate_is_reported() {
 #[tokio::test]
 async fn a_server_that_speaks_only_http2_is_reported() {
     let ca = Ca::new();
-    let address = ca.server("127.0.0.1", false, &["h2"], OK);
-    let reason = probe_by(&ca.net(), &format!("https://{address}/")).await.unwrap_err();
-    assert_eq!((reason.code(), reason.hint()), (Code::ProtocolOther, Some(Hint::UseKind("tcp"))));
+    // The first one refuses the handshake. The second one agrees on nothing, and says SETTINGS.
+    for (agrees, says) in [(&["h2"][..], OK), (&[], "\0\0\0\x04\0\0\0\0\0")] {
+        let address = ca.server("127.0.0.1", false, agrees, says);
+        let reason = probe_by(&ca.net(), &format!("https://{address}/")).await.unwrap_err();
+        let hint = Hint::UseKind(if cfg!(feature = "grpc") { "grpcs" } else { "tcp" });
+        assert_eq!((reason.code(), reason.hint()), (Code::ProtocolOther, Some(hint)), "{}", reason.text());
+    }
 }
 
 #[tokio::test]

@@ -63,12 +63,15 @@ async fn another_protocol_is_named_in_the_reason() {
         (said(b"220 mail.example.org ESMTP\r\n"), "SMTP", Hint::UseKind("tcp")),
         (said(b"\x4a\0\0\0\x0a8.0.36\0"), "MySQL", mysql),
         (answered(b"-ERR wrong number of arguments for 'get' command\r\n"), "Redis", instead(Some(Protocol::Redis))),
-        (answered(b"\0\0\x06\x04\0\0\0\0\0\0\x05\0\0\x40\0"), "HTTP/2", Hint::UseKind("tcp")),
     ] {
         let reason = probe(&format!("http://{address}/")).await.unwrap_err();
         assert_eq!((reason.code(), reason.hint()), (Code::ProtocolOther, Some(hint)), "{}", reason.text());
         assert!(reason.text().starts_with(&format!("{address} answered in {protocol}")), "{}", reason.text());
     }
+    let http2 = answered(b"\0\0\x06\x04\0\0\0\0\0\0\x05\0\0\x40\0");
+    let reason = probe(&format!("http://{http2}/")).await.unwrap_err();
+    assert_eq!((reason.code(), reason.hint()), (Code::ProtocolOther, Some(instead(Some(Protocol::Http2)))));
+    assert!(reason.text().starts_with(&format!("{http2} speaks HTTP/2 only")), "{}", reason.text());
     let tls = answered(&[0x15, 3, 1, 0, 2, 2, 70]);
     let reason = probe(&format!("http://{tls}/")).await.unwrap_err();
     assert_eq!((reason.code(), reason.hint()), (Code::ProtocolTlsWanted, Some(Hint::UseKind("https"))));

@@ -3,6 +3,7 @@
 mod amqp;
 mod dns;
 mod file;
+mod grpc;
 mod http;
 mod k8s;
 mod mysql;
@@ -31,6 +32,8 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
         redis::rows_of_rediss(world),
         amqp::rows(),
         amqp::rows_of_amqps(world),
+        grpc::rows(),
+        grpc::rows_of_grpcs(world),
     ];
     let mut rows: Vec<Row> = kinds.into_iter().flatten().collect();
     for (number, row) in rows.iter_mut().enumerate() {
