@@ -2,6 +2,8 @@
 //!
 //! Nothing here is a public API. The fuzzers' functions panic where a promise is broken.
 
+#[cfg(feature = "mongodb")]
+mod mongodb;
 mod peer;
 
 #[cfg(feature = "mysql")]
@@ -110,7 +112,7 @@ pub fn target(text: &str) {
                     assert!(!shown.contains(TELLING), "{shown}");
                     assert!(!format!("{target:?}").contains(TELLING));
                 }
-                if shown.starts_with("redis") || shown.starts_with("valkey") {
+                if shown.starts_with("redis") || shown.starts_with("valkey") || shown.starts_with("mongodb") {
                     assert!(!shown.contains(TELLING), "{shown}");
                 }
                 let _ = (target.uses_tls(), target.warnings());
@@ -129,7 +131,7 @@ pub fn target(text: &str) {
 /// # Panics
 /// If a parsed value is out of its range.
 pub fn expectations(text: &str) {
-    const ADDRESSES: [&str; 9] = [
+    const ADDRESSES: [&str; 10] = [
         "http://h/",
         "https://h/",
         "tcp:h:1",
@@ -139,6 +141,7 @@ pub fn expectations(text: &str) {
         "file:/f",
         "rediss://h",
         "mysql://u@h/d",
+        "mongodb://u@h/d",
     ];
     let Some(which) = text.chars().next() else { return };
     let text = &text[which.len_utf8()..];
@@ -185,6 +188,15 @@ pub fn address(text: &str) {
 #[cfg(feature = "redis")]
 pub fn redis(data: &[u8]) {
     kind::redis::replies(data);
+}
+
+/// What a MongoDB server says, up to the end of its stream: an attempt ends, and its reason has no secret and steers nothing.
+///
+/// # Panics
+/// If the reason does.
+#[cfg(feature = "mongodb")]
+pub fn mongodb(data: &[u8]) {
+    mongodb::says(data);
 }
 
 /// What a server of any kind may say: the first byte picks the target, the rest is said.

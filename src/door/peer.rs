@@ -35,6 +35,8 @@ const TARGETS: &[&str] = &[
     "mysql:ADDR",
     "mysql://app:s3cr3t-w0rd@ADDR/d",
     "mysql://app:s3cr3t-w0rd@ADDR/d#query=SELECT 1",
+    "mongodb:ADDR#role=primary",
+    "mongodb://app:s3cr3t-w0rd@ADDR/d",
 ];
 
 const BOUNDS: Bounds = Bounds { attempt: Duration::from_secs(2), connect: Duration::from_secs(1) };

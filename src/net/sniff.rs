@@ -94,7 +94,7 @@ impl Protocol {
             [0, _, _, 4 | 7, _, 0, 0, 0, 0, ..] => Self::Http2,
             // A packet with sequence number 0: the greeting of protocol 10, or an error instead of it.
             [_, _, 0, 0, 0x0a | 0xff, ..] => Self::MySql,
-            // MongoDB's answer to an HTTP request (mongo: src/mongo/transport/message_compressor… `kHTTPResponse`).
+            // MongoDB answers an HTTP request in HTTP, and only the body says who it is.
             _ if first.windows(MONGODB.len()).any(|words| words == MONGODB) => Self::MongoDb,
             _ if starts("HTTP/") || starts("<!") || starts("<html") || starts("<HTML") => Self::Http,
             _ if starts("SSH-") => Self::Ssh,

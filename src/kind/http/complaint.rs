@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use reqwest::Response;
-use reqwest::header::CONTENT_LENGTH;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use tokio::time::{self, Instant};
 
 use crate::attempt::Attempt;
@@ -38,10 +38,11 @@ pub(super) async fn complaint(response: Response, attempt: &Attempt) -> Option<C
     KNOWN.into_iter().find(|(words, _)| body.contains(words)).map(|(_, complaint)| complaint)
 }
 
-/// Whether the answer has the length of MongoDB's, give or take some words: only then is its body worth reading.
+/// Whether the answer has the form of MongoDB's, give or take some words: only then is its body worth reading.
 pub(super) fn may_be_mongodb(response: &Response) -> bool {
-    let length = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    matches!(length, Some(60_u32..=200))
+    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let length = header(CONTENT_LENGTH).and_then(|length| length.parse().ok());
+    matches!(length, Some(60_u32..=200)) && header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/plain"))
 }
 
 /// Whether the body is MongoDB's, which answers each HTTP request with a 200 and says there that it is none.

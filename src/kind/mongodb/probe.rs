@@ -90,19 +90,20 @@ impl<'a> Context<'a> {
                 let probe = |address, stream, _| -> Probing<'_> { Box::pin(self.address(server, address, stream)) };
                 servers::each_address(self.net, place, until, self.attempt, is_final, &probe).await
             }
-            Server::Socket(path) => {
-                let stream = self.socket(path).await?;
+            Server::Socket { path, shown } => {
+                let stream = self.socket(path, shown).await?;
                 self.session(stream, false).await.map_err(|failed| failed.reason)
             }
         }
     }
 
-    async fn socket(&self, path: &str) -> Result<Stream, Reason> {
-        let name = printable(path);
+    async fn socket(&self, path: &str, shown: &str) -> Result<Stream, Reason> {
+        let name = printable(shown);
         self.attempt.enter(Stage::Connect, &name);
         let socket = UnixStream::connect(path).await.map_err(|error| connect::unix_failure(&name, &error))?;
         self.attempt.accept();
-        Ok(Stream::unix(socket, Path::new(path)))
+        // The stream's path is for its name only.
+        Ok(Stream::unix(socket, Path::new(&name)))
     }
 
     /// Ready when none of the servers is there any more.
@@ -115,7 +116,9 @@ impl<'a> Context<'a> {
         for server in &servers {
             let ready = match server {
                 Server::Tcp { host, port } => gone::probe(self.net, host, *port, self.attempt).await?,
-                Server::Socket(path) => gone::probe_socket(Path::new(path), &printable(path), self.attempt).await?,
+                Server::Socket { path, shown } => {
+                    gone::probe_socket(Path::new(path), &printable(shown), self.attempt).await?
+                }
             };
             notes.extend(ready.note);
         }

@@ -35,16 +35,18 @@ pub(super) enum Server {
         host: Host,
         port: u16,
     },
-    /// The path of a unix socket.
-    Socket(String),
+    /// A unix socket: its path, and how a message may show it. What is in a variable may be a secret.
+    Socket {
+        path: String,
+        shown: String,
+    },
 }
 
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp { host, port } => write!(f, "{host}:{port}"),
-            // Encoded as in a URL, so that a person can paste it into one.
-            Self::Socket(path) => f.write_str(&path.replace('/', "%2F")),
+            Self::Socket { shown, .. } => f.write_str(shown),
         }
     }
 }
@@ -249,7 +251,13 @@ fn server(raw: &str, fill: Fill<'_>) -> Result<Server> {
         if text.len() > SOCKET_PATH_MAX || text.contains('\0') {
             bail!("the path of a unix socket has at most {SOCKET_PATH_MAX} bytes, and no NUL ({FORM})");
         }
-        return Ok(Server::Socket(text));
+        let shown = match () {
+            () if fill.is_none() => HIDDEN.to_owned(),
+            () if env::refers(host) => host.to_owned(),
+            // Encoded as in a URL, so that a person can paste it into one.
+            () => text.replace('/', "%2F"),
+        };
+        return Ok(Server::Socket { path: text, shown });
     }
     if text.is_empty() && env::refers(host) {
         bail!("{host} is empty: set it to a value ({FORM})");

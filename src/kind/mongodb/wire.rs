@@ -12,6 +12,7 @@ use tokio::time;
 use super::bson::{Document, Writer, len};
 use super::errors;
 use crate::attempt::Attempt;
+use crate::net::sniff::Protocol;
 use crate::net::stream::{Peer, Stream};
 use crate::reason::{Reason, Stage};
 
@@ -26,6 +27,10 @@ const CHUNK: usize = 8 * 1024;
 
 /// How long the farewell may take. A TLS session that is cut off may leave a line in the server's log.
 const FAREWELL: Duration = Duration::from_millis(200);
+
+/// No message has a length whose highest byte is more than this (48,000,000 bytes: mongo: src/mongo/rpc/message.h,
+/// MaxMessageSizeBytes).
+const LENGTH_HIGH: u8 = 2;
 
 /// The header of every message: its length, its number, the number that it answers, and what it is.
 const HEADER: usize = 16;
@@ -143,7 +148,18 @@ impl<'a> Session<'a> {
 
     async fn read(&mut self) -> Result<Answer, NoAnswer> {
         let mut header = [0; HEADER];
-        self.stream.read_exact(&mut header).await?;
+        let mut have = 0;
+        while have < HEADER {
+            match self.stream.read(&mut header[have..]).await? {
+                0 => return Err(NoAnswer::Closed),
+                more => have += more,
+            }
+            // Fewer bytes than a header may be all that another protocol says: an alert of TLS has 7. A length of an answer
+            // here has its high bytes zero.
+            if header[2..4] != [0, 0] && (header[3] > LENGTH_HIGH || Protocol::of(self.stream.first()).is_some()) {
+                return Err(NoAnswer::Malformed);
+            }
+        }
         let field = |at: usize| {
             let bytes = [header[at], header[at + 1], header[at + 2], header[at + 3]];
             u32::from_le_bytes(bytes)

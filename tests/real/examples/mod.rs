@@ -129,6 +129,11 @@ examples! {
     termination_message = "13-termination-message.yaml": pod([Names(&[("db", DB)]), Tcp(DB, 5432)]);
     mysql = "15-mysql.yaml": pod([Names(&[("mysql", DB)]), MySql(DB), Database("orders")]);
     redis = "16-redis.yaml": pod([Names(&[("redis", DB)]), Loading(DB), Loaded]);
+    mongodb = "21-mongodb.yaml": pod([
+        Names(&[("mongodb-0.mongodb", DB), ("mongodb-1.mongodb", API)]),
+        MongoDb(&[DB, API]),
+        Elected,
+    ]);
     zookeeper = "17-zookeeper.yaml": pod([
         Names(&[("zookeeper", API), ("memcached", DB)]),
         Tcp(API, 2181),

@@ -9,6 +9,7 @@ use crate::support::{
     fake::linger,
     kube::{self, Answer, End, Kube},
     mariadb::MariaDb,
+    mongodb::{self, Mongod},
     pg::Pg,
     redis::Redis,
     server::{self, Server},
@@ -35,6 +36,10 @@ pub(super) enum Step {
     Loading(&'static str),
     /// It starts again, and loads at once.
     Loaded,
+    /// Servers of a replica set that is not initiated.
+    MongoDb(&'static [&'static str]),
+    /// The last of them is the primary.
+    Elected,
     /// A real server, in the place of one that only accepts.
     ZooKeeper(&'static str),
     /// A real server.
@@ -42,7 +47,10 @@ pub(super) enum Step {
     /// The API server of Kubernetes, with a Job that runs and then completes, and a rollout that goes on and then is done.
     Kubernetes(&'static str),
 }
-use Step::{Database, Kubernetes, Loaded, Loading, Memcached, MySql, Names, Postgres, Registry, Tcp, Web, ZooKeeper};
+use Step::{
+    Database, Elected, Kubernetes, Loaded, Loading, Memcached, MongoDb, MySql, Names, Postgres, Registry, Tcp, Web,
+    ZooKeeper,
+};
 
 pub(super) struct World {
     pub(super) pod: Pod,
@@ -53,6 +61,7 @@ pub(super) struct World {
     cluster: Option<Pg>,
     redis: Option<Redis>,
     mariadb: Option<MariaDb>,
+    mongods: Vec<Mongod>,
     fakes: Vec<Fake>,
     webs: Vec<web::Web>,
     servers: Vec<Server>,
@@ -82,6 +91,7 @@ impl World {
             cluster: address.map(|address| cluster(&pod, address)),
             redis: None,
             mariadb: None,
+            mongods: Vec::new(),
             pod,
             knot,
             records: String::new(),
@@ -133,6 +143,20 @@ impl World {
                 self.redis = Some(redis);
             }
             Loaded => self.redis.as_mut().expect("the case has a Redis").start(&["--requirepass", PASSWORD]),
+            MongoDb(addresses) => {
+                let users = [mongodb::User("shop", "webapp", PASSWORD, mongodb::BOTH)];
+                self.mongods = addresses
+                    .iter()
+                    .map(|address| {
+                        self.at(address, 27017, |addr| Mongod::on(addr, mongodb::state("uninitiated", ""), &users))
+                    })
+                    .collect();
+            }
+            Elected => {
+                let (primary, others) = self.mongods.split_last().expect("the case has servers");
+                others.iter().for_each(|server| server.becomes(mongodb::state("secondary", "mongodb-0.mongodb:27017")));
+                primary.becomes(mongodb::state("primary", "mongodb-1.mongodb:27017"));
+            }
             ZooKeeper(address) => {
                 self.fakes.clear();
                 let server = self.at(address, 2181, server::zookeeper);
