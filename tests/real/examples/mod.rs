@@ -25,7 +25,8 @@ use crate::support::{PATIENCE, Run, run::Running};
 use render::Command;
 use world::{
     Step::{
-        self, Database, Kubernetes, Loaded, Loading, Memcached, MySql, Names, Postgres, Registry, Tcp, Web, ZooKeeper,
+        self, Database, Elected, Kubernetes, Loaded, Loading, Memcached, MongoDb, MySql, Names, Postgres, Registry,
+        Tcp, Web, ZooKeeper,
     },
     World,
 };

@@ -15,7 +15,7 @@ try:
     worked = 'works'
 except pymongo.errors.OperationFailure as failure:
     worked = 'refused ' + str(failure.code)
-kinds = [server.server_type_name for server in client.topology_description.server_descriptions().values()]
+kinds = [server.server_type_name for server in client._topology.description.server_descriptions().values()]
 print(kinds[0], worked)
 ";
 
