@@ -33,6 +33,8 @@ function __waitgate_target
         'rediss:' 'the server answers PING (rediss: for TLS)' \
         'valkey:' 'the server answers PING (rediss: for TLS)' \
         'valkeys:' 'the server answers PING (rediss: for TLS)' \
+        'mongodb:' 'the server answers hello, and neither starts nor recovers' \
+        'mongodb+srv:' 'the server answers hello, and neither starts nor recovers' \
         'env:' 'the address is the value of the environment variable NAME'
 end
 

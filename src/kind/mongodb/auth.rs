@@ -8,7 +8,8 @@ use md5::{Digest as _, Md5};
 
 use super::bson::{Document, Element, Writer};
 use super::errors;
-use super::wire::{Answer, Session};
+use super::message::Answer;
+use super::wire::Session;
 use crate::kind::scram::{Failed, Hash, NONCE_LEN, Scram};
 use crate::reason::{Code, Reason, Stage};
 use crate::secret::Secret;

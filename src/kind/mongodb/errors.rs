@@ -2,7 +2,7 @@
 
 use super::bson::Document;
 use super::hello::{Hello, State};
-use super::wire::NoAnswer;
+use super::message::NoAnswer;
 use crate::attempt::Attempt;
 use crate::kind;
 use crate::net::sniff::Protocol;

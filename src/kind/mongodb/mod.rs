@@ -4,6 +4,7 @@ mod auth;
 mod bson;
 mod errors;
 mod hello;
+mod message;
 mod options;
 mod probe;
 mod srv;
@@ -28,7 +29,11 @@ use crate::net::stream::Stream;
 use crate::reason::Reason;
 use auth::Mechanism;
 use probe::Context;
-use uri::{FORM, Info, Seeds, Verified};
+use uri::{Info, Seeds, Verified};
+
+/// The expected form, which ends every message.
+const FORM: &str =
+    "expected mongodb://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]][/DATABASE][?OPTIONS] or mongodb:HOST:PORT";
 
 /// The longest time that a URL can give each server.
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::FORM;
 use super::auth::Mechanism;
-use super::uri::FORM;
 use crate::env::{self, Fill, percent_decode};
 use crate::kind::path::NamedFile;
 use crate::kind::scram::Hash;

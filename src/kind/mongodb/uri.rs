@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::FORM;
 use super::auth::Mechanism;
 use super::options::Options;
 use crate::env::{self, Fill};
@@ -18,9 +19,6 @@ use crate::kind::tls_options::{self, TlsOptions};
 use crate::net::address::{self, Host};
 use crate::secret::{Form, HIDDEN, Secret};
 use crate::text::InForm as _;
-
-/// The expected form, which ends every message.
-pub(super) const FORM: &str = "expected mongodb://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]][/DATABASE][?OPTIONS], mongodb+srv://[USER:PASSWORD@]NAME[/DATABASE] or mongodb:HOST:PORT";
 
 /// MongoDB's port (MongoDB's manual: Default MongoDB Port).
 const DEFAULT_PORT: u16 = 27017;
