@@ -326,7 +326,7 @@ impl Login {
         let (algorithm, hmac, iterations, password) = match mechanism.as_str() {
             "SCRAM-SHA-1" => {
                 let hash = Md5::digest(format!("{name}:mongo:{password}"));
-                let hex = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+                let hex = hash.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
                 (pbkdf2::PBKDF2_HMAC_SHA1, hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, 10_000, hex)
             }
             _ => (pbkdf2::PBKDF2_HMAC_SHA256, hmac::HMAC_SHA256, 15_000, (*password).to_owned()),

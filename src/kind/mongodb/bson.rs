@@ -157,7 +157,9 @@ impl Writer {
         self.0.push(kind);
         self.0.extend_from_slice(name.as_bytes());
         self.0.push(0);
-        value.iter().for_each(|part| self.0.extend_from_slice(part));
+        for part in value {
+            self.0.extend_from_slice(part);
+        }
         self
     }
 
@@ -244,7 +246,7 @@ mod tests {
             (0x09, b"12345678"),
             (0x0a, b""),
             (0x0b, b"a+\0i\0"),
-            (0x0c, b"\x02\0\0\0a\0123456789012"),
+            (0x0c, b"\x02\0\0\0a\0abcdefghijkl"),
             (0x0d, b"\x02\0\0\0a\0"),
             (0x0e, b"\x02\0\0\0a\0"),
             (0x0f, b"\x0e\0\0\0\x01\0\0\0\0\x05\0\0\0\0"),

@@ -1,6 +1,6 @@
 //! From what a server says, or does not say, to a reason. Pure.
 
-use super::bson::Document;
+use super::bson::{Document, Element};
 use super::hello::{Hello, State};
 use super::message::NoAnswer;
 use crate::attempt::Attempt;
@@ -46,7 +46,7 @@ pub(super) fn of(peer: &Peer, answer: Document<'_>, did: &str, attempt: &Attempt
     if answer.is_true("ok") {
         return None;
     }
-    let code = answer.get("code").and_then(|code| code.number()).unwrap_or_default();
+    let code = answer.get("code").and_then(Element::number).unwrap_or_default();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what is no code becomes another one")]
     let code = code as u32;
     let message = answer.text("errmsg").or_else(|| answer.text("$err")).unwrap_or_default();
@@ -117,9 +117,8 @@ pub(super) fn no_answer(why: &NoAnswer, stream: &Stream, did: &str) -> Reason {
     let spoke = Protocol::of(first);
     match why {
         _ if stream.over_limit() => too_large(peer),
-        NoAnswer::Malformed => other_protocol(peer, first),
         NoAnswer::TooLong if spoke.is_none() => too_large(peer),
-        NoAnswer::TooLong => other_protocol(peer, first),
+        NoAnswer::Malformed | NoAnswer::TooLong => other_protocol(peer, first),
         // Even a part of a greeting may show another protocol.
         NoAnswer::Closed if spoke.is_some() => other_protocol(peer, first),
         NoAnswer::Closed if first.is_empty() => {

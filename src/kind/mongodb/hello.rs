@@ -2,7 +2,7 @@
 //!
 //! Server Discovery and Monitoring (the drivers' specifications, section TypeS of servers) has the fields that tell them apart.
 
-use super::bson::Document;
+use super::bson::{Document, Element};
 
 /// What a server is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl<'a> Hello<'a> {
             state,
             set,
             primary: document.text("primary"),
-            takes_messages: document.get("maxWireVersion").and_then(|version| version.number()) >= Some(6.0),
+            takes_messages: document.get("maxWireVersion").and_then(Element::number) >= Some(6.0),
             balanced: document.get("serviceId").is_some(),
             sha_256: mechanisms.is_some_and(|list| list.texts().any(|mechanism| mechanism == b"SCRAM-SHA-256")),
         }

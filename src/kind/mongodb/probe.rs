@@ -244,20 +244,18 @@ impl<'a> Context<'a> {
         if hello.takes_messages {
             session.way = Way::Message;
         }
-        match who {
-            Some(who) => {
-                let sha_256 = hello.sha_256;
-                auth::log_in(session, &who, sha_256).await?;
-            }
-            None => {}
+        if let Some(who) = who {
+            auth::log_in(session, &who, hello.sha_256).await?;
         }
         Ok(Ready::noted(note))
     }
 
     async fn hello(&self, session: &mut Session<'_>, who: Option<&Who<'_>>, balanced: bool) -> Result<Answer, Reason> {
-        let command = match balanced {
-            true => Writer::default().int("hello", 1).yes("loadBalanced"),
-            false => Writer::default().int("isMaster", 1).yes("helloOk"),
+        let command = Writer::default();
+        let command = if balanced {
+            command.int("hello", 1).yes("loadBalanced")
+        } else {
+            command.int("isMaster", 1).yes("helloOk")
         };
         let command = match who {
             Some(who) => auth::asking(who, command),
@@ -270,7 +268,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Who logs in, if somebody does.
+    /// Who logs in, if the target has a login.
     fn who(&self) -> Option<Who<'_>> {
         if !self.target.login {
             return None;
