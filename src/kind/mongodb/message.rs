@@ -77,23 +77,55 @@ pub(super) struct Answer {
 impl Answer {
     /// Finds the document in the body of a message.
     pub(super) fn parse(code: u32, body: Vec<u8>) -> Option<Self> {
-        let at = if code == OP_REPLY {
-            // Flags, a cursor, a position, and how many documents follow.
-            20
-        } else {
-            let flags = u32::from_le_bytes(*body.first_chunk()?);
+        let flags = u32::from_le_bytes(*body.first_chunk()?);
+        let (at, after) = match code {
+            // Flags, a cursor, a position, and how many documents follow: one.
+            OP_REPLY => (20, 0),
             // A flag below the 16th must be understood. An answer in several messages was not asked for.
-            if flags & 0xffff & !CHECKSUM != 0 || *body.get(4)? != 0 {
-                return None;
-            }
-            5
+            _ if flags & 0xffff & !CHECKSUM != 0 || *body.get(4)? != 0 => return None,
+            _ => (5, if flags & CHECKSUM == 0 { 0 } else { 4 }),
         };
-        Document::parse(body.get(at..)?)?;
-        Some(Self { body, at })
+        let (_, rest) = Document::parse(body.get(at..)?)?;
+        (rest.len() == after).then_some(Self { body, at })
     }
 
     pub(super) fn document(&self) -> Document<'_> {
         // It was parsed before.
         Document::parse(&self.body[self.at..]).map_or_else(|| Document::EMPTY, |(document, _)| document)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_has_the_lengths_that_it_says() {
+        for way in [Way::Query, Way::Message] {
+            let message = command(way, 7, "shop", Writer::default().int("ping", 1));
+            assert_eq!(message[..4], len(message.len()), "{way:?}");
+            assert_eq!(message[4..12], [7, 0, 0, 0, 0, 0, 0, 0], "{way:?}");
+        }
+        let query = command(Way::Query, 1, "shop", Writer::default());
+        assert_eq!(query[12..], *b"\xd4\x07\0\0\x04\0\0\0shop.$cmd\0\0\0\0\0\xff\xff\xff\xff\x05\0\0\0\0");
+        let message = command(Way::Message, 1, "shop", Writer::default());
+        assert_eq!(message[12..], *b"\xdd\x07\0\0\0\0\0\0\0\x13\0\0\0\x02$db\0\x05\0\0\0shop\0\0");
+    }
+
+    #[test]
+    fn an_answer_is_one_document() {
+        let good = |code: u32, body: &[u8]| Answer::parse(code, body.to_vec()).is_some();
+        let (reply, document) = ([0; 20], b"\x05\0\0\0\0");
+        assert!(good(OP_REPLY, &[&reply[..], document].concat()));
+        assert!(!good(OP_REPLY, &[&reply[..], document, document].concat()));
+        assert!(good(OP_MSG, &[&[0; 5][..], document].concat()));
+        assert!(good(OP_MSG, &[&[1, 0, 0, 0, 0][..], document, b"sum!"].concat()), "a checksum");
+        assert!(!good(OP_MSG, &[&[0; 5][..], document, b"sum!"].concat()));
+        assert!(good(OP_MSG, &[&[0, 0, 1, 0, 0][..], document].concat()), "a flag that may be ignored");
+        assert!(!good(OP_MSG, &[&[2, 0, 0, 0, 0][..], document].concat()), "more to come");
+        assert!(!good(OP_MSG, &[&[0, 0, 0, 0, 1][..], document].concat()), "a sequence of documents");
+        for short in [&b""[..], &[0; 4], &[0; 5], &[0; 20], &[0; 24]] {
+            assert!(!good(OP_REPLY, short) && !good(OP_MSG, short), "{short:?}");
+        }
     }
 }
