@@ -48,6 +48,11 @@ fn spellings_of_an_address() {
             "mongodb+srv://app@cluster0.abc.mongodb.net/shop",
             true,
         ),
+        (
+            "mongodb://a:k3y==@a.mongo.cosmos.azure.com:10255/?retrywrites=false&replicaSet=globaldb&maxIdleTimeMS=120000&appName=@a@",
+            "mongodb://a@a.mongo.cosmos.azure.com:10255",
+            true,
+        ),
         ("env:URL", "mongodb://***@db:27017/***", true),
         ("mongodb://app:hunter2@db#gone", "mongodb://app@db:27017#gone", false),
     ] {
@@ -115,6 +120,7 @@ fn wrong_input_names_its_cause() {
         ("mongodb:///tmp/mongodb-27017.sock", "a second '/'"),
         ("mongodb://a:p?w@db", "has no '='"),
         ("mongodb://a:p%w@db", "two hex digits"),
+        ("mongodb://a:p?w=1@db", "found '@' after a '?'"),
         ("mongodb://db/?tls", "option 1 after the '?' has no '='"),
         ("mongodb://db/?tls=yes", "use true or false"),
         ("mongodb://db/?tls=true&ssl=false", "contradict each other"),

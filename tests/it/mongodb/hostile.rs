@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::support::mongodb::{Doc, Request, state};
-use crate::support::{Fake, Run, fake::linger, run::Ended};
+use crate::support::{Fake, Run, door, fake::linger, run::Ended};
 
 /// What is said to the first command, and what is then repeated without an end.
 fn speaking(once: &[u8], endless: &[u8]) -> Fake {
@@ -132,4 +132,41 @@ fn silence_close_and_reset() {
     attempt(TARGETS[0], &Fake::silent()).stderr_has("[protocol.timeout]");
     attempt(TARGETS[0], &Fake::closing()).stderr_has("closed it without an answer");
     attempt(TARGETS[1], &Fake::resetting());
+}
+
+/// Right answers, cut, repeated and with bytes changed, the same in every run: each session ends in a reason without a secret.
+#[test]
+fn answers_at_random() {
+    let mut state_of = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = |below: usize| {
+        state_of ^= state_of << 13;
+        state_of ^= state_of >> 7;
+        state_of ^= state_of << 17;
+        usize::try_from(state_of % below as u64).unwrap()
+    };
+    let payload = Doc::ok().int("conversationId", 1).bool("done", true).bytes("payload", b"r=x,s=YQ==,i=4096");
+    let seeds = [
+        Request::numbered(1, 2004).answer(&state("primary", "a:1")),
+        Request::numbered(1, 2013).answer(&state("mongos", "a:1").bytes("serviceId", b"x")),
+        Request::numbered(1, 2004).answer(&state("uninitiated", "").texts("saslSupportedMechs", &["SCRAM-SHA-256"])),
+        Request::numbered(2, 2013).answer(&payload),
+        Request::numbered(2, 2013).answer(&Doc::error(18, "AuthenticationFailed", "no")),
+    ];
+    for round in 0..4000 {
+        let mut stream = seeds[next(3)].clone();
+        stream.extend(&seeds[3 + next(2)]);
+        for _ in 0..next(4) {
+            let at = next(stream.len());
+            match next(3) {
+                0 => stream[at] = u8::try_from(next(256)).unwrap(),
+                1 => stream.truncate(at + 1),
+                _ => drop(stream.remove(at)),
+            }
+            if stream.is_empty() {
+                stream.push(0);
+            }
+        }
+        let which = u8::try_from(round % 4).unwrap();
+        door::mongodb(&[&[which][..], &stream].concat());
+    }
 }
