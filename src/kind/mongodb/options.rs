@@ -105,10 +105,10 @@ impl Options {
                 options.given.push(Given { name, spelled, value, shown });
             } else if let Some((_, instead)) = REFUSED.iter().find(|(name, _)| *name == plain) {
                 bail!("{spelled}= cannot be honoured: {instead} ({FORM})");
-            } else if HARMLESS.split(' ').any(|harmless| harmless == plain) {
-                // The strings of Azure Cosmos DB have appName=@NAME@, so an '@' here says nothing.
-            } else if pair.contains('@') {
+            } else if pair.contains('@') && plain != "appname" {
+                // The strings of Azure Cosmos DB have appName=@NAME@.
                 bail!("found '@' after a '?': in a password '?' is written %3F ({FORM})");
+            } else if HARMLESS.split(' ').any(|harmless| harmless == plain) {
             } else if plain.starts_with("tls") || plain.starts_with("ssl") {
                 bail!("option {position} after the '?' is about TLS, and waitgate does not know it ({FORM})");
             } else {
