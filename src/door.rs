@@ -104,7 +104,11 @@ pub fn target(text: &str) {
                     assert!(!shown.contains(TELLING), "{shown}");
                     assert!(!format!("{target:?}").contains(TELLING));
                 }
-                if shown.starts_with("redis") || shown.starts_with("valkey") || shown.starts_with("amqp") {
+                if shown.starts_with("redis")
+                    || shown.starts_with("valkey")
+                    || shown.starts_with("amqp")
+                    || shown.starts_with("mongodb")
+                {
                     assert!(!shown.contains(TELLING), "{shown}");
                 }
                 let _ = (target.uses_tls(), target.warnings());
@@ -135,6 +139,7 @@ pub fn expectations(text: &str) {
         "mysql://u@h/d",
         "amqps://u:p@h/v",
         "grpcs:h:1",
+        "mongodb://u@h/d",
     ];
     let Some(which) = text.chars().next() else { return };
     let text = &text[which.len_utf8()..];
@@ -190,6 +195,15 @@ pub fn redis(data: &[u8]) {
 #[cfg(feature = "k8s")]
 pub fn k8s(data: &[u8]) {
     kind::k8s::heard(data);
+}
+
+/// What a MongoDB server says, in the same way.
+///
+/// # Panics
+/// If a reason has a secret, or steers a terminal.
+#[cfg(feature = "mongodb")]
+pub fn mongodb(data: &[u8]) {
+    conversation::MONGODB.run(data);
 }
 
 /// What a server of any kind may say: the first byte picks the target, the rest is said.

@@ -39,6 +39,8 @@ const TARGETS: &[&str] = &[
     "amqp://app:s3cr3t-w0rd@ADDR/v#queue=q#publish",
     "grpc:ADDR#service=a.B#header=authorization:Bearer s3cr3t-w0rd",
     "grpcs:ADDR#insecure",
+    "mongodb:ADDR#role=primary",
+    "mongodb://app:s3cr3t-w0rd@ADDR/d",
 ];
 
 const BOUNDS: Bounds = Bounds { attempt: Duration::from_secs(2), connect: Duration::from_secs(1) };

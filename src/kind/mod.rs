@@ -25,6 +25,8 @@ pub(crate) mod help;
 mod http;
 #[cfg(feature = "k8s")]
 pub(crate) mod k8s;
+#[cfg(feature = "mongodb")]
+mod mongodb;
 #[cfg(feature = "mysql")]
 mod mysql;
 pub(crate) mod path;
@@ -36,7 +38,7 @@ pub(crate) mod redis;
 mod regex;
 #[cfg(any(feature = "kafka", feature = "mongodb"))]
 mod scram;
-#[cfg(any(feature = "amqp", feature = "grpc", feature = "mysql", feature = "postgres"))]
+#[cfg(any(feature = "amqp", feature = "grpc", feature = "mongodb", feature = "mysql", feature = "postgres"))]
 mod servers;
 mod slips;
 mod split;
@@ -66,6 +68,7 @@ pub(crate) use protocols::instead;
     feature = "amqp",
     feature = "grpc",
     feature = "http",
+    feature = "mongodb",
     feature = "mysql",
     feature = "postgres",
     feature = "redis"
@@ -235,6 +238,7 @@ kinds! {
     redis::Redis if "redis";
     amqp::Amqp if "amqp";
     grpc::Grpc if "grpc";
+    mongodb::MongoDb if "mongodb";
 }
 
 /// What the table knows of a kind.

@@ -24,6 +24,7 @@ pub(super) enum Hash {
     /// SCRAM-SHA-256.
     Sha256,
     /// SCRAM-SHA-512.
+    #[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "MongoDB does not have it"))]
     Sha512,
 }
 

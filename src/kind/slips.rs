@@ -133,6 +133,7 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("headers", "header"),
     ("count", "min"),
     ("absent", "gone"),
+    ("replicaset", "set"),
 ];
 
 /// What belongs into the address of a database, not after a `#`.

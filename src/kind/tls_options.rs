@@ -75,7 +75,7 @@ impl TlsOptions {
     }
 
     /// Takes the files that a URL names, where `#ca`, `#cert` and `#key` are not given.
-    #[cfg(any(feature = "amqp", feature = "mysql", feature = "redis"))]
+    #[cfg(any(feature = "amqp", feature = "mongodb", feature = "mysql", feature = "redis"))]
     pub(super) fn or_files(&mut self, ca: Option<TlsFile>, identity: Option<(TlsFile, TlsFile)>) {
         self.ca = self.ca.take().or(ca);
         self.identity = self.identity.take().or(identity);
@@ -94,7 +94,7 @@ impl TlsOptions {
     }
 
     /// Whether there is a client certificate.
-    #[cfg(any(feature = "amqp", feature = "mysql"))]
+    #[cfg(any(feature = "amqp", feature = "mongodb", feature = "mysql"))]
     pub(super) fn has_identity(&self) -> bool {
         self.identity.is_some()
     }

@@ -20,8 +20,11 @@ const LOOK_MAX: Duration = Duration::from_millis(300);
 /// The look ends this long before the attempt does, so that the attempt can still report its reason.
 const MARGIN: Duration = Duration::from_millis(20);
 
-/// How many bytes of an answer are read: enough to recognise the protocol.
-const FIRST_MAX: usize = 64;
+/// How many bytes of an answer are read: enough to recognise the protocol, also in the body of a short answer in HTTP.
+const FIRST_MAX: usize = 256;
+
+/// In MongoDB's answer to an HTTP request.
+pub(crate) const MONGODB: &[u8] = b"trying to access MongoDB over HTTP";
 
 /// What waitgate sends first. A server that speaks first ignores it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +73,7 @@ pub(crate) enum Protocol {
     Http2,
     Imap,
     Memcached,
+    MongoDb,
     MySql,
     Nats,
     Pop3,
@@ -93,6 +97,8 @@ impl Protocol {
             [0, _, _, 4 | 7, _, 0, 0, 0, 0, ..] => Self::Http2,
             // A packet with sequence number 0: the greeting of protocol 10, or an error instead of it.
             [_, _, 0, 0, 0x0a | 0xff, ..] => Self::MySql,
+            // MongoDB answers an HTTP request in HTTP, and only the body says who it is.
+            _ if first.windows(MONGODB.len()).any(|words| words == MONGODB) => Self::MongoDb,
             _ if starts("HTTP/") || starts("<!") || starts("<html") || starts("<HTML") => Self::Http,
             _ if starts("SSH-") => Self::Ssh,
             _ if starts("AMQP") => Self::Amqp,
@@ -122,6 +128,7 @@ impl fmt::Display for Protocol {
             Self::Http2 => "HTTP/2, as gRPC servers speak it",
             Self::Imap => "IMAP",
             Self::Memcached => "memcached",
+            Self::MongoDb => "MongoDB",
             Self::MySql => "MySQL or MariaDB",
             Self::Nats => "NATS",
             Self::Pop3 => "POP3",

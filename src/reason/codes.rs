@@ -170,7 +170,7 @@ codes! {
         "The reason says which protocol it looks like. Check the port, or use the kind for that protocol.";
     ProtocolTlsWanted = Protocol Work "protocol.tls-wanted",
         "The server wants TLS, and waitgate spoke plain text.",
-        "This port speaks TLS: use the TLS form of the kind, such as https:, or allow TLS (mysql: ssl-mode=REQUIRED).";
+        "This port speaks TLS: use the TLS form of the kind, such as https:, or allow TLS (mysql: ssl-mode=REQUIRED, mongodb: tls=true).";
     ProtocolTooLarge = Protocol Work "protocol.too-large",
         "The answer is larger than waitgate reads.",
         "A readiness answer does not have to be this large: ask for a smaller one.";

@@ -21,7 +21,11 @@ fn each_line_is_a_plan() {
         let script = format!("set -- \"$1\" --dry-run {arguments}\nexec \"$@\"");
         let run = Run::new([""; 0]).shell(&script).env("ADDR", "db:5432").env("DB_PASSWORD", "hunter2-zw0lf");
         let run = run.env("DATABASE_URL", "postgres://app:hunter2-zw0lf@db/shop");
-        let run = run.env("REDIS_URL", "redis://:hunter2-zw0lf@redis/0").env("REDIS_PASSWORD", "hunter2-zw0lf");
+        let run = run
+            .env("REDIS_URL", "redis://:hunter2-zw0lf@redis/0")
+            .env("REDIS_PASSWORD", "hunter2-zw0lf")
+            .env("MONGODB_PASSWORD", "hunter2-zw0lf")
+            .env("MONGODB_URI", "mongodb+srv://app:hunter2-zw0lf@mongo.example.net/shop");
         let run = run.env("AMQP_URL", "amqp://app:hunter2-zw0lf@mq/shop").env("AMQP_PASSWORD", "hunter2-zw0lf");
         let run = run.env("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql+psycopg2://app:hunter2-zw0lf@db/air");
         let ended = run.env("MYSQL_URL", "mysql://app:hunter2-zw0lf@mysql/shop").end();

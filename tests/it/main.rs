@@ -80,6 +80,9 @@ mod json;
 /// `k8s:`.
 #[cfg(feature = "k8s")]
 mod k8s;
+/// `mongodb:`.
+#[cfg(feature = "mongodb")]
+mod mongodb;
 /// `mysql:`.
 #[cfg(feature = "mysql")]
 mod mysql;
@@ -114,6 +117,7 @@ mod send;
     feature = "mysql",
     feature = "postgres",
     feature = "redis",
+    feature = "mongodb",
     feature = "tls"
 ))]
 mod shipped;

@@ -49,6 +49,8 @@ fn texts_of_every_kind_are_parsed_to_an_end() {
         "dns://10.0.0.1:53/_http._tcp.web.ns?type=SRV#min=3#has=web-0.web#gone#timeout=1m30s",
         "tcp:[::1]:5432#hold=50ms#all",
         "dns:db.ns.svc.cluster.local.",
+        "mongodb://app:$(SECRET)@$(HOST),b:1,%2Fs.sock/$(SECRET)?authSource=$(SECRET)&replicaSet=$(SECRET)&tls=true#role=primary#set=a",
+        "mongodb+srv://$(SECRET):$(SECRET)@a.b.c/d?tlsCAFile=$(SECRET)&authMechanism=PLAIN&srvServiceName=x&loadBalanced=true",
         "xn--bcher-kva.example 0x7f.1 010.0.0.1 1.2.3.4.5 $(HOST) ${HOST} %41%zz",
     ];
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);

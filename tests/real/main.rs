@@ -79,9 +79,13 @@ mod loops;
     feature = "mysql",
     feature = "postgres",
     feature = "redis",
+    feature = "mongodb",
     feature = "tls"
 ))]
 mod matrix;
+/// `mongodb:`.
+#[cfg(feature = "mongodb")]
+mod mongodb;
 /// `mysql:`.
 #[cfg(feature = "mysql")]
 mod mysql;

@@ -15,6 +15,8 @@ pub(crate) mod hang;
 pub(crate) mod kube;
 pub(crate) mod mariadb;
 mod mask;
+#[cfg(feature = "mongodb")]
+pub(crate) mod mongodb;
 pub(crate) mod mysql;
 pub(crate) mod pg;
 pub(crate) mod pgtools;

@@ -14,6 +14,7 @@ use crate::attempt::Attempt;
 use crate::kind::content::Content;
 use crate::kind::expect::Expectations;
 use crate::net::Net;
+use crate::net::sniff::Protocol;
 use crate::reason::{Code, Cost, Hint, Reason};
 
 /// The expectations of an answer.
@@ -79,6 +80,13 @@ impl Check {
             return Err(unexpected(answer, said, attempt).await);
         }
         self.check_headers(answer.response.headers(), &said)?;
+        if self.content.is_empty() && complaint::may_be_mongodb(&answer.response) {
+            let from = answer.from.clone();
+            if complaint::is_mongodb(answer.response, attempt).await {
+                return Err(crate::kind::other_protocol(from, "HTTP", Some(Protocol::MongoDb)));
+            }
+            return Ok(Step::Ready(said));
+        }
         if !self.content.is_empty() {
             body::check(net, &self.content, answer, &said, attempt).await?;
         }

@@ -145,7 +145,7 @@ impl Tls {
     }
 
     /// What is verified, with --insecure in mind.
-    fn wanted(&self, verify: Verify) -> Verify {
+    pub(crate) fn wanted(&self, verify: Verify) -> Verify {
         if self.insecure && verify != Verify::Key { Verify::Nothing } else { verify }
     }
 

@@ -25,8 +25,8 @@ use crate::support::{PATIENCE, Run, run::Running};
 use render::Command;
 use world::{
     Step::{
-        self, Broker, Database, Health, Kubernetes, Loaded, Loading, Memcached, MySql, Names, Postgres, Queue,
-        Registry, Tcp, Web, ZooKeeper,
+        self, Broker, Database, Elected, Health, Kubernetes, Loaded, Loading, Memcached, MongoDb, MySql, Names,
+        Postgres, Queue, Registry, Tcp, Web, ZooKeeper,
     },
     World,
 };
@@ -130,6 +130,11 @@ examples! {
     termination_message = "13-termination-message.yaml": pod([Names(&[("db", DB)]), Tcp(DB, 5432)]);
     mysql = "15-mysql.yaml": pod([Names(&[("mysql", DB)]), MySql(DB), Database("orders")]);
     redis = "16-redis.yaml": pod([Names(&[("redis", DB)]), Loading(DB), Loaded]);
+    mongodb = "21-mongodb.yaml": pod([
+        Names(&[("mongodb-0.mongodb", DB), ("mongodb-1.mongodb", API)]),
+        MongoDb(&[DB, API]),
+        Elected,
+    ]);
     zookeeper = "17-zookeeper.yaml": pod([
         Names(&[("zookeeper", API), ("memcached", DB)]),
         Tcp(API, 2181),

@@ -10,6 +10,7 @@ use crate::support::{
     grpc::Grpc,
     kube::{self, Answer, End, Kube},
     mariadb::MariaDb,
+    mongodb::{self, Mongod},
     pg::Pg,
     rabbitmq::RabbitMq,
     redis::Redis,
@@ -41,6 +42,10 @@ pub(super) enum Step {
     Broker(&'static str),
     /// A queue is declared there.
     Queue(&'static str),
+    /// Servers of a replica set that is not initiated.
+    MongoDb(&'static [&'static str]),
+    /// The last of them is the primary.
+    Elected,
     /// A real server, in the place of one that only accepts.
     ZooKeeper(&'static str),
     /// A real server.
@@ -51,8 +56,8 @@ pub(super) enum Step {
     Kubernetes(&'static str),
 }
 use Step::{
-    Broker, Database, Health, Kubernetes, Loaded, Loading, Memcached, MySql, Names, Postgres, Queue, Registry, Tcp,
-    Web, ZooKeeper,
+    Broker, Database, Elected, Health, Kubernetes, Loaded, Loading, Memcached, MongoDb, MySql, Names, Postgres, Queue,
+    Registry, Tcp, Web, ZooKeeper,
 };
 
 pub(super) struct World {
@@ -66,6 +71,7 @@ pub(super) struct World {
     mariadb: Option<MariaDb>,
     broker: Option<RabbitMq>,
     grpc: Option<Grpc>,
+    mongods: Vec<Mongod>,
     fakes: Vec<Fake>,
     webs: Vec<web::Web>,
     servers: Vec<Server>,
@@ -97,6 +103,7 @@ impl World {
             mariadb: None,
             broker: None,
             grpc: None,
+            mongods: Vec::new(),
             pod,
             knot,
             records: String::new(),
@@ -160,6 +167,20 @@ impl World {
                 let queue = format!("rabbit_misc:r(<<\"/\">>, queue, <<\"{name}\">>)");
                 let declare = format!("rabbit_amqqueue:declare({queue}, true, false, [], none, <<\"webapp\">>).");
                 self.broker.as_ref().expect("the case has a broker").ctl(&["eval", &declare]);
+            }
+            MongoDb(addresses) => {
+                let users = [mongodb::User("shop", "webapp", PASSWORD, mongodb::BOTH)];
+                self.mongods = addresses
+                    .iter()
+                    .map(|address| {
+                        self.at(address, 27017, |addr| Mongod::on(addr, mongodb::state("uninitiated", ""), &users))
+                    })
+                    .collect();
+            }
+            Elected => {
+                let (primary, others) = self.mongods.split_last().expect("the case has servers");
+                others.iter().for_each(|server| server.becomes(mongodb::state("secondary", "mongodb-0.mongodb:27017")));
+                primary.becomes(mongodb::state("primary", "mongodb-1.mongodb:27017"));
             }
             ZooKeeper(address) => {
                 self.fakes.clear();

@@ -71,6 +71,7 @@ hints! {
     UseHttps use_https
     UseHttp use_http
     UseRedis use_redis
+    UseMongodb use_mongodb
     UseHttpUnix use_http_unix
     UseTls use_tls
     UsePostgres use_postgres

@@ -50,6 +50,17 @@ pub(crate) fn use_amqp(it: &Witness) {
     it.instead("UseHttp", run(&format!("amqp:{}", web.addr)));
 }
 
+pub(crate) fn use_mongodb(it: &Witness) {
+    let said = "It looks like you are trying to access MongoDB over HTTP on the native driver port.\r\n";
+    let answer = |body: &'static str| Reply::body(200, body).with("content-type", "text/plain");
+    let (mongodb, other) = (
+        Web::new(move |_, _| answer(said)),
+        Web::new(move |_, _| answer("a text that is as long as the one that MongoDB has for browsers")),
+    );
+    it.given(run(&mongodb.url("/")));
+    it.instead(None, run(&other.url("/#status=201")));
+}
+
 pub(crate) fn use_https(it: &Witness) {
     let config = Authority::new().server(&["localhost"]);
     let secure = Web::on(([127, 0, 0, 1], 0).into(), Some(config), |_, _| Reply::status(200));

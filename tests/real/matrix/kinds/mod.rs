@@ -6,6 +6,7 @@ mod file;
 mod grpc;
 mod http;
 mod k8s;
+mod mongodb;
 mod mysql;
 mod postgres;
 mod redis;
@@ -34,6 +35,7 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
         amqp::rows_of_amqps(world),
         grpc::rows(),
         grpc::rows_of_grpcs(world),
+        mongodb::rows(world),
     ];
     let mut rows: Vec<Row> = kinds.into_iter().flatten().collect();
     for (number, row) in rows.iter_mut().enumerate() {
