@@ -110,7 +110,7 @@ pub fn target(text: &str) {
                     assert!(!shown.contains(TELLING), "{shown}");
                     assert!(!format!("{target:?}").contains(TELLING));
                 }
-                if shown.starts_with("redis") || shown.starts_with("valkey") {
+                if ["redis", "valkey", "kafka"].into_iter().any(|kind| shown.starts_with(kind)) {
                     assert!(!shown.contains(TELLING), "{shown}");
                 }
                 let _ = (target.uses_tls(), target.warnings());
@@ -129,7 +129,7 @@ pub fn target(text: &str) {
 /// # Panics
 /// If a parsed value is out of its range.
 pub fn expectations(text: &str) {
-    const ADDRESSES: [&str; 9] = [
+    const ADDRESSES: [&str; 10] = [
         "http://h/",
         "https://h/",
         "tcp:h:1",
@@ -139,6 +139,7 @@ pub fn expectations(text: &str) {
         "file:/f",
         "rediss://h",
         "mysql://u@h/d",
+        "kafkas:h:1",
     ];
     let Some(which) = text.chars().next() else { return };
     let text = &text[which.len_utf8()..];
@@ -185,6 +186,15 @@ pub fn address(text: &str) {
 #[cfg(feature = "redis")]
 pub fn redis(data: &[u8]) {
     kind::redis::replies(data);
+}
+
+/// What a Kafka broker may answer: it is read within bounds, alike whole and in pieces, or it is an error.
+///
+/// # Panics
+/// If it is not.
+#[cfg(feature = "kafka")]
+pub fn kafka(data: &[u8]) {
+    kind::kafka::answers(data);
 }
 
 /// What a server of any kind may say: the first byte picks the target, the rest is said.

@@ -35,6 +35,9 @@ const TARGETS: &[&str] = &[
     "mysql:ADDR",
     "mysql://app:s3cr3t-w0rd@ADDR/d",
     "mysql://app:s3cr3t-w0rd@ADDR/d#query=SELECT 1",
+    "kafka:ADDR#topic=a#min=2",
+    "kafka://app:s3cr3t-w0rd@ADDR",
+    "kafka://app:s3cr3t-w0rd@ADDR#mechanism=PLAIN",
 ];
 
 const BOUNDS: Bounds = Bounds { attempt: Duration::from_secs(2), connect: Duration::from_secs(1) };

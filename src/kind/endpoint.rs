@@ -55,7 +55,7 @@ pub(super) fn parse(parts: &Parts<'_>, form: &str) -> Result<(Host, u16)> {
 }
 
 /// `raw` if it is one `$(NAME)` and nothing else.
-fn only_reference(raw: &str) -> Option<&str> {
+pub(super) fn only_reference(raw: &str) -> Option<&str> {
     let inner = raw.strip_prefix("$(")?.strip_suffix(')')?;
     env::is_name(inner).then_some(raw)
 }

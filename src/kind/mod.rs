@@ -19,6 +19,8 @@ pub(crate) mod help;
 mod http;
 #[cfg(feature = "k8s")]
 mod k8s;
+#[cfg(feature = "kafka")]
+pub(crate) mod kafka;
 #[cfg(feature = "mysql")]
 mod mysql;
 pub(crate) mod path;
@@ -30,7 +32,7 @@ pub(crate) mod redis;
 mod regex;
 #[cfg(any(feature = "kafka", feature = "mongodb"))]
 mod scram;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+#[cfg(any(feature = "kafka", feature = "mysql", feature = "postgres"))]
 mod servers;
 mod slips;
 mod split;
@@ -55,7 +57,7 @@ use crate::text::printable;
 use expect::{Expectations, Spec, Zero};
 #[cfg(any(feature = "http", feature = "tls"))]
 pub(crate) use protocols::instead;
-#[cfg(any(feature = "http", feature = "mysql", feature = "postgres", feature = "redis"))]
+#[cfg(any(feature = "http", feature = "kafka", feature = "mysql", feature = "postgres", feature = "redis"))]
 pub(crate) use protocols::other_protocol;
 pub(crate) use protocols::{spoken, spoken_by};
 use split::Split;
@@ -205,6 +207,7 @@ kinds! {
     postgres::Postgres if "postgres";
     mysql::MySql if "mysql";
     redis::Redis if "redis";
+    kafka::Kafka if "kafka";
 }
 
 /// What the table knows of a kind.

@@ -9,6 +9,7 @@
         feature = "dns",
         feature = "http",
         feature = "k8s",
+        feature = "kafka",
         feature = "mysql",
         feature = "postgres",
         feature = "tls"
@@ -57,6 +58,9 @@ mod json;
 /// `k8s:`.
 #[cfg(feature = "k8s")]
 mod k8s;
+/// `kafka:`.
+#[cfg(feature = "kafka")]
+mod kafka;
 /// `mysql:`.
 #[cfg(feature = "mysql")]
 mod mysql;
@@ -86,6 +90,7 @@ mod send;
 #[cfg(all(
     feature = "dns",
     feature = "http",
+    feature = "kafka",
     feature = "mysql",
     feature = "postgres",
     feature = "redis",

@@ -10,6 +10,7 @@
         feature = "dns",
         feature = "http",
         feature = "k8s",
+        feature = "kafka",
         feature = "mysql",
         feature = "postgres",
         feature = "tls"
@@ -57,6 +58,9 @@ mod hints;
 mod http;
 /// The JSON log, held against its schema.
 mod json_schema;
+/// `kafka:`.
+#[cfg(feature = "kafka")]
+mod kafka;
 /// What is never asked of libc.
 mod libc;
 /// A node that limits its refusals.
@@ -67,6 +71,7 @@ mod loops;
 #[cfg(all(
     feature = "dns",
     feature = "http",
+    feature = "kafka",
     feature = "mysql",
     feature = "postgres",
     feature = "redis",

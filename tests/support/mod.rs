@@ -9,6 +9,7 @@ pub(crate) mod fake;
 #[cfg(feature = "tls")]
 pub(crate) mod fault;
 pub(crate) mod hang;
+pub(crate) mod kafka;
 pub(crate) mod kube;
 pub(crate) mod mariadb;
 mod mask;

@@ -1,0 +1,1 @@
+//! `kafka:` against real brokers.
