@@ -61,7 +61,10 @@ impl Offer {
         let mut fields = Fields::plain(body);
         let error = fields.short()?;
         let count = fields.array()?.min(MECHANISMS_MAX);
-        let names = (0..count).map(|_| fields.string().map(|name| String::from_utf8_lossy(name).into_owned()));
+        let names = (0..count).map(|_| match fields.string()? {
+            name if name.is_empty() || !name.iter().all(u8::is_ascii_graphic) => Err(Unread::Malformed),
+            name => Ok(String::from_utf8_lossy(name).into_owned()),
+        });
         Ok(Self { error, mechanisms: names.collect::<Result<_, _>>()? })
     }
 

@@ -3,6 +3,7 @@
 mod dns;
 mod file;
 mod http;
+mod kafka;
 mod mysql;
 mod postgres;
 mod redis;
@@ -26,6 +27,8 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
         mysql::rows(),
         redis::rows(),
         redis::rows_of_rediss(world),
+        kafka::rows(),
+        kafka::rows_of_kafkas(world),
     ];
     let mut rows: Vec<Row> = kinds.into_iter().flatten().collect();
     for (number, row) in rows.iter_mut().enumerate() {
