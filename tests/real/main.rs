@@ -31,6 +31,7 @@ mod harness;
     feature = "dns",
     feature = "http",
     feature = "k8s",
+    feature = "kafka",
     feature = "mysql",
     feature = "postgres",
     feature = "tls"

@@ -2,8 +2,11 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::TcpStream,
-    sync::atomic::{AtomicUsize, Ordering},
+    net::{SocketAddr, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use super::{Fake, fake::linger};
@@ -61,6 +64,23 @@ pub(crate) fn offer(error: i16, mechanisms: &[&str]) -> Vec<u8> {
 pub(crate) fn authenticated(error: i16, words: &str, token: &str) -> Vec<u8> {
     let length = u32::try_from(token.len()).unwrap().to_be_bytes();
     [&error.to_be_bytes()[..], &string(words), &length, token.as_bytes()].concat()
+}
+
+/// A broker with one topic after the other: those of `topics` exist when it is asked for them.
+pub(crate) fn with_topics(addr: SocketAddr, topics: Arc<Mutex<Vec<String>>>) -> Fake {
+    Fake::on(addr, move |mut stream: TcpStream| {
+        let mut asked = [0; 4096];
+        let _ = stream.read(&mut asked);
+        let _ = stream.write_all(&frame(1, &versions(0, TODAY)));
+        let read = stream.read(&mut asked).unwrap_or(0);
+        let topics = topics.lock().expect("no thread panics with this lock").clone();
+        // What follows the client's id is one topic, and whether the broker may create it.
+        let name = asked[..read].get(28..).and_then(|rest| rest.strip_suffix(b"\0")).unwrap_or_default();
+        let name = String::from_utf8_lossy(name).into_owned();
+        let said: Topic<'_> = if topics.contains(&name) { (0, &name, &[(0, 1)]) } else { (3, &name, &[]) };
+        let _ = stream.write_all(&frame(2, &metadata(&[("127.0.0.1", 9092)], &[said])));
+        linger(stream);
+    })
 }
 
 /// The answers of one connection. After the last one it is closed, as after a refusal, or stays open.

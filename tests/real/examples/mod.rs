@@ -25,7 +25,8 @@ use crate::support::{PATIENCE, Run, run::Running};
 use render::Command;
 use world::{
     Step::{
-        self, Database, Kubernetes, Loaded, Loading, Memcached, MySql, Names, Postgres, Registry, Tcp, Web, ZooKeeper,
+        self, Database, Kafka, Kubernetes, Loaded, Loading, Memcached, MySql, Names, Postgres, Registry, Tcp, Topic,
+        Web, ZooKeeper,
     },
     World,
 };
@@ -135,6 +136,7 @@ examples! {
         ZooKeeper(API),
         Memcached(DB),
     ]);
+    kafka = "22-kafka.yaml": pod([Names(&[("kafka", DB)]), Kafka(DB), Topic("orders")]);
     k8s_job = "18-k8s-job.yaml": pod([Kubernetes(KUBERNETES)]).env(API_SERVER);
     k8s_service = "19-k8s-service.yaml": pod([Kubernetes(KUBERNETES)]).env(API_SERVER);
     helm_deployment = "helm-deployment.yaml":

@@ -1,12 +1,19 @@
 //! The Pod of a case, and the servers that its steps bring.
 
-use std::{fmt::Write as _, fs, path::PathBuf, time::Duration};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use super::{Case, PASSWORD, POD_IP, POD_NAME};
 use crate::support::{
     Fake, Pod,
     dns::Knot,
     fake::linger,
+    kafka,
     kube::{self, Answer, End, Kube},
     mariadb::MariaDb,
     pg::Pg,
@@ -39,10 +46,17 @@ pub(super) enum Step {
     ZooKeeper(&'static str),
     /// A real server.
     Memcached(&'static str),
+    /// A broker that does not know the topic yet.
+    Kafka(&'static str),
+    /// Now it does.
+    Topic(&'static str),
     /// The API server of Kubernetes, with a Job that runs and then completes, and a rollout that goes on and then is done.
     Kubernetes(&'static str),
 }
-use Step::{Database, Kubernetes, Loaded, Loading, Memcached, MySql, Names, Postgres, Registry, Tcp, Web, ZooKeeper};
+use Step::{
+    Database, Kafka, Kubernetes, Loaded, Loading, Memcached, MySql, Names, Postgres, Registry, Tcp, Topic, Web,
+    ZooKeeper,
+};
 
 pub(super) struct World {
     pub(super) pod: Pod,
@@ -58,6 +72,7 @@ pub(super) struct World {
     servers: Vec<Server>,
     authority: Authority,
     kube: Option<Kube>,
+    topics: Arc<Mutex<Vec<String>>>,
     started: PathBuf,
 }
 
@@ -79,6 +94,7 @@ impl World {
         Self {
             authority,
             kube: None,
+            topics: Arc::default(),
             cluster: address.map(|address| cluster(&pod, address)),
             redis: None,
             mariadb: None,
@@ -142,6 +158,12 @@ impl World {
                 let server = self.at(address, 11211, server::memcached);
                 self.servers.push(server);
             }
+            Kafka(address) => {
+                let topics = Arc::clone(&self.topics);
+                let fake = self.at(address, 9092, |addr| kafka::with_topics(addr, topics));
+                self.fakes.push(fake);
+            }
+            Topic(name) => self.topics.lock().unwrap().push(name.to_owned()),
             MySql(address) => {
                 add_address(&self.pod, address);
                 let mut db = MariaDb::inside(&self.pod, address);

@@ -1,4 +1,5 @@
-"""A Kafka broker that takes logins: broker.py HOST:PORT MECHANISM... The user is app, the password hunter2.
+"""A Kafka broker that takes logins: broker.py HOST:PORT MECHANISM... The user is app, the password hunter2. With the variables
+CERT and KEY, the names of files, it speaks TLS.
 
 It speaks ApiVersions 0, Metadata 1 to 4, SaslHandshake 0 to 1 and SaslAuthenticate 0, as Kafka 2.0 does. Its one topic is orders.
 librdkafka and kafka-python log in here too, in the same test: what they take for a broker is one.
@@ -9,6 +10,7 @@ import hashlib
 import hmac
 import os
 import socketserver
+import ssl
 import struct
 import sys
 
@@ -71,8 +73,12 @@ class Connection(socketserver.BaseRequestHandler):
 
     def handle(self):
         try:
+            if "CERT" in os.environ:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(os.environ["CERT"], os.environ["KEY"])
+                self.request = context.wrap_socket(self.request, server_side=True)
             self.serve()
-        except (ConnectionError, EOFError):
+        except (OSError, EOFError):
             pass
 
     def serve(self):
