@@ -33,6 +33,8 @@ function __waitgate_target
         'rediss:' 'the server answers PING (rediss: for TLS)' \
         'valkey:' 'the server answers PING (rediss: for TLS)' \
         'valkeys:' 'the server answers PING (rediss: for TLS)' \
+        'kafka:' 'a broker answers (kafkas: for TLS)' \
+        'kafkas:' 'a broker answers (kafkas: for TLS)' \
         'env:' 'the address is the value of the environment variable NAME'
 end
 

@@ -15,6 +15,8 @@ const PORTS: &[(&str, u16)] = &[
     ("amqps", 5671),
     ("http", 80),
     ("https", 443),
+    ("kafka", 9092),
+    ("kafkas", 9092),
     ("ldap", 389),
     ("ldaps", 636),
     ("mariadb", 3306),

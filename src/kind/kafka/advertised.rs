@@ -34,7 +34,10 @@ pub(super) async fn look(net: &Net, attempt: &Attempt, peer: &Peer, brokers: &[A
     let own = Attempt::new(Bounds { attempt: bound, connect: attempt.connect_timeout().min(bound) }, false);
     let local = matches!(peer, Peer::Tcp(address) if address.ip().is_loopback());
     let look = async |broker: &Advertised| {
+        let (host, port) = (printable(&attempt.quote(&broker.host, HOST_MAX)), broker.port);
         let slip = match judge(&broker.host, local) {
+            // A name that is not fit for a log is not fit for a question either.
+            Judged::Name(name) if name != host => return,
             Judged::Name(name) => {
                 let found = time::timeout_at(own.until(), net.addresses(name, Need::First, &own)).await;
                 let missing = |code| matches!(code, Code::ResolveNoSuchName | Code::ResolveNoAddresses);
@@ -46,7 +49,6 @@ pub(super) async fn look(net: &Net, attempt: &Attempt, peer: &Peer, brokers: &[A
             Judged::Fine => return,
             Judged::Slip(slip) => slip,
         };
-        let (host, port) = (printable(&attempt.quote(&broker.host, HOST_MAX)), broker.port);
         net.notice(&format!(
             "the broker at {peer} advertises {host}:{port}, {slip}: clients connect to what brokers advertise (advertised.listeners)"
         ));

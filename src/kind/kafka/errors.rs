@@ -50,8 +50,8 @@ pub(super) enum NoAnswer {
     Closed,
     /// These bytes are no answer to this request.
     Malformed,
-    /// The answer is longer than waitgate reads: it has so many bytes, if the broker says so.
-    TooLarge(Option<u32>),
+    /// The answer has so many bytes, which is more than waitgate reads.
+    TooLarge(u32),
     /// Reading or writing failed.
     Failed(io::Error),
 }
@@ -88,9 +88,9 @@ pub(super) fn no_answer(why: &NoAnswer, stream: &Stream, answered: bool, did: &s
                 .with_hint(Hint::ProxyClosed)
         }
         _ if stream.over_limit() => too_large(peer, did, None),
-        NoAnswer::TooLarge(length) if answered => too_large(peer, did, *length),
-        NoAnswer::TooLarge(_) | NoAnswer::Malformed if !answered => kind::other_protocol(peer, WANTED, None),
-        NoAnswer::TooLarge(_) | NoAnswer::Malformed => Reason::new(
+        NoAnswer::TooLarge(length) => too_large(peer, did, Some(*length)),
+        NoAnswer::Malformed if !answered => kind::other_protocol(peer, WANTED, None),
+        NoAnswer::Malformed => Reason::new(
             Code::ProtocolError,
             format!("{peer} answered {did} with something that Kafka's protocol does not have"),
         )

@@ -83,7 +83,7 @@ impl<'a> Metadata<'a> {
         self.next == Next::Done
     }
 
-    /// Reads what is complete in `bytes`, and returns how many bytes that is.
+    /// Reads what is complete in `bytes`, and returns how many bytes that is. When all is known, it is all of them.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Result<usize, Unread> {
         let mut fields = Fields { left: bytes, flexible: self.version >= METADATA_FLEXIBLE };
         while !self.is_done() {
@@ -97,7 +97,7 @@ impl<'a> Metadata<'a> {
                 Err(malformed) => return Err(malformed),
             }
         }
-        Ok(bytes.len() - fields.left.len())
+        Ok(if self.is_done() { bytes.len() } else { bytes.len() - fields.left.len() })
     }
 
     /// Reads one part. If it is not complete, nothing has changed.

@@ -74,8 +74,7 @@ impl Kind for Kafka {
         Spec::value("min", "N").says("the cluster has at least N brokers"),
         Spec::value("user", "NAME").says("log in as this user (SASL)"),
         PASSWORD,
-        Spec::value("mechanism", "SCRAM-SHA-512|SCRAM-SHA-256|PLAIN")
-            .says("how to log in [default: the strongest that the broker offers; PLAIN over verified TLS only]"),
+        Spec::value("mechanism", "NAME").says("SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN [default: the strongest offered]"),
         tls_options::CA,
         tls_options::CERT,
         tls_options::KEY,

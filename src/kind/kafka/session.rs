@@ -89,14 +89,13 @@ impl<'a> Session<'a> {
     }
 
     async fn read(&mut self, answer: &mut Answer<'_>) -> Result<(), NoAnswer> {
-        let most = match answer {
-            Answer::Whole(_) => WHOLE_MAX,
-            Answer::Metadata(metadata) if metadata.needs_the_end() => ANSWER_MAX,
-            Answer::Metadata(_) => u32::MAX,
-        };
         let length = u32::from_be_bytes(self.head().await?);
-        if length > most {
-            return Err(NoAnswer::TooLarge(Some(length)));
+        match answer {
+            Answer::Whole(_) if length > WHOLE_MAX => return Err(NoAnswer::Malformed),
+            Answer::Metadata(metadata) if length > ANSWER_MAX && metadata.needs_the_end() => {
+                return Err(NoAnswer::TooLarge(length));
+            }
+            _ => {}
         }
         // The number of the request comes first.
         let Some(mut left) = length.checked_sub(4).map(|left| left as usize) else { return Err(NoAnswer::Malformed) };
@@ -116,7 +115,8 @@ impl<'a> Session<'a> {
             left -= used;
             match answer {
                 Answer::Whole(_) if left == 0 => return Ok(()),
-                Answer::Metadata(metadata) if metadata.is_done() => return Ok(()),
+                // Of an answer that is too long, the brokers alone are read.
+                Answer::Metadata(metadata) if metadata.is_done() && (left == 0 || length > ANSWER_MAX) => return Ok(()),
                 // All of it is here, and it is not complete.
                 _ if here - used == left => return Err(NoAnswer::Malformed),
                 _ if self.buffer.len() > PART_MAX => return Err(NoAnswer::Malformed),

@@ -6,6 +6,7 @@ use super::{Kafka, judge};
 use crate::env::Env;
 use crate::kind::{Given, Target};
 use crate::net::stream::Peer;
+use crate::numbers::Numbers;
 use crate::reason::{Code, Cost};
 
 /// Writes an answer in a version, as Kafka's MetadataResponse.json has it.
@@ -177,8 +178,9 @@ fn an_answer_that_is_cut_short_is_not_done() {
 fn without_a_topic_the_brokers_are_enough() {
     let bytes = example(4);
     let mut metadata = Metadata::new(4, &[]);
-    let used = metadata.take(&bytes).unwrap();
-    assert!(metadata.is_done() && used < bytes.len() && !metadata.needs_the_end());
+    metadata.take(&bytes[..60]).unwrap();
+    assert!(metadata.is_done() && !metadata.needs_the_end());
+    assert_eq!(metadata.take(&bytes[60..]), Ok(bytes.len() - 60), "the rest is read and dropped");
     assert_eq!(metadata.brokers, 3);
 }
 
@@ -349,5 +351,21 @@ fn what_is_wrong_in_a_target() {
         let error = format!("{error:#}");
         assert!(error.contains(says), "{text}: {error}");
         assert!(error.contains("expected") || error.contains("leave"), "{text}: {error}");
+    }
+}
+
+/// Answers with some bytes changed: whole and in pieces they mean the same, and nothing panics.
+#[test]
+fn answers_with_wrong_bytes() {
+    let mut numbers = Numbers::seeded();
+    for _ in 0..3000 {
+        let version = VERSIONS[numbers.below(VERSIONS.len())];
+        let mut bytes = example(version);
+        for _ in 0..=numbers.below(3) {
+            let at = numbers.below(bytes.len());
+            bytes[at] = [0, 1, 0x7f, 0x80, 0xff][numbers.below(5)];
+        }
+        let head = [u8::try_from(version).unwrap(), u8::try_from(1 + numbers.below(40)).unwrap()];
+        super::answers(&[&head[..], &bytes].concat());
     }
 }
