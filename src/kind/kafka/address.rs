@@ -127,7 +127,7 @@ impl Location {
             Some(_) if fill.is_none() => format!("{HIDDEN}@"),
             Some(_) if env::refers(raw_user) => format!("{raw_user}@"),
             // Encoded as it was, so that a person can paste it.
-            Some(_) => format!("{}@", raw_user),
+            Some(_) => format!("{raw_user}@"),
         };
         let list: Vec<String> = servers.iter().map(ToString::to_string).collect();
         let slashes = if user.is_some() { "//" } else { "" };

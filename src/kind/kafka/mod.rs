@@ -38,7 +38,6 @@ const TOPICS_MAX: usize = 64;
 #[derive(Clone, Debug)]
 pub(crate) struct Kafka {
     location: Location,
-    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "without TLS they are only checked"))]
     tls: TlsOptions,
     /// From the address, or from `#user=`.
     user: Option<String>,

@@ -155,7 +155,7 @@ impl<'a> Context<'a> {
     }
 
     /// One session, from its first request to its end.
-    fn session<'s>(&'s self, stream: Stream, mechanism: Mechanism) -> Conversing<'s> {
+    fn session(&self, stream: Stream, mechanism: Mechanism) -> Conversing<'_> {
         Box::pin(async move {
             let mut session = Session::new(stream, self.attempt);
             let outcome = self.converse(&mut session, mechanism).await;
@@ -221,9 +221,10 @@ impl<'a> Context<'a> {
     /// Whether only the broker can read what waitgate sends.
     fn is_private(&self) -> bool {
         #[cfg(feature = "tls")]
-        return self.target.location.tls && self.target.tls.verifies(self.net);
+        let verified = self.target.tls.verifies(self.net);
         #[cfg(not(feature = "tls"))]
-        false
+        let verified = false;
+        self.target.location.tls && verified
     }
 
     /// Finds out whether a broker that closed at Metadata wants a login: its listener answers a SaslHandshake then, and a

@@ -30,9 +30,9 @@ impl Writer {
 
     fn array(&mut self, length: usize) {
         if self.flexible() {
-            self.put(&[u8::try_from(length + 1).unwrap()])
+            self.put(&[u8::try_from(length + 1).unwrap()]);
         } else {
-            self.int(i32::try_from(length).unwrap())
+            self.int(i32::try_from(length).unwrap());
         }
     }
 
