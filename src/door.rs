@@ -104,11 +104,7 @@ pub fn target(text: &str) {
                     assert!(!shown.contains(TELLING), "{shown}");
                     assert!(!format!("{target:?}").contains(TELLING));
                 }
-                if shown.starts_with("redis")
-                    || shown.starts_with("valkey")
-                    || shown.starts_with("amqp")
-                    || shown.starts_with("mongodb")
-                {
+                if ["redis", "valkey", "amqp", "mongodb", "kafka"].into_iter().any(|kind| shown.starts_with(kind)) {
                     assert!(!shown.contains(TELLING), "{shown}");
                 }
                 let _ = (target.uses_tls(), target.warnings());
@@ -140,6 +136,7 @@ pub fn expectations(text: &str) {
         "amqps://u:p@h/v",
         "grpcs:h:1",
         "mongodb://u@h/d",
+        "kafkas:h:1",
     ];
     let Some(which) = text.chars().next() else { return };
     let text = &text[which.len_utf8()..];
@@ -204,6 +201,15 @@ pub fn k8s(data: &[u8]) {
 #[cfg(feature = "mongodb")]
 pub fn mongodb(data: &[u8]) {
     conversation::MONGODB.run(data);
+}
+
+/// What a Kafka broker may answer: it is read within bounds, alike whole and in pieces, or it is an error.
+///
+/// # Panics
+/// If it is not.
+#[cfg(feature = "kafka")]
+pub fn kafka(data: &[u8]) {
+    kind::kafka::answers(data);
 }
 
 /// What a server of any kind may say: the first byte picks the target, the rest is said.

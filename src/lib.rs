@@ -7,6 +7,7 @@
         feature = "dns",
         feature = "http",
         feature = "k8s",
+        feature = "kafka",
         feature = "mysql",
         feature = "postgres",
         feature = "tls"

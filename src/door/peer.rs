@@ -41,6 +41,9 @@ const TARGETS: &[&str] = &[
     "grpcs:ADDR#insecure",
     "mongodb:ADDR#role=primary",
     "mongodb://app:s3cr3t-w0rd@ADDR/d",
+    "kafka:ADDR#topic=a#min=2",
+    "kafka://app:s3cr3t-w0rd@ADDR",
+    "kafka://app:s3cr3t-w0rd@ADDR#mechanism=PLAIN",
 ];
 
 const BOUNDS: Bounds = Bounds { attempt: Duration::from_secs(2), connect: Duration::from_secs(1) };

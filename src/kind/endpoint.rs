@@ -15,6 +15,8 @@ const PORTS: &[(&str, u16)] = &[
     ("amqps", 5671),
     ("http", 80),
     ("https", 443),
+    ("kafka", 9092),
+    ("kafkas", 9092),
     ("ldap", 389),
     ("ldaps", 636),
     ("mariadb", 3306),
@@ -55,7 +57,7 @@ pub(super) fn parse(parts: &Parts<'_>, form: &str) -> Result<(Host, u16)> {
 }
 
 /// `raw` if it is one `$(NAME)` and nothing else.
-fn only_reference(raw: &str) -> Option<&str> {
+pub(super) fn only_reference(raw: &str) -> Option<&str> {
     let inner = raw.strip_prefix("$(")?.strip_suffix(')')?;
     env::is_name(inner).then_some(raw)
 }

@@ -25,6 +25,8 @@ pub(crate) mod help;
 mod http;
 #[cfg(feature = "k8s")]
 pub(crate) mod k8s;
+#[cfg(feature = "kafka")]
+pub(crate) mod kafka;
 #[cfg(feature = "mongodb")]
 mod mongodb;
 #[cfg(feature = "mysql")]
@@ -38,7 +40,14 @@ pub(crate) mod redis;
 mod regex;
 #[cfg(any(feature = "kafka", feature = "mongodb"))]
 mod scram;
-#[cfg(any(feature = "amqp", feature = "grpc", feature = "mongodb", feature = "mysql", feature = "postgres"))]
+#[cfg(any(
+    feature = "amqp",
+    feature = "grpc",
+    feature = "mongodb",
+    feature = "kafka",
+    feature = "mysql",
+    feature = "postgres"
+))]
 mod servers;
 mod slips;
 mod split;
@@ -68,6 +77,7 @@ pub(crate) use protocols::instead;
     feature = "amqp",
     feature = "grpc",
     feature = "http",
+    feature = "kafka",
     feature = "mongodb",
     feature = "mysql",
     feature = "postgres",
@@ -239,6 +249,7 @@ kinds! {
     amqp::Amqp if "amqp";
     grpc::Grpc if "grpc";
     mongodb::MongoDb if "mongodb";
+    kafka::Kafka if "kafka";
 }
 
 /// What the table knows of a kind.

@@ -20,6 +20,7 @@ const HEADER: &str = "n,,";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hash {
     /// SCRAM-SHA-1.
+    #[cfg_attr(not(feature = "mongodb"), allow(dead_code, reason = "Kafka knows no SCRAM-SHA-1"))]
     Sha1,
     /// SCRAM-SHA-256.
     Sha256,

@@ -155,6 +155,12 @@ mod with_tls {
             Late::new(&net.tls, verify, ca.as_ref(), identity.as_ref())
         }
 
+        /// Whether the server's certificate is verified. --insecure turns that off too.
+        #[cfg(feature = "kafka")]
+        pub(in crate::kind) fn verifies(&self, net: &Net) -> bool {
+            !self.insecure && net.tls.verifies()
+        }
+
         fn pems(&self) -> (Option<Pem>, Option<(Pem, Pem)>) {
             let pem = |named: &TlsFile| Pem::written(&named.by, &named.file.path, &named.file.written);
             (self.ca.as_ref().map(pem), self.identity.as_ref().map(|(cert, key)| (pem(cert), pem(key))))

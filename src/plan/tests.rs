@@ -179,7 +179,7 @@ fn slips_are_named() {
         ("timeout=5m", "expected --timeout=VALUE"),
         ("tcp:$$(HOST):1", "only Kubernetes turns $$( into $("),
         ("tcp:a:1#hold=50", "did you mean 50s or 50ms?"),
-        ("kafka://a:1", "write tcp: before the whole URL"),
+        ("stan://a:1", "write tcp: before the whole URL"),
         ("tcp:${DB_HOST:-db}:5432", "without a default"),
         ("tcp:db:${PORT:-1}", "without a default"),
         ("tcp:db.$(cat /x/namespace).svc:1", "found by its short name"),

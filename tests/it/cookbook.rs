@@ -28,6 +28,8 @@ fn each_line_is_a_plan() {
             .env("MONGODB_URI", "mongodb+srv://app:hunter2-zw0lf@mongo.example.net/shop");
         let run = run.env("AMQP_URL", "amqp://app:hunter2-zw0lf@mq/shop").env("AMQP_PASSWORD", "hunter2-zw0lf");
         let run = run.env("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql+psycopg2://app:hunter2-zw0lf@db/air");
+        let run =
+            run.env("KAFKA_BOOTSTRAP_SERVERS", "kafka-0:9092,kafka-1:9092").env("KAFKA_PASSWORD", "hunter2-zw0lf");
         let ended = run.env("MYSQL_URL", "mysql://app:hunter2-zw0lf@mysql/shop").end();
         ended.success().nowhere("hunter2").nowhere("warning");
         let shown = ended.stdout.lines().filter(|line| !line.trim().is_empty()).count();

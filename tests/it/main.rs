@@ -9,6 +9,7 @@
         feature = "dns",
         feature = "http",
         feature = "k8s",
+        feature = "kafka",
         feature = "mysql",
         feature = "postgres",
         feature = "tls"
@@ -80,6 +81,9 @@ mod json;
 /// `k8s:`.
 #[cfg(feature = "k8s")]
 mod k8s;
+/// `kafka:`.
+#[cfg(feature = "kafka")]
+mod kafka;
 /// `mongodb:`.
 #[cfg(feature = "mongodb")]
 mod mongodb;
@@ -114,6 +118,7 @@ mod send;
     feature = "dns",
     feature = "grpc",
     feature = "http",
+    feature = "kafka",
     feature = "mysql",
     feature = "postgres",
     feature = "redis",

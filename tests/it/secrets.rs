@@ -231,6 +231,33 @@ fn a_postgres_server_repeats_it() {
     }
 }
 
+#[cfg(feature = "kafka")]
+#[test]
+fn a_kafka_broker_repeats_it() {
+    use crate::support::kafka::{TODAY, authenticated, broker, metadata, offer, session, versions};
+    let given = Given::new();
+    let targets: [(&str, &[&str]); 4] = [
+        ("kafka://u:hunter2-correct-horse-zw0lf@ADDR#mechanism=PLAIN", &[]),
+        ("kafka://u:$(TOK)@ADDR", &[]),
+        ("kafka:ADDR#user=u#password=@DIR/secret", &[]),
+        ("env:URL", &["URL=kafka://u:hunter2-correct-horse-zw0lf@ADDR"]),
+    ];
+    let (today, offered) = (versions(0, TODAY), offer(0, &[]));
+    let refused = |words: &str| vec![today.clone(), offered.clone(), authenticated(58, words, "")];
+    for (bodies, says) in [
+        (refused(&format!("no: {SECRET}")), "no: ***"),
+        (refused(&format!("{} {SECRET}", "x".repeat(190))), "xxx ***"),
+        (refused(&format!("no: {}", &SECRET[..9])), "no: ***"),
+        (vec![today.clone(), offer(33, &[SECRET])], "it offers ***"),
+    ] {
+        given.all_say(&targets, broker(vec![session(&bodies)]).addr, says);
+    }
+    // What a broker advertises is its word, too.
+    let host = format!("{SECRET} x");
+    let plain = vec![today.clone(), offered, authenticated(0, "", ""), metadata(&[(&host, 1)], &[])];
+    given.says(targets[0].0, broker(vec![session(&plain)]).addr, &[], "advertises *** x:1, which is no host");
+}
+
 /// waitgate's own sentence stays as it is: only the server's words are masked.
 #[cfg(feature = "postgres")]
 #[test]

@@ -10,6 +10,7 @@
         feature = "dns",
         feature = "http",
         feature = "k8s",
+        feature = "kafka",
         feature = "mysql",
         feature = "postgres",
         feature = "tls"
@@ -34,6 +35,7 @@ mod amqp;
     feature = "grpc",
     feature = "http",
     feature = "k8s",
+    feature = "kafka",
     feature = "mysql",
     feature = "postgres",
     feature = "tls"
@@ -64,6 +66,9 @@ mod hints;
 mod http;
 /// The JSON log, held against its schema.
 mod json_schema;
+/// `kafka:`.
+#[cfg(feature = "kafka")]
+mod kafka;
 /// What is never asked of libc.
 mod libc;
 /// A node that limits its refusals.
@@ -76,6 +81,7 @@ mod loops;
     feature = "dns",
     feature = "grpc",
     feature = "http",
+    feature = "kafka",
     feature = "mysql",
     feature = "postgres",
     feature = "redis",

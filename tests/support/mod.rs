@@ -12,6 +12,7 @@ pub(crate) mod fault;
 pub(crate) mod grpc;
 pub(crate) mod h2;
 pub(crate) mod hang;
+pub(crate) mod kafka;
 pub(crate) mod kube;
 pub(crate) mod mariadb;
 mod mask;

@@ -149,6 +149,12 @@ impl Tls {
         if self.insecure && verify != Verify::Key { Verify::Nothing } else { verify }
     }
 
+    /// Whether certificates are verified: not with --insecure.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn verifies(&self) -> bool {
+        !self.insecure
+    }
+
     fn verifier(&self, verify: Verify, roots: Roots) -> Verifier {
         Verifier::new(verify, self.trusted(verify, roots), Arc::new(rustls::crypto::ring::default_provider()))
     }

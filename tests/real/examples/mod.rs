@@ -25,8 +25,8 @@ use crate::support::{PATIENCE, Run, run::Running};
 use render::Command;
 use world::{
     Step::{
-        self, Broker, Database, Elected, Health, Kubernetes, Loaded, Loading, Memcached, MongoDb, MySql, Names,
-        Postgres, Queue, Registry, Tcp, Web, ZooKeeper,
+        self, Broker, Database, Elected, Health, Kafka, Kubernetes, Loaded, Loading, Memcached, MongoDb, MySql, Names,
+        Postgres, Queue, Registry, Tcp, Topic, Web, ZooKeeper,
     },
     World,
 };
@@ -147,6 +147,7 @@ examples! {
         Health(API, "NOT_SERVING"),
         Health(API, "SERVING"),
     ]);
+    kafka = "22-kafka.yaml": pod([Names(&[("kafka", DB)]), Kafka(DB), Topic("orders")]);
     k8s_job = "18-k8s-job.yaml": pod([Kubernetes(KUBERNETES)]).env(API_SERVER);
     k8s_service = "19-k8s-service.yaml": pod([Kubernetes(KUBERNETES)]).env(API_SERVER);
     rabbitmq = "20-rabbitmq.yaml": pod([Names(&[("rabbitmq", DB)]), Broker(DB), Queue("orders")]);

@@ -1,6 +1,12 @@
 //! The Pod of a case, and the servers that its steps bring.
 
-use std::{fmt::Write as _, fs, path::PathBuf, time::Duration};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use super::{Case, PASSWORD, POD_IP, POD_NAME};
 use crate::support::{
@@ -8,6 +14,7 @@ use crate::support::{
     dns::Knot,
     fake::linger,
     grpc::Grpc,
+    kafka,
     kube::{self, Answer, End, Kube},
     mariadb::MariaDb,
     mongodb::{self, Mongod},
@@ -52,12 +59,16 @@ pub(super) enum Step {
     Memcached(&'static str),
     /// A real server of gRPC, with this health of its one service, in the place of what was there.
     Health(&'static str, &'static str),
+    /// A broker that does not know the topic yet.
+    Kafka(&'static str),
+    /// Now it does.
+    Topic(&'static str),
     /// The API server of Kubernetes, with a Job that runs and then completes, and a rollout that goes on and then is done.
     Kubernetes(&'static str),
 }
 use Step::{
-    Broker, Database, Elected, Health, Kubernetes, Loaded, Loading, Memcached, MongoDb, MySql, Names, Postgres, Queue,
-    Registry, Tcp, Web, ZooKeeper,
+    Broker, Database, Elected, Health, Kafka, Kubernetes, Loaded, Loading, Memcached, MongoDb, MySql, Names, Postgres,
+    Queue, Registry, Tcp, Topic, Web, ZooKeeper,
 };
 
 pub(super) struct World {
@@ -77,6 +88,7 @@ pub(super) struct World {
     servers: Vec<Server>,
     authority: Authority,
     kube: Option<Kube>,
+    topics: Arc<Mutex<Vec<String>>>,
     started: PathBuf,
 }
 
@@ -98,6 +110,7 @@ impl World {
         Self {
             authority,
             kube: None,
+            topics: Arc::default(),
             cluster: address.map(|address| cluster(&pod, address)),
             redis: None,
             mariadb: None,
@@ -197,6 +210,12 @@ impl World {
                 let health = format!("shop.v1.Cart={health}");
                 self.grpc = Some(self.at(address, 50051, |addr| Grpc::started_at(addr, &[&health])));
             }
+            Kafka(address) => {
+                let topics = Arc::clone(&self.topics);
+                let fake = self.at(address, 9092, |addr| kafka::with_topics(addr, topics));
+                self.fakes.push(fake);
+            }
+            Topic(name) => self.topics.lock().unwrap().push(name.to_owned()),
             MySql(address) => {
                 add_address(&self.pod, address);
                 let mut db = MariaDb::inside(&self.pod, address);

@@ -6,6 +6,7 @@ mod file;
 mod grpc;
 mod http;
 mod k8s;
+mod kafka;
 mod mongodb;
 mod mysql;
 mod postgres;
@@ -36,6 +37,8 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
         grpc::rows(),
         grpc::rows_of_grpcs(world),
         mongodb::rows(world),
+        kafka::rows(),
+        kafka::rows_of_kafkas(world),
     ];
     let mut rows: Vec<Row> = kinds.into_iter().flatten().collect();
     for (number, row) in rows.iter_mut().enumerate() {
