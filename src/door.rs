@@ -2,7 +2,10 @@
 //!
 //! Nothing here is a public API. The fuzzers' functions panic where a promise is broken.
 
+mod fleet;
 mod peer;
+
+pub use fleet::{Failure, Pauses};
 
 #[cfg(feature = "mysql")]
 use std::{io::Write as _, path::Path, time::Duration};

@@ -69,6 +69,15 @@ impl Backoff {
     }
 }
 
+/// From the start of an attempt, which took `took`, until the next one may start.
+///
+/// The pause counts from the attempt's start, so a slow attempt does not add to it. If a server accepted a connection,
+/// at least half of the pause comes after the attempt's end: the server may still work on an attempt that waitgate gave
+/// up, and such work must not pile up.
+pub(crate) fn to_next_start(took: Duration, accepted: bool, pause: Duration) -> Duration {
+    if accepted { pause.max(took + pause / 2) } else { pause }
+}
+
 /// Equal jitter: uniform between half of `base` and all of it, from 64 random bits.
 pub(crate) fn jitter(base: Duration, random: u64) -> Duration {
     let half = base / 2;

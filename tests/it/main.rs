@@ -37,6 +37,8 @@ mod docs;
 mod expectations;
 /// `file:`.
 mod file;
+/// docs/fleet.md.
+mod fleet;
 /// `gone`, for every kind.
 mod gone;
 /// Servers that hang, in every stage.
