@@ -44,6 +44,8 @@ struct Axes {
     title: &'static str,
     x: &'static str,
     y: &'static str,
+    /// Where the names of the lines hide none of them.
+    names: SeriesLabelPosition,
 }
 
 /// Lines over a chart whose axes may be of any kind.
@@ -87,7 +89,7 @@ where
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
+        .position(axes.names.clone())
         .background_style(WHITE.mix(0.85))
         .border_style(BLACK.mix(0.3))
         .label_font((FONT, 12))
@@ -102,6 +104,7 @@ fn attempts(path: &Path) -> Done {
         title: "10,000 Pods start at once and wait for a port that refuses",
         x: "seconds since the start",
         y: "attempts a second",
+        names: SeriesLabelPosition::UpperRight,
     };
     let rules = [Rule::Loop(s(2)), Rule::Waitgate(None), Rule::Waitgate(Some(s(5))), Rule::Holdon, Rule::Grpc];
     let line = |rule: Rule| {
@@ -119,6 +122,7 @@ fn recovery(path: &Path) -> Done {
         title: "A recovery that takes 10 s alone, on one core",
         x: "Pods that wait",
         y: "seconds until it is ready",
+        names: SeriesLabelPosition::UpperLeft,
     };
     let rules = [
         Rule::Waitgate(None),
@@ -142,6 +146,7 @@ fn frontier(path: &Path) -> Done {
         title: "What a shorter delay costs: 1,000 Pods",
         x: "attempts a second",
         y: "seconds until 99 % have seen it",
+        names: SeriesLabelPosition::UpperRight,
     };
     let point = |rule: Rule| {
         let outcome = tables::frontier_point(rule);
@@ -163,6 +168,7 @@ fn release(path: &Path) -> Done {
         title: "A server has started: 10,000 applications follow",
         x: "seconds since the server is ready",
         y: "applications that start, a second",
+        names: SeriesLabelPosition::UpperRight,
     };
     let outcome = tables::released();
     let line = |settle: u64| {
