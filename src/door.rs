@@ -4,7 +4,10 @@
 
 #[cfg(any(feature = "amqp", feature = "grpc", feature = "mongodb", feature = "mysql"))]
 mod conversation;
+mod fleet;
 mod peer;
+
+pub use fleet::{Failure, Pauses};
 
 use clap::ValueHint;
 use clap::builder::{PossibleValue, PossibleValuesParser};

@@ -23,7 +23,7 @@ use crate::kind::Ready;
 use crate::plan::{Plan, Planned};
 use crate::reason::Reason;
 use crate::verdict::Verdict;
-use backoff::{Backoff, jitter};
+use backoff::{Backoff, jitter, to_next_start};
 pub(crate) use board::Board;
 use turn::Turn;
 
@@ -293,11 +293,6 @@ impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
 }
 
 /// When the next attempt may start.
-///
-/// The pause counts from the attempt's start, so a slow attempt does not add to it. If a server accepted a connection,
-/// at least half of the pause comes after the attempt's end: the server may still work on an attempt that waitgate gave
-/// up, and such work must not pile up.
 fn next_start(attempt: &Attempt, pause: Duration) -> Instant {
-    let counted = attempt.started() + pause;
-    if attempt.accepted() { counted.max(Instant::now() + pause / 2) } else { counted }
+    attempt.started() + to_next_start(attempt.started().elapsed(), attempt.accepted(), pause)
 }

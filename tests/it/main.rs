@@ -58,6 +58,8 @@ mod docs;
 mod expectations;
 /// `file:`.
 mod file;
+/// docs/fleet.md.
+mod fleet;
 /// `gone`, for every kind.
 mod gone;
 /// `grpc:`.
