@@ -21,8 +21,8 @@ pub(super) const FRAME_MAX: u32 = 128 * 1024;
 /// One session reads at most this much from a server, in bytes.
 const SESSION_MAX: u64 = 512 * 1024;
 
-/// One session reads at most so many frames without a method: heartbeats, and the content of messages.
-const SKIPPED_MAX: u32 = 1000;
+/// One session reads at most so many frames. It needs fewer than ten, and heartbeats.
+const FRAMES_MAX: u32 = 1000;
 
 /// How much of a frame is read at once. Memory grows with what has come, not with what a length says.
 const CHUNK: usize = 8 * 1024;
@@ -103,13 +103,13 @@ pub(super) struct Wire {
     stream: Stream,
     /// Whether the server has sent a frame.
     pub(super) greeted: bool,
-    /// How many frames without a method it has sent.
-    skipped: u32,
+    /// How many frames it has sent.
+    frames: u32,
 }
 
 impl Wire {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream: stream.limited(SESSION_MAX), greeted: false, skipped: 0 }
+        Self { stream: stream.limited(SESSION_MAX), greeted: false, frames: 0 }
     }
 
     pub(super) fn peer(&self) -> Peer {
@@ -145,11 +145,11 @@ impl Wire {
             }
             let payload = self.payload(length as usize).await?;
             self.greeted = true;
+            self.frames += 1;
+            if self.frames > FRAMES_MAX {
+                return Err(NoMethod::TooLarge);
+            }
             if kind != METHOD {
-                self.skipped += 1;
-                if self.skipped > SKIPPED_MAX {
-                    return Err(NoMethod::TooLarge);
-                }
                 continue;
             }
             let mut fields = Fields(&payload);

@@ -16,8 +16,8 @@ fn from_the_start_of_the_process_to_ready() {
     let start = |target: &str| Run::new(["-t", "2m", "-v", "--max-pause=10ms", target]).start();
     let (plain, login) = (start(&plain), start(&login));
     server.start(&[]);
-    let (plain, login) = (plain.end(), login.end());
     server.is_up();
+    let (plain, login) = (plain.end(), login.end());
     plain.success().stderr_has("refused by").stderr_has("RabbitMQ 3");
     login.success().stderr_has("refused by").stderr_has("logged in at");
     for ended in [plain, login] {
