@@ -107,7 +107,14 @@ mod shipped;
 /// SIGTERM and SIGINT, as PID 1 and in the stages that only strace or a Pod can hold up.
 mod signals;
 /// What is said in each of some eighty situations.
-#[cfg(all(feature = "dns", feature = "http", feature = "mysql", feature = "postgres", feature = "tls"))]
+#[cfg(all(
+    feature = "dns",
+    feature = "http",
+    feature = "mysql",
+    feature = "postgres",
+    feature = "mongodb",
+    feature = "tls"
+))]
 mod situations;
 /// `tcp:`.
 mod tcp;
