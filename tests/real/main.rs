@@ -124,10 +124,13 @@ mod signals;
 /// What is said in each of some hundred situations.
 #[cfg(all(
     feature = "amqp",
+    
     feature = "dns",
     feature = "http",
     feature = "mysql",
     feature = "postgres",
+    
+    feature= "mongodb",
     feature = "tls"
 ))]
 mod situations;

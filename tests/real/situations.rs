@@ -323,6 +323,32 @@ fn mysql(table: &mut Table) {
     table.fake("mysql: the X Protocol answers", &Fake::greeting("\u{5}\0\0\0\u{b}\u{8}\u{5}\u{1a}\0"), "mysql:SERVER");
 }
 
+fn mongodb(table: &mut Table) {
+    use crate::support::mongodb::{BOTH, Doc, Mongod, User, state};
+    let mut say = |name: &str, doc: Doc, target: &str| {
+        let server = Mongod::new(doc, &[User("admin", "app", "hunter2", BOTH)]);
+        table.fake(&format!("mongodb: {name}"), &server.fake, target);
+    };
+    say("rs.initiate() was not called", state("uninitiated", ""), "mongodb:SERVER");
+    say("it recovers", state("recovering", "mongo-0:27017"), "mongodb:SERVER");
+    say("an arbiter", state("arbiter", "mongo-2:27017"), "mongodb:SERVER");
+    say("a secondary, and another is the primary", state("secondary", "mongo-1:27017"), "mongodb:SERVER#role=primary");
+    say("a secondary, and no primary", state("leaderless", "mongo-1:27017"), "mongodb:SERVER#role=primary");
+    say("a hidden member", state("hidden", "mongo-1:27017"), "mongodb:SERVER#role=secondary");
+    say("another set", state("primary", "mongo-1:27017"), "mongodb://SERVER/?replicaSet=rs1");
+    say("no set", state("standalone", ""), "mongodb:SERVER#set=rs0");
+    say("wrong password", state("primary", "mongo-0:27017"), "mongodb://app:wrong@SERVER/");
+    say("no such user", state("primary", "mongo-0:27017"), "mongodb://shop:hunter2@SERVER/");
+    say("no load balancer", state("mongos", ""), "mongodb://SERVER/?loadBalanced=true");
+    let quiesce = Doc::error(91, "ShutdownInProgress", "The server is in quiesce mode and will shut down");
+    say("shutting down", quiesce, "mongodb:SERVER");
+    say("an error of its own", Doc::error(1, "InternalError", "out of\u{1b}[2J\nluck"), "mongodb:SERVER");
+    table.fake("mongodb: silence", &Fake::silent(), "mongodb:SERVER");
+    table.fake("mongodb: closed at once", &Fake::closing(), "mongodb:SERVER");
+    table.fake("mongodb: the port speaks TLS", &Fake::answering("\x15\x03\x03\0\x02\x02\x46"), "mongodb:SERVER");
+    table.fake("mongodb: HTTP answers", &Fake::answering("HTTP/1.1 400 Bad Request\r\n\r\n"), "mongodb:SERVER");
+}
+
 /// `UPDATE_EXPECT=1 cargo test --test real situations` writes the file anew.
 #[test]
 fn every_situation_reads_as_reviewed() {
@@ -334,6 +360,7 @@ fn every_situation_reads_as_reviewed() {
     postgres(&mut table);
     mysql(&mut table);
     amqp(&mut table);
+    mongodb(&mut table);
     assert!(table.0.matches("## ").count() >= 40);
     expect_file![concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/situations.txt")].assert_eq(&table.0);
 }

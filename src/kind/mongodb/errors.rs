@@ -81,7 +81,7 @@ pub(super) fn not_serving(peer: &Peer, hello: &Hello<'_>) -> Option<Reason> {
         State::Uninitiated => (
             Code::ExpectState,
             "uninitiated",
-            "is started for a replica set and is in none: rs.initiate() was not called yet, or rs.add() not for this member, or it reads its configuration",
+            "was started with --replSet and is in no replica set: rs.initiate() was not called yet, or rs.add() not for this member, or it still reads its configuration",
         ),
         State::Recovering => (
             Code::ProtocolNotAccepting,
@@ -99,8 +99,8 @@ pub(super) fn other_set(peer: &Peer, hello: &Hello<'_>, wanted: &str, attempt: &
     let text = match hello.set {
         Some(set) if set == wanted.as_bytes() => return None,
         Some(set) => {
-            let set = attempt.quote(set, NAME_MAX);
-            format!("{peer} is a member of the replica set \"{set}\", not of the expected one")
+            let (set, wanted) = (attempt.quote(set, NAME_MAX), attempt.quote(wanted, NAME_MAX));
+            format!("{peer} is a member of the replica set \"{set}\", not of \"{wanted}\"")
         }
         None if hello.state == State::Mongos => {
             format!("{peer} is a router of a sharded cluster, not a member of the expected replica set")

@@ -45,7 +45,7 @@ fn hosts_and_options_are_in_the_dns() {
         .nowhere("hunter2");
     // What the URL says counts.
     end(&pod, "mongodb+srv://app:hunter2@mongo.shop.SVC/?authSource=admin", &ca).failure().stderr_has("(18)");
-    end(&pod, "mongodb+srv://mongo.shop.SVC/?replicaSet=rs1", &ca).failure().stderr_has("not of the expected one");
+    end(&pod, "mongodb+srv://mongo.shop.SVC/?replicaSet=rs1", &ca).failure().stderr_has("not of \"rs1\"");
     // Without a TXT record, and with a service of another name.
     end(&pod, "mongodb+srv://plain.shop.SVC", &ca).success().stderr_has("hello from 127.0.9.2:27018");
     end(&pod, "mongodb+srv://plain.shop.SVC/?srvServiceName=custom", &ca).success();
