@@ -279,6 +279,7 @@ fn what_the_metadata_means() {
     assert_eq!(code, Code::ProtocolNotAccepting);
 }
 
+#[cfg(feature = "tls")]
 #[test]
 fn lists_of_servers() {
     for (text, shown) in [

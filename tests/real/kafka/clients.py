@@ -24,7 +24,7 @@ try:
 except KafkaException:
     print("librdkafka refused")
 
-config = {"bootstrap_servers": server, "security_protocol": protocol}
+config = {"bootstrap_servers": server, "security_protocol": protocol, "bootstrap_timeout_ms": 5000}
 if sasl:
     config |= {"sasl_mechanism": mechanism, "sasl_plain_username": "app", "sasl_plain_password": password}
 if ca:
