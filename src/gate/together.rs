@@ -47,13 +47,10 @@ impl<P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'_, P> {
                     continue;
                 }
             };
-            let ready = match &done.outcome {
-                Ok(ready) => ready,
-                Err(_) => {
-                    drop(running);
-                    (at + 1..next).for_each(|other| self.board.forget(other));
-                    return (at, Some(done));
-                }
+            let Ok(ready) = &done.outcome else {
+                drop(running);
+                (at + 1..next).for_each(|other| self.board.forget(other));
+                return (at, Some(done));
             };
             self.ready(at, ready);
             at += 1;

@@ -124,13 +124,11 @@ mod signals;
 /// What is said in each of some hundred situations.
 #[cfg(all(
     feature = "amqp",
-    
     feature = "dns",
     feature = "http",
+    feature = "mongodb",
     feature = "mysql",
     feature = "postgres",
-    
-    feature= "mongodb",
     feature = "tls"
 ))]
 mod situations;
