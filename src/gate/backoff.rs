@@ -7,8 +7,8 @@ use crate::reason::{Cost, Reason, Stage};
 /// The first pause.
 const START: Duration = Duration::from_millis(50);
 
-/// The first pause after progress if every attempt costs a server work.
-const RESTART_WORK: Duration = Duration::from_millis(250);
+/// The first pause, at the start and after progress, if every attempt costs a server work.
+const START_WORK: Duration = Duration::from_millis(250);
 
 /// The first pause after a failed login. A directory may lock an account after a few of them.
 const START_CREDENTIALS: Duration = Duration::from_secs(4);
@@ -16,12 +16,33 @@ const START_CREDENTIALS: Duration = Duration::from_secs(4);
 /// The longest pause that any cost asks for.
 const MAX: Duration = Duration::from_secs(10);
 
-/// The longest pause after a reason of this cost.
-pub(crate) fn cap(cost: Cost) -> Duration {
+/// The longest pause after a refused connection, or while a file is not there.
+const CHEAP: Duration = Duration::from_millis(250);
+
+/// The longest pause if every attempt costs a server work, while the wait is short.
+const WORK: Duration = Duration::from_secs(1);
+
+/// The same once the wait is long, if a server accepts the connections. docs/fleet.md has the figures.
+const WORK_LATER: Duration = Duration::from_secs(5);
+
+/// Between the two, the longest pause is this part of the wait: a quarter.
+const WORK_PART: u32 = 4;
+
+/// The longest pause after a reason, when the wait begins and when it has become long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Caps {
+    pub(crate) early: Duration,
+    pub(crate) late: Duration,
+}
+
+/// The longest pauses after a reason of this cost and stage.
+pub(crate) fn caps(cost: Cost, stage: Stage) -> Caps {
+    let always = |cap| Caps { early: cap, late: cap };
     match cost {
-        Cost::Cheap => Duration::from_millis(250),
-        Cost::Work => Duration::from_secs(1),
-        Cost::Credentials => MAX,
+        Cost::Cheap => always(CHEAP),
+        Cost::Work if stage > Stage::Connect => Caps { early: WORK, late: WORK_LATER },
+        Cost::Work => always(WORK),
+        Cost::Credentials => always(MAX),
     }
 }
 
@@ -33,11 +54,13 @@ pub(crate) struct Backoff {
     max_pause: Option<Duration>,
     /// The latest stage that an attempt has reached in this run.
     furthest: Option<Stage>,
+    /// The pauses since the last progress, as long as the jitter makes them on average.
+    waited: Duration,
 }
 
 impl Backoff {
     pub(crate) fn new(max_pause: Option<Duration>) -> Self {
-        Self { next: START, max_pause, furthest: None }
+        Self { next: START, max_pause, furthest: None, waited: Duration::ZERO }
     }
 
     /// The pause after an attempt that ended with `reason`, before jitter.
@@ -49,23 +72,32 @@ impl Backoff {
         let progress = self.furthest.is_some_and(|furthest| reason.stage() > furthest);
         self.furthest = self.furthest.max(Some(reason.stage()));
         if progress {
-            self.next = if reason.cost() == Cost::Cheap { START } else { RESTART_WORK };
+            self.next = START;
+            self.waited = Duration::ZERO;
         }
-        if reason.cost() == Cost::Credentials {
-            self.next = self.next.max(START_CREDENTIALS);
-        }
-        let base = self.next.min(self.cap(reason.cost()));
+        self.next = self.next.max(match reason.cost() {
+            Cost::Cheap => START,
+            Cost::Work => START_WORK,
+            Cost::Credentials => START_CREDENTIALS,
+        });
+        let base = self.next.min(self.max_pause.unwrap_or_else(|| self.cap(reason)));
         self.next = (self.next * 3 / 2).min(self.max_pause.unwrap_or(MAX));
+        self.waited = self.waited.saturating_add(base * 3 / 4);
         base
     }
 
     /// The time between two ready answers that count towards `successes`.
     pub(crate) fn between_successes(&self) -> Duration {
-        self.cap(Cost::Work)
+        self.max_pause.unwrap_or(WORK)
     }
 
-    fn cap(&self, cost: Cost) -> Duration {
-        self.max_pause.unwrap_or(cap(cost))
+    /// The longest pause after this reason, now.
+    ///
+    /// A server that accepts connections pays for each of them, and many Pods may wait while it recovers. The longer that
+    /// has taken, the less does it matter if a gate sees the end a little later.
+    fn cap(&self, reason: &Reason) -> Duration {
+        let Caps { early, late } = caps(reason.cost(), reason.stage());
+        (self.waited / WORK_PART).clamp(early, late)
     }
 }
 
@@ -100,8 +132,32 @@ mod tests {
     #[test]
     fn it_grows_by_half_up_to_the_cap_of_the_cost() {
         assert_eq!(bases(&mut Backoff::new(None), Code::ConnectRefused, 7), [50, 75, 112, 168, 250, 250, 250]);
-        assert_eq!(bases(&mut Backoff::new(None), Code::ConnectTimeout, 10)[7..], [854, 1000, 1000]);
+        assert_eq!(bases(&mut Backoff::new(None), Code::ConnectTimeout, 6), [250, 375, 562, 843, 1000, 1000]);
         assert_eq!(bases(&mut Backoff::new(None), Code::ProtocolPassword, 5), [4000, 6000, 9000, 10_000, 10_000]);
+    }
+
+    /// The longer a server that accepts connections is not ready, the less often it is asked.
+    #[test]
+    fn the_cap_of_a_servers_work_follows_the_wait() {
+        let reason = Reason::new(Code::ProtocolNotAccepting, "");
+        let mut backoff = Backoff::new(None);
+        let mut waited = Duration::ZERO;
+        let longest = |until: u64, backoff: &mut Backoff, waited: &mut Duration| {
+            let mut longest = Duration::ZERO;
+            while *waited < Duration::from_secs(until) {
+                longest = backoff.base(&reason);
+                *waited += longest * 3 / 4;
+            }
+            longest.as_millis()
+        };
+        assert_eq!(longest(4, &mut backoff, &mut waited), 1000);
+        assert!((2000..=2500).contains(&longest(10, &mut backoff, &mut waited)));
+        assert_eq!(longest(60, &mut backoff, &mut waited), 5000);
+        // What costs no server anything is asked as often as before.
+        assert_eq!(*bases(&mut backoff, Code::ConnectRefused, 2).last().unwrap(), 250);
+        assert_eq!(*bases(&mut backoff, Code::ConnectTimeout, 2).last().unwrap(), 1000);
+        // Progress begins a new wait.
+        assert_eq!(bases(&mut backoff, Code::ExpectStatus, 5), [250, 375, 562, 843, 1000]);
     }
 
     #[test]
@@ -110,7 +166,8 @@ mod tests {
         assert_eq!(bases(&mut Backoff::new(five), Code::ConnectRefused, 14)[12..], [5000, 5000]);
         assert_eq!(bases(&mut Backoff::new(five), Code::ProtocolPassword, 14)[12..], [5000, 5000]);
         let small = Some(Duration::from_millis(60));
-        assert_eq!(bases(&mut Backoff::new(small), Code::ResolveNoSuchName, 3), [50, 60, 60]);
+        assert_eq!(bases(&mut Backoff::new(small), Code::ConnectRefused, 3), [50, 60, 60]);
+        assert_eq!(bases(&mut Backoff::new(small), Code::ResolveNoSuchName, 3), [60, 60, 60]);
         assert_eq!(bases(&mut Backoff::new(small), Code::ProtocolPassword, 3), [60, 60, 60]);
     }
 

@@ -1,6 +1,6 @@
 //! `--explain CODE`: what a code means, and what to look at. docs/reasons.md has the same for all codes.
 
-use crate::gate::backoff::cap;
+use crate::gate::backoff::{Caps, caps};
 use crate::reason::Code;
 #[cfg(test)]
 use crate::reason::Hint;
@@ -17,9 +17,16 @@ pub(crate) fn columns(terminal: u16) -> usize {
 
 /// The explanation of `code`, as --explain prints it, in lines of at most `columns`.
 pub(crate) fn explain(code: Code, columns: usize) -> String {
-    let pause = format!("The pause between attempts grows up to {}.", duration(cap(code.cost())));
+    let pause = pause(code);
     let paragraphs = [code.summary(), code.advice(), &pause];
     paragraphs.iter().fold(format!("{code}\n"), |out, paragraph| out + &wrapped(paragraph, columns))
+}
+
+/// How long the pauses become after this reason.
+fn pause(code: Code) -> String {
+    let Caps { early, late } = caps(code.cost(), code.stage());
+    let later = if late > early { format!(", and in a long wait up to {}", duration(late)) } else { String::new() };
+    format!("The pause between attempts grows up to {}{later}.", duration(early))
 }
 
 /// A paragraph with an indent, in lines of at most `columns`.
@@ -79,9 +86,8 @@ fn reasons_md() -> String {
         if stage.replace(code.stage()) != Some(code.stage()) {
             let _ = writeln!(out, "\n## Stage {}", code.stage().as_str());
         }
-        let pause = duration(cap(code.cost()));
         let _ = write!(out, "\n### {code}\n\n{}\n\n{}", code.summary(), code.advice());
-        let _ = writeln!(out, " The pause between attempts grows up to {pause}.");
+        let _ = writeln!(out, " {}", pause(*code));
     }
     out.push_str(
         "\n## Hints\n\nA hint follows the reason after a colon. It says what the reason means here and what to look at. Each hint is given only\nif there is evidence for it.\n\n\

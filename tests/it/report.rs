@@ -75,7 +75,7 @@ fn quiet_leaves_a_failed_runs_verdict() {
 fn verbose_has_a_line_for_each_attempt() {
     let fake = Fake::closing();
     let target = format!("tcp:{}", fake.addr);
-    let ended = Run::new(["-v", "-t", "1s", &target]).end();
+    let ended = Run::new(["-v", "-t", "2s", &target]).end();
     ended.failure();
     let hits = fake.hits();
     assert!(hits > 3, "{ended}");

@@ -18,13 +18,14 @@ type Points = Vec<(f64, f64)>;
 const SIZE: (u32, u32) = (760, 420);
 const FONT: &str = "sans-serif";
 /// Colours that people with any kind of colour vision tell apart (Okabe and Ito).
-const COLORS: [RGBColor; 6] = [
+const COLORS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
     RGBColor(204, 121, 167),
     RGBColor(90, 90, 90),
     RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
 ];
 
 pub(crate) fn all(folder: &Path) -> Done {
@@ -156,7 +157,8 @@ fn frontier(path: &Path) -> Done {
     let line = ("waitgate, --max-pause from 100ms to 10s".to_owned(), PAUSES.map(longest).to_vec());
     let mut marks = vec![
         ("its default after a refusal: 250ms".to_owned(), longest(250)),
-        ("its default where attempts cost work: 1s".to_owned(), longest(1000)),
+        ("where attempts cost work: 1s at first".to_owned(), longest(1000)),
+        ("and 5s in a long wait".to_owned(), longest(5000)),
     ];
     marks.extend([Rule::Loop(s(2)), Rule::Holdon, Rule::Grpc].map(|rule| (plain(rule), point(rule))));
     draw(path, &axes, (20.0..20_000.0).log_scale(), (0.05..60.0).log_scale(), &[line], &marks)
