@@ -211,7 +211,7 @@ fn release() -> String {
         let mut starts = outcome.released(s(settle));
         starts.sort_unstable();
         let most = bins(&starts, READY).into_iter().max().unwrap_or(0);
-        let after = |at: usize| seconds(starts[at] - READY);
+        let after = |at: usize| seconds(starts[at].saturating_sub(READY));
         let name = if settle == 0 { "none".to_owned() } else { format!("{settle}s") };
         row(&mut out, &name, &[whole(most.into()), after(starts.len() / 2), after(starts.len() - 1)]);
     }

@@ -56,12 +56,12 @@ impl Fleet {
             match target.attempt(now, noise) {
                 Answer::Ready => {
                     let ready = target.ready().unwrap_or(now);
-                    delays.push(now + noise - ready.max(starts[index]));
+                    delays.push((now + noise).saturating_sub(ready.max(starts[index])));
                     seen.push(now + noise);
                 }
                 Answer::NotReady { failure, took, accepted, queries: asked } => {
                     add(&mut attempts, now, 1);
-                    add(&mut queries, now, waiters[index].queries(now, &asked));
+                    add(&mut queries, now, waiters[index].queries(now, asked));
                     due.push(Reverse((now + waiters[index].after(&failure, took, accepted, &mut random), pod)));
                 }
             }

@@ -91,13 +91,13 @@ impl Waiter {
     ///
     /// waitgate keeps the addresses of a name for at most 5 s (the TTL of CoreDNS's plugin `kubernetes`), and gRPC looks a
     /// name up every 30 s at most (min_time_between_resolutions). A process that a loop starts knows nothing.
-    pub(crate) fn queries(&mut self, now: Duration, queries: &Queries) -> u32 {
+    pub(crate) fn queries(&mut self, now: Duration, queries: Queries) -> u32 {
         let kept = match self.rule {
             Rule::Waitgate(_) => 5 * SECOND,
             Rule::Grpc => 30 * SECOND,
             _ => Duration::ZERO,
         };
-        match *queries {
+        match queries {
             Queries::Missing(count) => count,
             Queries::Found(count) if self.asked.is_none_or(|asked| now >= asked + kept) => {
                 self.asked = Some(now);

@@ -139,7 +139,7 @@ impl Recovering {
 
     fn advance(&mut self, to: Duration) {
         while self.now < to && self.ready.is_none() {
-            let left = (to - self.now).as_secs_f64();
+            let left = to.saturating_sub(self.now).as_secs_f64();
             let processes = self.processes();
             let share = self.share(processes + 1.0);
             let step = if processes == 0.0 { left } else { left.min(Self::STEP) }.min(self.recovery / share);
