@@ -12,10 +12,14 @@ type Replayed = (&'static str, fn(&[u8]));
 /// Every fuzz target. The archive has a folder for each.
 const TARGETS: &[Replayed] = &[
     ("address", |data| as_text(data, door::address)),
+    ("amqp", door::amqp),
     ("argument", |data| as_text(data, door::target)),
     ("content", door::content),
     ("expectations", |data| as_text(data, door::expectations)),
+    ("grpc", door::grpc),
     ("k8s", door::k8s),
+    ("kafka", door::kafka),
+    ("mongodb", door::mongodb),
     ("mounted", door::mounted),
     ("mysql", door::mysql),
     ("names", door::names),
@@ -43,6 +47,8 @@ fn inputs(folder: &Path) -> Vec<(String, Vec<u8>)> {
 
 /// A failed assertion names the folder; the last input that is printed is the one that failed.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a variable tells the child that it is one")]
+#[expect(clippy::print_stderr, reason = "the parent reads it")]
 fn each_input_once() {
     if let Some(folder) = std::env::var_os(FOLDER) {
         let folder = Path::new(&folder);

@@ -44,9 +44,13 @@ mod command;
 mod cookbook;
 /// The fuzzers' packed corpus.
 #[cfg(all(
+    feature = "amqp",
     feature = "dns",
+    feature = "grpc",
     feature = "http",
     feature = "k8s",
+    feature = "kafka",
+    feature = "mongodb",
     feature = "mysql",
     feature = "postgres",
     feature = "redis"

@@ -128,6 +128,20 @@ impl World {
         }
     }
 
+    fn mongod(&self, address: &'static str) -> Mongod {
+        let users = [mongodb::User("shop", "webapp", PASSWORD, mongodb::BOTH)];
+        self.at(address, 27017, |addr| Mongod::on(addr, mongodb::state("uninitiated", ""), &users))
+    }
+
+    /// The last server becomes the primary.
+    fn elect(&self) {
+        let (primary, others) = self.mongods.split_last().expect("the case has servers");
+        for server in others {
+            server.becomes(mongodb::state("secondary", "mongodb-0.mongodb:27017"));
+        }
+        primary.becomes(mongodb::state("primary", "mongodb-1.mongodb:27017"));
+    }
+
     #[track_caller]
     pub(super) fn take(&mut self, step: &Step) {
         match *step {
@@ -168,33 +182,14 @@ impl World {
                 self.redis = Some(redis);
             }
             Loaded => self.redis.as_mut().expect("the case has a Redis").start(&["--requirepass", PASSWORD]),
-            Broker(address) => {
-                add_address(&self.pod, address);
-                let broker = RabbitMq::inside(&self.pod, (address.parse::<std::net::IpAddr>().unwrap(), 5672).into());
-                broker.ctl(&["add_user", "webapp", PASSWORD]);
-                broker.ctl(&["set_permissions", "webapp", ".*", ".*", ".*"]);
-                broker.listen();
-                self.broker = Some(broker);
-            }
+            Broker(address) => self.broker = Some(broker(&self.pod, address)),
             Queue(name) => {
                 let queue = format!("rabbit_misc:r(<<\"/\">>, queue, <<\"{name}\">>)");
                 let declare = format!("rabbit_amqqueue:declare({queue}, true, false, [], none, <<\"webapp\">>).");
                 self.broker.as_ref().expect("the case has a broker").ctl(&["eval", &declare]);
             }
-            MongoDb(addresses) => {
-                let users = [mongodb::User("shop", "webapp", PASSWORD, mongodb::BOTH)];
-                self.mongods = addresses
-                    .iter()
-                    .map(|address| {
-                        self.at(address, 27017, |addr| Mongod::on(addr, mongodb::state("uninitiated", ""), &users))
-                    })
-                    .collect();
-            }
-            Elected => {
-                let (primary, others) = self.mongods.split_last().expect("the case has servers");
-                others.iter().for_each(|server| server.becomes(mongodb::state("secondary", "mongodb-0.mongodb:27017")));
-                primary.becomes(mongodb::state("primary", "mongodb-1.mongodb:27017"));
-            }
+            MongoDb(addresses) => self.mongods = addresses.iter().map(|address| self.mongod(address)).collect(),
+            Elected => self.elect(),
             ZooKeeper(address) => {
                 self.fakes.clear();
                 let server = self.at(address, 2181, server::zookeeper);
@@ -301,4 +296,14 @@ fn cluster(pod: &Pod, address: &str) -> Pg {
     pg.stop();
     pg.conf(&format!("listen_addresses = '{address}'\n"));
     pg
+}
+
+/// A RabbitMQ with the user `webapp`.
+fn broker(pod: &Pod, address: &str) -> RabbitMq {
+    add_address(pod, address);
+    let broker = RabbitMq::inside(pod, (address.parse::<std::net::IpAddr>().unwrap(), 5672).into());
+    broker.ctl(&["add_user", "webapp", PASSWORD]);
+    broker.ctl(&["set_permissions", "webapp", ".*", ".*", ".*"]);
+    broker.listen();
+    broker
 }
