@@ -37,7 +37,7 @@ _waitgate() {
             case $word in
                 -*) list='-t --timeout= --attempt-timeout= --connect-timeout= --max-pause= --successes= --initial-delay= --settle= --parallel --once --dry-run --ca-file= --insecure --termination-log= --log-format= -q --quiet -v --verbose --color= --explain= -h --help -V --version' ;;
                 file:* | unix:*) files=yes part=${word#*:} ;;
-                *) list='dns: tcp: tls: unix: file: http: https: http+unix: k8s: postgres: postgresql: mysql: mariadb: redis: rediss: valkey: valkeys: amqp: amqps: env:' ;;
+                *) list='dns: tcp: tls: unix: file: http: https: http+unix: k8s: postgres: postgresql: mysql: mariadb: redis: rediss: valkey: valkeys: amqp: amqps: grpc: grpcs: mongodb: mongodb+srv: kafka: kafkas: env:' ;;
             esac
             ;;
     esac

@@ -35,6 +35,12 @@ function __waitgate_target
         'valkeys:' 'the server answers PING (rediss: for TLS)' \
         'amqp:' 'RabbitMQ answers in AMQP 0-9-1 (amqps: for TLS)' \
         'amqps:' 'RabbitMQ answers in AMQP 0-9-1 (amqps: for TLS)' \
+        'grpc:' 'the health service answers SERVING (grpcs: for TLS)' \
+        'grpcs:' 'the health service answers SERVING (grpcs: for TLS)' \
+        'mongodb:' 'the server answers hello, and neither starts nor recovers' \
+        'mongodb+srv:' 'the server answers hello, and neither starts nor recovers' \
+        'kafka:' 'a broker answers (kafkas: for TLS)' \
+        'kafkas:' 'a broker answers (kafkas: for TLS)' \
         'env:' 'the address is the value of the environment variable NAME'
 end
 
