@@ -42,7 +42,7 @@ fn openssl_s_server() {
         once(&authority, addr, "#valid-for=3650d").success().stderr_has("valid until 4096-");
         let get = "#send=GET / HTTP/1.0%0D%0A%0D%0A";
         once(&authority, addr, &format!("{get}#banner=200 ok")).success().nowhere("would prove");
-        once(&authority, addr, &format!("{get}#banner=404"))
+        once(&authority, addr, &format!("{get}#banner=404 Not Found"))
             .failure()
             .stderr_has("200 ok\", which is not what is expected");
         let other = Run::new(["--once", &format!("tls:{addr}#servername=db.test")]).end();

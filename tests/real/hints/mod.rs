@@ -77,6 +77,7 @@ hints! {
     UsePostgres use_postgres
     UseMysql use_mysql
     UseAmqp use_amqp
+    UseGrpc use_grpc
     Credentials credentials
     Forbidden forbidden
     AccessRules access_rules

@@ -50,6 +50,14 @@ pub(crate) fn use_amqp(it: &Witness) {
     it.instead("UseHttp", run(&format!("amqp:{}", web.addr)));
 }
 
+pub(crate) fn use_grpc(it: &Witness) {
+    // SETTINGS, with which each server of HTTP/2 begins (RFC 9113 section 3.4).
+    let grpc = Fake::answering([0, 0, 0, 4, 0, 0, 0, 0, 0]);
+    it.given(run(&format!("http://{}/", grpc.addr)));
+    let web = Fake::answering("HTTP/1.1 400 Bad Request\r\n\r\n");
+    it.instead("UseHttp", run(&format!("grpc:{}", web.addr)));
+}
+
 pub(crate) fn use_mongodb(it: &Witness) {
     let said = "It looks like you are trying to access MongoDB over HTTP on the native driver port.\r\n";
     let answer = |body: &'static str| Reply::body(200, body).with("content-type", "text/plain");

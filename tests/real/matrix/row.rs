@@ -126,6 +126,8 @@ impl Row {
     /// The same with the fault's place in a kubeconfig.
     pub(super) fn of_api(mut self, url: &'static str) -> Self {
         self.api = Some(url);
+        // Where no socket can be opened, the kubeconfig cannot be read either: wrong input, at once.
+        self.faults.retain(|fault| *fault != Fault::Descriptors);
         self
     }
 

@@ -81,7 +81,8 @@ async fn endless_bodies_are_cut_off() {
     let http = parse(&format!("http://{slow}/#body=b"));
     let attempt = Attempt::new(Bounds { attempt: Duration::from_millis(300), connect: BOUNDS.connect }, false);
     let net = net();
-    assert!(tokio::time::timeout(Duration::from_millis(300), http.probe(&net, &attempt)).await.is_err());
+    let outcome = tokio::time::timeout(Duration::from_millis(300), http.probe(&net, &attempt)).await;
+    assert!(outcome.is_err(), "{outcome:?}");
     let reason = attempt.cut_off();
     assert_eq!(reason.code(), Code::ExpectTimeout);
     assert!(reason.text().starts_with(&format!("the body of 200 OK from {slow} did not end")));
