@@ -62,7 +62,7 @@ impl Script {
                 #[cfg(feature = "grpc")]
                 Target::Grpc(target) if *which == 3 => crate::kind::grpc::fuzzed::answer(target, data, &attempt),
                 #[cfg(feature = "grpc")]
-                Target::Grpc(target) => crate::kind::grpc::fuzzed::over(target, stream, &attempt).await,
+                Target::Grpc(target) => crate::kind::grpc::fuzzed::over(target, stream, &net, &attempt).await,
                 _ => None,
             }
         });

@@ -10,6 +10,7 @@ use super::wire::Wire;
 use super::{Grpc, judge, probe};
 use crate::attempt::Attempt;
 use crate::kind::Ready;
+use crate::net::Net;
 use crate::net::stream::{Peer, Stream};
 use crate::reason::Reason;
 
@@ -39,8 +40,8 @@ pub(crate) fn answer(target: &Grpc, data: &[u8], attempt: &Attempt) -> Option<Re
     Some(judge::judge(target, &answer, &Peer::Unix("/s".to_owned()), attempt))
 }
 
-/// Calls over `stream`.
-pub(crate) async fn over(target: &Grpc, stream: Stream, attempt: &Attempt) -> Option<Result<Ready, Reason>> {
+/// Calls over `stream`. It asks for no name, unlike other kinds.
+pub(crate) async fn over(target: &Grpc, stream: Stream, _: &Net, attempt: &Attempt) -> Option<Result<Ready, Reason>> {
     let (authority, metadata) = target.metadata(attempt).ok()?;
     let peer = stream.peer();
     let mut wire = Wire::new(stream.limited(call::SESSION_MAX));
