@@ -74,6 +74,12 @@ fn endpoint(raw: &str, form: &str, fill: Fill<'_>) -> Result<(Host, u16)> {
             if raw.contains('@') {
                 bail!("found '@': without a URL's scheme, it takes no user and no password (expected {form})");
             }
+            if let Some((server, path)) = raw.split_once('/')
+                && !path.is_empty()
+                && address::split(server).1.is_some_and(|port| port.parse::<u16>().is_ok())
+            {
+                bail!("found a path after the port: this kind asks for none (expected {form})");
+            }
             address::host_port(raw.strip_suffix('/').unwrap_or(raw), form, fill)
         }
     }

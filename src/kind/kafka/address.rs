@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::env::{self, Fill};
 use crate::kind::endpoint::only_reference;
@@ -108,12 +108,9 @@ impl Location {
             if one.is_empty() {
                 bail!("a server is missing: each has a host");
             }
-            let expected = "HOST:PORT";
             let (host, port) = match address::split(one) {
-                (host, None) if url && !host.contains(':') => {
-                    address::host_port(&format!("{host}:{DEFAULT_PORT}"), expected, fill)?
-                }
-                _ => address::host_port(one, expected, fill)?,
+                (host, None) if url && !host.contains(':') => host_port(&format!("{host}:{DEFAULT_PORT}"), fill)?,
+                _ => host_port(one, fill)?,
             };
             servers.push(Server { host, port });
         }
@@ -155,4 +152,11 @@ fn without_scheme(one: &str) -> &str {
         Some((word, rest)) if SCHEMES.iter().any(|(scheme, _)| word.eq_ignore_ascii_case(scheme)) => rest,
         _ => one,
     }
+}
+
+/// One server. The form of the whole list is added to a message later, and not that of its part.
+fn host_port(text: &str, fill: Fill<'_>) -> Result<(Host, u16)> {
+    const PART: &str = "HOST:PORT";
+    let own = format!(" (expected {PART})");
+    address::host_port(text, PART, fill).map_err(|error| anyhow!("{}", format!("{error:#}").replace(&own, "")))
 }
