@@ -220,6 +220,7 @@ fn delayed(client: TcpStream, server: SocketAddr, delay: Duration) {
 }
 
 /// Each within its bound, with the kind to write instead where there is one.
+#[cfg(feature = "http")]
 #[test]
 fn ports_that_speak_another_protocol() {
     let authority = Authority::new();

@@ -202,12 +202,15 @@ macro_rules! wrong_input {
             postgres_bad_sslmode: wrong(&["postgres://app:hunter2@db/app?sslmode=hunter3"], &["sslmode"]).hides(&["hunter2", "hunter3"]);
             postgres_unset_password: wrong(&["postgres://app:$(DB_PASSWORD)@db/app"], &["DB_PASSWORD"]);
             jdbc_url: wrong(&["jdbc:oracle:thin:@db/app?password=hunter2"], &["jdbc:postgresql"]).hides(&["hunter2"]);
+            env_target_with_two_at: wrong(&["env:DATABASE_URL"], &["DATABASE_URL", "%40"])
+                .env(&[("DATABASE_URL", "postgres://app:hunter2@tail9@db/app")]).hides(&["hunter2", "tail9"]);
+        }
+        #[cfg(feature = "mysql")]
+        crate::support::wrong::wrong_input! { @tests |$wrong| $check;
             mysql_without_port: wrong(&["mysql:db"], &["mysql:HOST:PORT"]);
             mysql_login_without_user: wrong(&["mysql://db/app#login"], &["user", "mysql://"]);
             mysql_bad_mode: wrong(&["mysql://app:hunter2@db/app?ssl-mode=hunter3"], &["ssl-mode"]).hides(&["hunter2", "hunter3"]);
             mysql_restricted: wrong(&["mysql://app:hunter2@db/app?ssl-crl=/crl.pem"], &["ssl-crl"]).hides(&["hunter2"]);
-            env_target_with_two_at: wrong(&["env:DATABASE_URL"], &["DATABASE_URL", "%40"])
-                .env(&[("DATABASE_URL", "postgres://app:hunter2@tail9@db/app")]).hides(&["hunter2", "tail9"]);
         }
     };
     (@tests |$wrong:ident| $check:expr; $($(#[$attribute:meta])* $name:ident: $row:expr;)+) => {$(

@@ -24,7 +24,7 @@ async fn the_holds_of_targets_in_order_are_spent_together() {
 
 #[tokio::test(start_paused = true)]
 async fn only_those_that_send_nothing_and_need_one_answer() {
-    let line = "tcp:a:1 dns:b tcp:c:1 tcp:d:1#send=x tcp:e:1 tcp:f:1#successes=2 tcp:g:1#min=2";
+    let line = "tcp:a:1 file:/b tcp:c:1 tcp:d:1#send=x tcp:e:1 tcp:f:1#successes=2 tcp:g:1#min=2";
     let (_, _, log) = run(line, async |_, attempt| held(attempt).await).await;
     let at: Vec<_> = log.iter().map(|(_, at)| *at).collect();
     // f is asked twice, a pause apart.

@@ -27,6 +27,7 @@ fn invalid(text: &str) -> String {
     }
 }
 
+#[cfg(feature = "tls")]
 #[test]
 fn spellings_of_an_address() {
     for (text, shown, login) in [

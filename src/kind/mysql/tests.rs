@@ -28,6 +28,7 @@ fn invalid(text: &str) -> String {
     }
 }
 
+#[cfg(feature = "tls")]
 #[test]
 fn spellings_of_an_address() {
     for (text, shown, login) in [
@@ -68,6 +69,7 @@ fn spellings_of_an_address() {
     }
 }
 
+#[cfg(feature = "tls")]
 #[test]
 fn wrong_input_is_named_and_never_repeated() {
     for (text, says) in [

@@ -203,6 +203,7 @@ fn http_names_grpc() {
     }
 }
 
+#[cfg(feature = "tls")]
 #[test]
 fn addresses_and_expectations_that_are_wrong() {
     for (target, says) in [

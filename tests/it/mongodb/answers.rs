@@ -243,6 +243,7 @@ fn a_unix_socket() {
     once(&format!("mongodb://{written}.gone")).failure().stderr_has("[local.missing]");
 }
 
+#[cfg(all(feature = "http", feature = "mysql", feature = "redis", feature = "tls"))]
 #[test]
 fn other_protocols_are_named() {
     for (first, says) in [
