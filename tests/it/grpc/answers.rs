@@ -50,6 +50,9 @@ fn ready_answers() {
         if hear(&mut stream) {
             let _ = stream.write_all(&health(1));
         }
+        // What is unread would make the FIN a RST, and the answer might be lost.
+        let _ = stream.shutdown(Shutdown::Write);
+        linger(stream);
     });
     once(ASK, &closing).success();
 }
