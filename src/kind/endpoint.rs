@@ -93,6 +93,15 @@ fn url(scheme: &str, rest: &str, form: &str, fill: Fill<'_>) -> Result<(Host, u1
         bail!("a {scheme}: URL names a DNS record, and no host and port: wait for dns:NAME?type=SRV ({expected})");
     }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    // A raw '/', '?' or '#' ends the authority. A second '@' after it, or one in the path, shows that it belongs to a
+    // password, whose rest would be shown as the host.
+    let tail = &rest[authority.len()..];
+    let in_path = tail.split(['?', '#']).next().is_some_and(|path| path.contains('@'));
+    if in_path || authority.contains('@') && tail.contains('@') {
+        bail!(
+            "found '@' after '/', '?' or '#': in a user and a password these are written %40, %2F, %3F and %23 ({expected})"
+        );
+    }
     let (_, server) = address::userinfo(authority).in_form(&expected)?;
     // SQL Server's parameters follow a semicolon.
     let server = server.split(';').next().unwrap_or_default();
@@ -126,6 +135,8 @@ mod tests {
         ("MANY", "mongodb://a:1,b:2/x"),
         ("SRV", "mongodb+srv://cluster.example"),
         ("HOST", "db"),
+        ("SLASH", "nats://u:x@hunter2/y@h:4222"),
+        ("MARK", "nats://u:x@hunter2?y@h:4222"),
         ("ODD", "odd://host/"),
         ("QUOTED", "\"db:5432\""),
         ("LINES", "a:1\nb:2"),
@@ -171,6 +182,8 @@ mod tests {
             ("tcp:db:tcp://10.0.0.1:5432", "NAME_SERVICE_PORT"),
             ("tcp:u@h:1", "found '@'"),
             ("tcp:redis://a@b@h:1", "more than one '@'"),
+            ("tcp:$(SLASH)", "found '@' after '/'"),
+            ("tcp:$(MARK)", "found '@' after '/'"),
         ] {
             let message = format!("{:#}", parse(text).unwrap_err());
             assert!(message.contains(words) && !message.contains("hunter2"), "{text}: {message}");

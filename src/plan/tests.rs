@@ -1,6 +1,16 @@
 #[cfg(all(feature = "dns", feature = "http", feature = "postgres", feature = "redis", feature = "tls"))]
 mod grammar;
-#[cfg(all(feature = "dns", feature = "http", feature = "postgres", feature = "redis", feature = "tls"))]
+#[cfg(all(
+    feature = "amqp",
+    feature = "dns",
+    feature = "http",
+    feature = "kafka",
+    feature = "mongodb",
+    feature = "mysql",
+    feature = "postgres",
+    feature = "redis",
+    feature = "tls"
+))]
 mod redaction;
 
 use super::options::{TWINS, twin};

@@ -72,6 +72,12 @@ impl Location {
                 "found a '@' in the path, after a port: in a password '/' is written %2F, and in a path '@' is written %40 (expected {form})"
             );
         }
+        // The same after an '@' in the password: what follows it would be shown as the host.
+        if userinfo.is_some() && path_and_query.contains('@') {
+            bail!(
+                "found an '@' after the login and the host: in a password '@' is written %40, '/' %2F and '?' %3F, and in a path or a query '@' is written %40 (expected {form})"
+            );
+        }
         let port_text = port.map(|port| format!(":{port}")).unwrap_or_default();
         let origin = format!("{kind}://{}{port_text}", wire_name(&host));
         let url = url(&origin, path_and_query, parts.fill).map_err(in_form)?;

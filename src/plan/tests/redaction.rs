@@ -21,6 +21,10 @@ const WRITTEN: &[&str] = &[
     "redis://:SECRET@h",
     "redis://u:SECRET@h:6380/1#role=primary",
     "rediss://u:SECRET@h",
+    "mysql://u:SECRET@h/d",
+    "amqp://u:SECRET@h/v",
+    "mongodb://u:SECRET@h/d",
+    "kafka://u:SECRET@h:9092",
     "tcp:amqp://u:SECRET@h:5672/v",
     "tcp:nats://u:SECRET@h:4222",
 ];
