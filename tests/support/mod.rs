@@ -29,6 +29,7 @@ pub(crate) mod run;
 pub(crate) mod scripted;
 pub(crate) mod server;
 pub(crate) mod signals;
+pub(crate) mod spellings;
 mod stream;
 pub(crate) mod tty;
 pub(crate) mod web;

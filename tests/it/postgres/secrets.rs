@@ -1,14 +1,12 @@
 //! Passwords in every spelling, and that no output has them: text, JSON, -v, the plan, the termination message, errors.
 
-use std::fs;
-
-use crate::support::{Fake, Run, free_port};
-
-/// What is looked for: any of these pieces. Each spelling below has at least one of them in its secret.
-const PIECES: [&str; 3] = ["hunter2", "correct-horse", "zw0lf"];
+use crate::support::{
+    Fake, Run, free_port,
+    spellings::{Spelling, never_shown, tried},
+};
 
 /// The target and its environment; `ADDR` is a closed port.
-const SPELLINGS: [(&str, &[(&str, &str)]); 36] = [
+const SPELLINGS: &[Spelling] = &[
     ("postgres://app:hunter2@ADDR/shop", &[]),
     ("postgresql://app:hunter2@ADDR/shop", &[]),
     ("postgresql+psycopg2://app:hunter2@ADDR/shop", &[]),
@@ -49,44 +47,13 @@ const SPELLINGS: [(&str, &[(&str, &str)]); 36] = [
 
 #[test]
 fn no_output_has_the_password() {
-    let closed = free_port().to_string();
-    let folder = tempfile::tempdir().unwrap();
-    let message = folder.path().join("termination");
-    let note = message.to_string_lossy().into_owned();
-    let outputs: [&[&str]; 5] = [
-        &["--once"],
-        &["--once", "--log-format=json"],
-        &["--once", "-v"],
-        &["--dry-run"],
-        &["--timeout=100ms", "-v", "--termination-log", &note],
-    ];
-    for (spelling, env) in SPELLINGS {
-        for output in outputs {
-            fs::write(&message, "").unwrap();
-            let mut run = Run::new(output).arg(spelling.replace("ADDR", &closed));
-            for (name, value) in env {
-                run = run.env(name, value.replace("ADDR", &closed));
-            }
-            let ended = run.end();
-            let left = fs::read_to_string(&message).unwrap();
-            for piece in PIECES {
-                ended.nowhere(piece);
-                assert!(!left.contains(piece), "{left}{ended}");
-            }
-        }
-    }
+    never_shown(SPELLINGS);
 }
 
 /// The table is worth nothing if its right spellings do not even get as far as the network.
 #[test]
 fn the_right_ones_are_tried() {
-    let closed = free_port().to_string();
-    let tried = SPELLINGS.iter().filter(|(spelling, env)| {
-        let run = Run::new(["--once", &spelling.replace("ADDR", &closed)]);
-        let run = env.iter().fold(run, |run, (name, value)| run.env(name, value.replace("ADDR", &closed)));
-        run.end().stderr.contains("refused by")
-    });
-    assert_eq!(tried.count(), 15);
+    assert_eq!(tried(SPELLINGS), 15);
 }
 
 /// A server repeats in its error what a client sent, or what a query holds.
