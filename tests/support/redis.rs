@@ -169,7 +169,10 @@ impl Redis {
             assert!(String::from_utf8_lossy(&done.stdout).starts_with("OK"), "{words:?}: {done:?}");
         }
         let slow = ["--key-load-delay", "20000", "--loading-process-events-interval-bytes", "1024"];
+        let before = self.log().len();
         self.start(&[&slow[..], settings].concat());
+        // The last line before the keys (rdb.c): a test that counts lines must not begin before it.
+        self.logged_after(before, "RDB memory usage when created");
     }
 }
 
