@@ -22,9 +22,13 @@ pub(super) struct PasswordFile {
 
 /// The file that holds the password.
 ///
-/// The target itself must have the `@`. A variable's value that begins with `@` may be a password, so it is invalid.
-pub(super) fn password_file(it: &Expectations) -> Result<Option<PasswordFile>> {
+/// The target itself must have the `@`. A variable's value that begins with `@` may be a password, so it is invalid. `in_url`:
+/// the URL has a password too.
+pub(super) fn password_file(it: &Expectations, in_url: bool) -> Result<Option<PasswordFile>> {
     let Some((value, written)) = it.written(PASSWORD.name).next() else { return Ok(None) };
+    if in_url {
+        bail!("#password: the URL has a password too: leave one of them out");
+    }
     match value.strip_prefix('@').filter(|_| written.starts_with('@')) {
         Some(path) if !path.is_empty() => {
             takes_a_path(path).context("#password")?;

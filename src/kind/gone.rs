@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use futures_util::stream::{self, StreamExt as _};
-use tokio::net::UnixStream;
 use tokio::time;
 
 use super::Ready;
@@ -86,10 +85,31 @@ pub(super) async fn probe(net: &Net, host: &Host, port: u16, attempt: &Attempt) 
     }))
 }
 
+/// Where one of a target's servers would be.
+#[cfg(any(feature = "kafka", feature = "mongodb", feature = "mysql", feature = "postgres"))]
+pub(super) enum At<'a> {
+    Tcp(&'a Host, u16),
+    /// The path of a unix socket, and how a reason names it.
+    Socket(String, String),
+}
+
+/// Ready when none of several servers is there any more.
+#[cfg(any(feature = "kafka", feature = "mongodb", feature = "mysql", feature = "postgres"))]
+pub(super) async fn probe_all(net: &Net, servers: Vec<At<'_>>, attempt: &Attempt) -> Result<Ready, Reason> {
+    let mut notes = Vec::new();
+    for server in servers {
+        let ready = match server {
+            At::Tcp(host, port) => probe(net, host, port, attempt).await?,
+            At::Socket(path, name) => probe_socket(Path::new(&path), &name, attempt).await?,
+        };
+        notes.extend(ready.note);
+    }
+    Ok(Ready::noted(notes.join("; ")))
+}
+
 /// Ready when the unix socket at `path` is not there, or refuses.
 pub(super) async fn probe_socket(path: &Path, name: &str, attempt: &Attempt) -> Result<Ready, Reason> {
-    attempt.enter(Stage::Connect, name);
-    match UnixStream::connect(path).await.map_err(|error| connect::unix_failure(name, &error)) {
+    match connect::to_socket(path, name, attempt).await {
         Ok(_) => Err(still_there(&name)),
         Err(reason) if matches!(reason.code(), Code::ConnectRefused | Code::LocalMissing) => {
             Ok(Ready::noted(reason.text()))

@@ -56,6 +56,8 @@ mod tcp;
 #[cfg(feature = "tls")]
 mod tls;
 mod tls_options;
+#[cfg(any(feature = "amqp", feature = "kafka", feature = "mongodb", feature = "redis"))]
+mod unanswered;
 mod unix;
 
 use std::fmt;

@@ -1,5 +1,5 @@
 //! SCRAM (RFC 5802) over SHA-1, SHA-256 (RFC 7677) and SHA-512: a login in which the password is never sent, and in which
-//! the server proves that it knows the password too. Without channel binding. Pure: the caller gives the random nonce.
+//! the server proves that it knows the password too. Without channel binding.
 
 use std::num::NonZeroU32;
 
@@ -7,11 +7,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::{digest, hmac, pbkdf2};
 
+use crate::net::stream::Peer;
+use crate::reason::{Code, Cost, Reason};
+
 /// How often a server may ask to hash. Its work is the client's work: a number without a bound would be a long wait.
 const ITERATIONS_MAX: u32 = 100_000;
 
 /// The bytes of a client's nonce, before they become text.
-pub(super) const NONCE_LEN: usize = 18;
+const NONCE_LEN: usize = 18;
 
 /// The header of a client without channel binding, and its form in the last message ("biws" in the RFC).
 const HEADER: &str = "n,,";
@@ -73,6 +76,35 @@ pub(super) enum Failed {
     Refused(String),
 }
 
+impl Failed {
+    /// The reason when `peer` does not lead a login by `mechanism` as SCRAM is led; `None` for a refusal, which the kind has
+    /// words for. Whoever answers may not be the server, so waitgate does not come back soon.
+    pub(super) fn reason(&self, peer: &Peer, mechanism: &str) -> Option<Reason> {
+        let (code, key, what) = match self {
+            Self::Garbled => (Code::ProtocolError, "scram", "sent a message that SCRAM does not have"),
+            Self::Iterations => {
+                (Code::ProtocolAuthMethod, "iterations", "asks for more iterations than waitgate does (100000)")
+            }
+            Self::Signature => (
+                Code::ProtocolAuthMethod,
+                "signature",
+                "lets the user in without a proof that it knows the password (it may be another server)",
+            ),
+            Self::Refused(_) => return None,
+        };
+        let text = format!("{peer} {what} in the login by {mechanism}");
+        Some(Reason::new(code, text).with_cost(Cost::Credentials).with_key(key))
+    }
+
+    /// The server's words in a refusal.
+    pub(super) fn said(&self) -> &str {
+        match self {
+            Self::Refused(said) => said,
+            _ => "",
+        }
+    }
+}
+
 /// A login that has begun.
 pub(super) struct Scram {
     hash: Hash,
@@ -87,11 +119,16 @@ pub(super) struct Proven {
 }
 
 impl Scram {
-    /// Begins a login of `user`. `random` must be new for each login.
-    pub(super) fn new(hash: Hash, user: &str, random: [u8; NONCE_LEN]) -> Self {
+    /// Begins a login of `user`, with a nonce of its own. It fails if this machine has no random numbers.
+    pub(super) fn new(hash: Hash, user: &str) -> Result<Self, Reason> {
+        let mut random = [0; NONCE_LEN];
+        getrandom::fill(&mut random).map_err(|_| {
+            let text = "this machine gives no random numbers for the login";
+            Reason::new(Code::LocalSocket, text).with_key("random")
+        })?;
         let nonce = STANDARD.encode(random);
         let user = user.replace('=', "=3D").replace(',', "=2C");
-        Self { hash, first: format!("n={user},r={nonce}"), nonce }
+        Ok(Self { hash, first: format!("n={user},r={nonce}"), nonce })
     }
 
     /// The first message.
@@ -205,8 +242,9 @@ mod tests {
 
     #[test]
     fn a_user_with_a_comma_is_escaped() {
-        let login = Scram::new(Hash::Sha512, "a,b=c", [0; NONCE_LEN]);
-        assert_eq!(login.first(), "n,,n=a=2Cb=3Dc,r=AAAAAAAAAAAAAAAAAAAAAAAA");
+        let first = || Scram::new(Hash::Sha512, "a,b=c").unwrap().first();
+        assert!(first().starts_with("n,,n=a=2Cb=3Dc,r="), "{}", first());
+        assert_ne!(first(), first());
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl Tls {
     /// Whether the certificate is valid for long enough, and until when. Without `valid-for=` nothing is said of it.
     fn lasts(&self, stream: &Stream) -> Result<Option<u64>, Reason> {
         let Some(least) = self.valid_for else { return Ok(None) };
-        let peer = stream.peer();
+        let peer = stream.peer().clone();
         let Some(valid) = tls::validity(stream) else {
             let text = format!("{peer} has a certificate whose dates cannot be read");
             return Err(Reason::new(Code::ExpectCertificate, text).with_key("unreadable"));

@@ -47,6 +47,16 @@ impl TlsOptions {
         [CA, CERT, KEY, SERVERNAME, INSECURE].into_iter().map(|spec| spec.name).find(|name| it.has(name))
     }
 
+    /// An error if a URL and an expectation give the same, or contradict each other: one of them would be dropped. Each row says
+    /// whether the URL has it, what the URL calls it, and which expectation excludes it.
+    #[cfg(any(feature = "amqp", feature = "mongodb", feature = "redis"))]
+    pub(super) fn not_both(it: &Expectations, rows: &[(bool, &str, &str)]) -> Result<()> {
+        match rows.iter().find(|(in_url, _, given)| *in_url && it.has(given)) {
+            Some((_, name, given)) => bail!("#{given}: {name} is given too: leave one of them out"),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn parse(it: &Expectations) -> Result<Self> {
         let path = |spec: Spec| {
             let file = it.written(spec.name).next().map(|(path, written)| NamedFile::new(path, written));
@@ -117,12 +127,19 @@ impl TlsOptions {
     }
 }
 
+#[cfg(all(feature = "tls", feature = "kafka"))]
+pub(super) use with_tls::LOOK;
+
 #[cfg(feature = "tls")]
 mod with_tls {
     use std::sync::Arc;
+    #[cfg(any(feature = "kafka", feature = "mongodb", feature = "redis"))]
+    use std::time::Duration;
 
     use rustls::ClientConfig;
     use rustls::pki_types::ServerName;
+    #[cfg(any(feature = "kafka", feature = "mongodb", feature = "redis"))]
+    use tokio::time::{self, Instant};
 
     use super::{Host, TlsFile, TlsOptions};
     use crate::attempt::Attempt;
@@ -135,6 +152,10 @@ mod with_tls {
     use crate::net::tls::roots::Roots;
     use crate::net::tls::{self, Verify};
     use crate::reason::{Code, Reason};
+
+    /// How much of an attempt is kept for a look at what the port speaks, if it does not answer in TLS.
+    #[cfg(any(feature = "kafka", feature = "mongodb", feature = "redis"))]
+    pub(in crate::kind) const LOOK: Duration = Duration::from_millis(400);
 
     impl TlsOptions {
         /// Reads the files. `verify` is what the target's URL demands; `insecure` turns it off.
@@ -179,6 +200,30 @@ mod with_tls {
             self.shake(self.config(net, verify)?, host, stream, attempt).await
         }
 
+        /// The same, with a part of the time until `until` left: if a server does not answer in TLS, the caller finds out what
+        /// the port speaks. The error says whether that is worth a look.
+        #[cfg(any(feature = "kafka", feature = "mongodb", feature = "redis"))]
+        pub(in crate::kind) async fn handshake_before(
+            &self,
+            until: Instant,
+            net: &Net,
+            host: &Host,
+            verify: Verify,
+            stream: Stream,
+            attempt: &Attempt,
+        ) -> Result<Stream, (Reason, bool)> {
+            let left = until.saturating_duration_since(Instant::now());
+            let bound = if left > 2 * LOOK { left.saturating_sub(LOOK) } else { left };
+            let shaking = self.handshake(net, host, verify, stream, attempt);
+            let reason = match time::timeout(bound, shaking).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(reason)) => reason,
+                Err(_) => attempt.cut_off(),
+            };
+            let look = matches!(reason.code(), Code::TlsClosed | Code::TlsFailed | Code::TlsTimeout);
+            Err((reason, look))
+        }
+
         /// The same with a protocol to agree on (ALPN, RFC 7301). The caller looks at what the server has chosen.
         #[cfg(feature = "grpc")]
         pub(in crate::kind) async fn handshake_alpn(
@@ -202,7 +247,7 @@ mod with_tls {
             attempt: &Attempt,
         ) -> Result<Stream, Reason> {
             let name = self.server_name(host)?;
-            let peer = stream.peer();
+            let peer = stream.peer().clone();
             tls::handshake(config, name, stream, attempt).await.map_err(|failed| match failed.spoke {
                 Some(protocol) => Reason::new(Code::TlsNotTls, format!("{peer} answered in {protocol}, not in TLS"))
                     .with_key(protocol)

@@ -3,9 +3,10 @@
 use std::fmt::{Display, Write as _};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, UnixStream};
 use tokio::time;
 
 use super::Net;
@@ -154,6 +155,15 @@ pub(crate) fn failure(address: SocketAddr, error: &io::Error) -> Reason {
 
 fn is_link_local(address: SocketAddr) -> bool {
     matches!(address, SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0)
+}
+
+/// Connects to the unix socket at `path`, which a reason calls `name`: printable, and hidden if it may be a secret.
+pub(crate) async fn to_socket(path: &Path, name: &str, attempt: &Attempt) -> Result<Stream, Reason> {
+    attempt.enter(Stage::Connect, name);
+    let socket = UnixStream::connect(path).await.map_err(|error| unix_failure(name, &error))?;
+    attempt.accept();
+    // The stream's path is for its name only.
+    Ok(Stream::unix(socket, Path::new(name)))
 }
 
 /// What an error of `connect` to the unix socket `name` means (unix(7), connect(2)).

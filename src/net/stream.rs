@@ -5,6 +5,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+#[cfg(any(feature = "kafka", feature = "mongodb", feature = "redis"))]
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -96,8 +98,15 @@ impl Stream {
         self.read > self.limit
     }
 
-    pub(crate) fn peer(&self) -> Peer {
-        self.peer.clone()
+    /// Ends the stream, the session of TLS too, within `bound`. What is cut off in TLS may leave a line in the server's log.
+    #[cfg(any(feature = "kafka", feature = "mongodb", feature = "redis"))]
+    pub(crate) async fn end(&mut self, bound: Duration) {
+        let ending = tokio::io::AsyncWriteExt::shutdown(self);
+        let _ = tokio::time::timeout(bound, ending).await;
+    }
+
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.peer
     }
 
     /// The first bytes that were read, at most 64.

@@ -3,11 +3,10 @@
 
 use super::frame::{Fields, NoMethod, Wire};
 use crate::attempt::Attempt;
-use crate::kind;
+use crate::kind::unanswered::{self, Spoken};
 use crate::net::sniff::Protocol;
 use crate::net::stream::Peer;
 use crate::reason::{Code, Cost, Hint, Reason};
-use crate::text::os_error;
 
 /// The most characters of a server's words in a reason.
 pub(super) const WORDS_MAX: usize = 300;
@@ -109,39 +108,15 @@ pub(super) fn blocked(peer: &Peer, said: &[u8], attempt: &Attempt) -> Reason {
         .with_key("blocked")
 }
 
+/// AMQP 0-9-1, as reasons know it.
+pub(super) const AMQP: Spoken =
+    Spoken { name: "AMQP", protocol: Some(Protocol::Amqp), wants_tls: |peer| unanswered::wants_tls(peer, "amqps") };
+
 /// The reason when no method came.
 pub(super) fn no_method(why: &NoMethod, wire: &Wire, doing: Doing) -> Reason {
-    let peer = &wire.peer();
-    let first = wire.stream().first();
-    let other = Protocol::of(first).filter(|protocol| !wire.greeted && *protocol != Protocol::Amqp);
-    let did = doing.what();
     match why {
-        _ if other == Some(Protocol::Tls) => wants_tls(peer),
-        // Even a part of a greeting may show another protocol.
-        _ if other.is_some() => kind::other_protocol(peer, "AMQP", other),
-        NoMethod::Version(version) => other_version(peer, *version),
-        _ if wire.stream().over_limit() => too_large(peer),
-        NoMethod::TooLarge => too_large(peer),
-        NoMethod::OtherProtocol => kind::other_protocol(peer, "AMQP", None),
-        NoMethod::Malformed => {
-            Reason::new(Code::ProtocolError, format!("{peer} answered {did} with what AMQP 0-9-1 does not have there"))
-                .with_key("malformed")
-        }
-        NoMethod::Closed if first.is_empty() => {
-            Reason::new(Code::ProtocolClosed, format!("{peer} accepted the connection and closed it without an answer"))
-                .with_hint(Hint::ProxyClosed)
-        }
-        NoMethod::Closed => {
-            Reason::new(Code::ProtocolClosed, format!("{peer} closed the connection after {did}")).with_key("later")
-        }
-        NoMethod::Failed(error) => {
-            #[cfg(feature = "tls")]
-            if let Some(error) = crate::net::tls::cause(error) {
-                return crate::net::tls::reason(error, "this host", peer);
-            }
-            let words = if error.raw_os_error().is_some() { format!(": {}", os_error(error)) } else { String::new() };
-            Reason::new(Code::ProtocolClosed, format!("the connection to {peer} failed{words}")).with_key("failed")
-        }
+        NoMethod::Version(version) => other_version(wire.peer(), *version),
+        NoMethod::No(why) => AMQP.no_answer(why, wire.stream(), wire.greeted, doing.what()),
     }
 }
 
@@ -151,11 +126,6 @@ pub(super) fn closed_after_login(peer: &Peer) -> Reason {
     let text =
         format!("the server is there ({peer}), but it closed the connection after the login: it refuses the login");
     Reason::new(Code::ProtocolPassword, text).with_key("closed").with_hint(Hint::Credentials)
-}
-
-/// The reason when a port speaks TLS, and the target does not.
-pub(super) fn wants_tls(peer: &Peer) -> Reason {
-    Reason::new(Code::ProtocolTlsWanted, format!("{peer} wants TLS on this port")).with_hint(Hint::UseKind("amqps"))
 }
 
 /// The reason for a server that offers another version. The four octets are the protocol's id, and its major, minor and
@@ -179,10 +149,6 @@ fn other_version(peer: &Peer, version: [u8; 4]) -> Reason {
     };
     Reason::new(Code::ProtocolOther, format!("{peer} offers {offered}, and not AMQP 0-9-1, which amqp: speaks"))
         .with_key("version")
-}
-
-fn too_large(peer: &Peer) -> Reason {
-    Reason::new(Code::ProtocolTooLarge, format!("{peer} sent more than a session of AMQP needs"))
 }
 
 #[cfg(test)]

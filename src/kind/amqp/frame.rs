@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time;
 
+use crate::kind::unanswered::NoAnswer;
 use crate::net::sniff::Protocol;
 use crate::net::stream::{Peer, Stream};
 
@@ -74,27 +75,21 @@ pub(super) struct Method {
 /// Why there is no method.
 #[derive(Debug)]
 pub(super) enum NoMethod {
-    /// The connection ended, before a frame or within one.
-    Closed,
     /// The server answered with a protocol header: it speaks this version of AMQP, and not ours.
     Version([u8; 4]),
-    /// The first byte is not one that a frame begins with.
-    OtherProtocol,
-    /// The bytes are not a frame, or not a method that belongs here.
-    Malformed,
-    /// The frame, or all that the server sent, is longer than the bound.
-    TooLarge,
-    /// Reading or writing failed.
-    Failed(io::Error),
+    /// No frame or method that belongs here came.
+    No(NoAnswer),
+}
+
+impl From<NoAnswer> for NoMethod {
+    fn from(why: NoAnswer) -> Self {
+        Self::No(why)
+    }
 }
 
 impl From<io::Error> for NoMethod {
     fn from(error: io::Error) -> Self {
-        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-        match error.kind() {
-            BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof => Self::Closed,
-            _ => Self::Failed(error),
-        }
+        Self::No(error.into())
     }
 }
 
@@ -112,7 +107,7 @@ impl Wire {
         Self { stream: stream.limited(SESSION_MAX), greeted: false, frames: 0 }
     }
 
-    pub(super) fn peer(&self) -> Peer {
+    pub(super) fn peer(&self) -> &Peer {
         self.stream.peer()
     }
 
@@ -141,19 +136,21 @@ impl Wire {
             let (channel, length) = (u16::from_be_bytes([c, d]), u32::from_be_bytes(length));
             if length > FRAME_MAX {
                 // Before its first frame this is a server of another protocol, more likely.
-                return Err(if self.greeted { NoMethod::TooLarge } else { NoMethod::OtherProtocol });
+                return Err(if self.greeted { NoAnswer::TooLarge } else { NoAnswer::Malformed }.into());
             }
             let payload = self.payload(length as usize).await?;
             self.greeted = true;
             self.frames += 1;
             if self.frames > FRAMES_MAX {
-                return Err(NoMethod::TooLarge);
+                return Err(NoAnswer::TooLarge.into());
             }
             if kind != METHOD {
                 continue;
             }
             let mut fields = Fields(&payload);
-            let (Some(class), Some(method)) = (fields.short(), fields.short()) else { return Err(NoMethod::Malformed) };
+            let (Some(class), Some(method)) = (fields.short(), fields.short()) else {
+                return Err(NoAnswer::Malformed.into());
+            };
             return Ok(Method { channel, id: (class, method), arguments: fields.0.to_vec() });
         }
     }
@@ -168,7 +165,7 @@ impl Wire {
             self.stream.read_exact(&mut payload[from..]).await?;
         }
         if payload.pop() != Some(FRAME_END) {
-            return Err(if self.greeted { NoMethod::Malformed } else { NoMethod::OtherProtocol });
+            return Err(NoAnswer::Malformed.into());
         }
         Ok(payload)
     }
@@ -178,7 +175,7 @@ impl Wire {
     async fn not_a_frame(&mut self, kind: u8) -> NoMethod {
         const LOOK: Duration = Duration::from_millis(100);
         if self.greeted {
-            return NoMethod::Malformed;
+            return NoAnswer::Malformed.into();
         }
         let mut header = [0; 7];
         let read = time::timeout(LOOK, self.stream.read_exact(&mut header)).await;
@@ -186,11 +183,11 @@ impl Wire {
             (b'A', [b'M', b'Q', b'P', version @ ..]) if matches!(read, Ok(Ok(_))) => NoMethod::Version(version),
             // Its first bytes are a part of "AMQP", and the rest did not come.
             (b'A', _) if Protocol::of(self.stream.first()).is_none_or(|known| known == Protocol::Amqp) => {
-                NoMethod::Closed
+                NoAnswer::Closed.into()
             }
             _ => {
                 let _ = time::timeout(LOOK, self.stream.read(&mut [0; 64])).await;
-                NoMethod::OtherProtocol
+                NoAnswer::Malformed.into()
             }
         }
     }
@@ -265,31 +262,56 @@ pub(super) fn field_of<'a>(table: &'a [u8], name: &str) -> Option<(u8, &'a [u8])
     }
 }
 
-/// A method as a frame. The arguments are written by the functions below.
-pub(super) fn method(channel: u16, (class, method): Id, arguments: &[&[u8]]) -> Vec<u8> {
-    let [class, method] = [class, method].map(u16::to_be_bytes);
-    frame(METHOD, channel, &[&class, &method[..], &arguments.concat()].concat())
+/// What waitgate sends: a frame, or a table in one.
+#[derive(Default)]
+pub(super) struct Out(pub(super) Vec<u8>);
+
+impl Out {
+    /// Begins a frame with a method. Its arguments follow, and then [`Out::end`].
+    pub(super) fn method(channel: u16, (class, method): Id) -> Self {
+        let mut out = Self::frame(METHOD, channel);
+        out.bytes(&class.to_be_bytes()).bytes(&method.to_be_bytes());
+        out
+    }
+
+    fn frame(kind: u8, channel: u16) -> Self {
+        let [high, low] = channel.to_be_bytes();
+        // The length takes the place of the zeros at the end.
+        Self(vec![kind, high, low, 0, 0, 0, 0])
+    }
+
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    /// A short string. What is longer than 255 bytes was refused when the target was parsed.
+    pub(super) fn text(&mut self, text: &str) -> &mut Self {
+        let bytes = &text.as_bytes()[..text.len().min(255)];
+        self.0.push(u8::try_from(bytes.len()).unwrap_or_default());
+        self.bytes(bytes)
+    }
+
+    /// A long string, or a table.
+    pub(super) fn long_text(&mut self, bytes: &[u8]) -> &mut Self {
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        self.bytes(&length.to_be_bytes()).bytes(bytes)
+    }
+
+    /// Ends a frame.
+    pub(super) fn end(mut self) -> Vec<u8> {
+        let length = u32::try_from(self.0.len() - 7).unwrap_or(u32::MAX);
+        self.0[3..7].copy_from_slice(&length.to_be_bytes());
+        self.0.push(FRAME_END);
+        self.0
+    }
 }
 
 /// The header of a message of class `basic` without a body or a property: the whole content of an empty message.
 pub(super) fn empty_content(channel: u16) -> Vec<u8> {
-    frame(CONTENT_HEADER, channel, &[0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
-}
-
-fn frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-    [&[kind], &channel.to_be_bytes()[..], &length.to_be_bytes(), payload, &[FRAME_END]].concat()
-}
-
-/// A short string. What is longer than 255 bytes was refused when the target was parsed.
-pub(super) fn text(text: &str) -> Vec<u8> {
-    let bytes = &text.as_bytes()[..text.len().min(255)];
-    [&[u8::try_from(bytes.len()).unwrap_or_default()], bytes].concat()
-}
-
-/// A long string, or a table.
-pub(super) fn long_text(bytes: &[u8]) -> Vec<u8> {
-    [&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes()[..], bytes].concat()
+    let mut out = Out::frame(CONTENT_HEADER, channel);
+    out.bytes(&[0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    out.end()
 }
 
 #[cfg(test)]
@@ -298,9 +320,11 @@ mod tests {
 
     #[test]
     fn a_method_is_a_frame_with_its_length_and_its_end() {
-        assert_eq!(method(1, id::CHANNEL_OPEN, &[&text("")]), b"\x01\0\x01\0\0\0\x05\0\x14\0\x0a\0\xce");
+        let mut open = Out::method(1, id::CHANNEL_OPEN);
+        open.text("");
+        assert_eq!(open.end(), b"\x01\0\x01\0\0\0\x05\0\x14\0\x0a\0\xce");
         assert_eq!(empty_content(1).len(), 7 + 14 + 1);
-        assert_eq!(long_text(b"ab"), b"\0\0\0\x02ab");
+        assert_eq!(Out::default().long_text(b"ab").0, b"\0\0\0\x02ab");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The ways to log in (SASL): PLAIN, AMQPLAIN and EXTERNAL. Pure.
 
-use super::frame;
+use super::frame::Out;
 use crate::net::stream::Peer;
 use crate::reason::{Code, Reason};
 use crate::secret::Secret;
@@ -56,9 +56,10 @@ impl Login<'_> {
             // RFC 4616: no other identity, the user, the password.
             Mechanism::Plain => [b"\0", user, b"\0", password].concat(),
             Mechanism::AmqPlain => {
-                let field =
-                    |name: &str, value: &[u8]| [frame::text(name), b"S".to_vec(), frame::long_text(value)].concat();
-                [field("LOGIN", user), field("PASSWORD", password)].concat()
+                let mut table = Out::default();
+                table.text("LOGIN").bytes(b"S").long_text(user);
+                table.text("PASSWORD").bytes(b"S").long_text(password);
+                table.0
             }
             Mechanism::External => Vec::new(),
         };

@@ -93,10 +93,7 @@ impl Kind for Amqp {
             }
             other => other.map(str::to_owned),
         };
-        let password_file = password_file(it)?;
-        if password_file.is_some() && location.password.is_some() {
-            bail!("#password: the URL has a password too: leave one of them out");
-        }
+        let password_file = password_file(it, location.password.is_some())?;
         let gone = gone::is_given(it, Self::EXPECTATIONS)?;
         let publish = it.has("publish");
         let tls = tls(&location, it)?;
@@ -183,17 +180,16 @@ impl Amqp {
 fn tls(location: &Location, it: &super::expect::Expectations) -> Result<TlsOptions> {
     let params = &location.params;
     let mut options = TlsOptions::parse(it)?;
-    for (in_url, name, given) in [
-        (params.ca.is_some(), "cacertfile", tls_options::CA),
-        (params.ca.is_some(), "cacertfile", tls_options::INSECURE),
-        (params.cert.is_some(), "certfile", tls_options::CERT),
-        (params.server_name.is_some(), "server_name_indication", tls_options::SERVERNAME),
-        (params.unverified, "a URL without verification", tls_options::CA),
-    ] {
-        if in_url && it.has(given.name) {
-            bail!("#{}: {name} is given too: leave one of them out", given.name);
-        }
-    }
+    TlsOptions::not_both(
+        it,
+        &[
+            (params.ca.is_some(), "cacertfile", tls_options::CA.name),
+            (params.ca.is_some(), "cacertfile", tls_options::INSECURE.name),
+            (params.cert.is_some(), "certfile", tls_options::CERT.name),
+            (params.server_name.is_some(), "server_name_indication", tls_options::SERVERNAME.name),
+            (params.unverified, "a URL without verification", tls_options::CA.name),
+        ],
+    )?;
     // Without a key file, the certificate's file has the key too.
     let key = params.key.clone().or_else(|| params.cert.clone());
     options.or_files(params.ca.clone(), params.cert.clone().zip(key));

@@ -3,16 +3,16 @@
 use std::net::SocketAddr;
 
 use super::Amqp;
-use super::errors;
+use super::errors::AMQP;
 use super::mechanism::Login;
-use super::session::{self, Failed, Wish};
+use super::session::{self, Wish};
 use crate::attempt::Attempt;
 use crate::kind::Ready;
 use crate::kind::credentials::read_password;
 use crate::kind::servers::{self, Place, Probing};
+use crate::kind::unanswered::Failed;
 use crate::net::Net;
-use crate::net::sniff::{self, Protocol};
-use crate::net::stream::{Peer, Stream};
+use crate::net::stream::Stream;
 use crate::reason::{Code, Reason};
 use crate::secret::Secret;
 
@@ -55,13 +55,8 @@ impl<'a> Context<'a> {
         let stream = if self.target.location.tls { self.handshake(stream).await? } else { stream };
         match self.on(stream).await {
             Ok(ready) => Ok(ready),
-            // A TLS port may close without a word on plain text.
             Err(Failed { reason, silent: true }) if !self.target.location.tls => {
-                match sniff::look(address, self.attempt).await? {
-                    Some(Protocol::Tls) => Err(errors::wants_tls(&Peer::Tcp(address))),
-                    Some(Protocol::Amqp) | None => Err(reason),
-                    other => Err(crate::kind::other_protocol(address, "AMQP", other)),
-                }
+                Err(AMQP.silent(address, reason, self.attempt).await)
             }
             Err(failed) => Err(failed.reason),
         }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use tokio::time::{self, Instant};
 
 use super::errors::{self, Doing, Refusal, no_method};
-use super::frame::{self, FRAME_MAX, Fields, HEADER, Id, NoMethod, Wire, field_of, id};
+use super::frame::{self, FRAME_MAX, Fields, HEADER, Id, NoMethod, Out, Wire, field_of, id};
 use super::mechanism::{self, Login};
 use crate::attempt::Attempt;
 use crate::kind::Ready;
+use crate::kind::unanswered::{Failed, NoAnswer};
 use crate::net::stream::Stream;
 use crate::reason::{Code, Reason, Stage};
 
@@ -43,13 +44,6 @@ pub(super) struct Wish<'a> {
     pub(super) publish: bool,
 }
 
-/// Why a session failed.
-pub(super) struct Failed {
-    pub(super) reason: Reason,
-    /// The server closed the connection without a byte.
-    pub(super) silent: bool,
-}
-
 /// One session with a server.
 struct Session<'a> {
     wire: Wire,
@@ -59,6 +53,8 @@ struct Session<'a> {
     open: bool,
     /// Whether a channel was opened.
     channel: bool,
+    /// Whether the server says why it refuses a login.
+    says_refusals: bool,
     /// What the server says of the alarm that blocks publishers.
     blocked: Option<Vec<u8>>,
 }
@@ -71,130 +67,142 @@ pub(super) async fn run(stream: Stream, wish: &Wish<'_>, attempt: &Attempt) -> R
         doing: Doing::Greeting,
         open: false,
         channel: false,
+        says_refusals: false,
         blocked: None,
     };
     let outcome = session.converse(wish).await;
-    let silent = session.wire.stream().first().is_empty();
     // The outcome is known. It would be lost if the attempt were cut off here.
     let until = (Instant::now() + FAREWELL).min(attempt.until() - MARGIN);
     let _ = time::timeout_at(until, session.farewell()).await;
-    outcome.map_err(|reason| Failed { silent: silent && reason.code() == Code::ProtocolClosed, reason })
+    outcome.map_err(|reason| Failed::new(reason, session.wire.stream().first()))
+}
+
+/// One question, and the method that answers it.
+struct Step {
+    doing: Doing,
+    bytes: Vec<u8>,
+    wanted: Id,
 }
 
 impl Session<'_> {
     async fn converse(&mut self, wish: &Wish<'_>) -> Result<Ready, Reason> {
-        let start = self.ask(Doing::Greeting, HEADER, id::START).await?;
-        let start = Start::parse(&start).ok_or_else(|| self.malformed())?;
-        let peer = self.wire.peer();
-        let name = self.attempt.quote(&start.product, 60);
-        let name = if name.is_empty() { "AMQP".to_owned() } else { name };
-        let Some(login) = &wish.login else { return Ok(Ready::noted(format!("{name} at {peer}"))) };
-        let tune_ok = self.log_in(login, &start).await?;
-        self.open(tune_ok, wish).await?;
-        let mut note = format!("logged in at {peer}, {name}");
-        if let Some(queue) = wish.queue {
-            note.push_str(&self.queue(queue).await?);
+        let mut note = String::new();
+        let mut step = Step { doing: Doing::Greeting, bytes: HEADER.to_vec(), wanted: id::START };
+        loop {
+            let answer = match self.ask(step).await {
+                Err(reason) if self.doing == Doing::LogIn => return Err(self.refused_login(reason, wish)),
+                answer => answer?,
+            };
+            step = match self.next(&answer, wish, &mut note)? {
+                Some(step) => step,
+                None => return Ok(Ready::noted(note)),
+            };
         }
-        if wish.publish {
-            self.publish().await?;
-            note.push_str(", which takes messages");
-        }
-        if let Some(said) = &self.blocked {
-            note.push_str(", which blocks publishers: ");
-            note.push_str(&self.attempt.quote(said, errors::WORDS_MAX));
-        }
-        Ok(Ready::noted(note))
     }
 
-    /// Answers Connection.Start, up to Connection.Tune. Returns the answer to that one, which goes out with the next method.
-    async fn log_in(&mut self, login: &Login<'_>, start: &Start) -> Result<Vec<u8>, Reason> {
-        let peer = self.wire.peer();
+    /// Reads the answer to the last question. Returns the next question, or `None` if the session has shown everything.
+    fn next(&mut self, answer: &[u8], wish: &Wish<'_>, note: &mut String) -> Result<Option<Step>, Reason> {
+        let mut fields = Fields(answer);
+        match (self.doing, &wish.login) {
+            (Doing::Greeting, login) => {
+                let start = Start::parse(answer).ok_or_else(|| self.malformed())?;
+                self.says_refusals = start.says_refusals;
+                let peer = self.wire.peer();
+                let name = self.attempt.quote(&start.product, 60);
+                let name = if name.is_empty() { "AMQP" } else { &name };
+                let Some(login) = login else {
+                    *note = format!("{name} at {peer}");
+                    return Ok(None);
+                };
+                *note = format!("logged in at {peer}, {name}");
+                return self.log_in(login, &start).map(Some);
+            }
+            (Doing::LogIn, login) => {
+                let tune_ok = tune_ok(&mut fields, login.is_some_and(|login| login.publishes));
+                let mut bytes = tune_ok.ok_or_else(|| self.malformed())?;
+                let mut open = Out::method(0, id::OPEN);
+                open.text(wish.vhost).bytes(b"\0\0");
+                bytes.extend_from_slice(&open.end());
+                return Ok(Some(Step { doing: Doing::OpenVhost, bytes, wanted: id::OPEN_OK }));
+            }
+            (Doing::OpenVhost, _) => self.open = true,
+            (Doing::OpenChannel, _) => self.channel = true,
+            (Doing::DeclareQueue, _) => {
+                let (Some(_), Some(messages), Some(consumers)) = (fields.text(), fields.long(), fields.long()) else {
+                    return Err(self.malformed());
+                };
+                let (messages, consumers) = (count(messages, "message"), count(consumers, "consumer"));
+                let said = format!("; the queue has {messages} and {consumers}");
+                note.push_str(&said);
+            }
+            (Doing::Publish, _) => note.push_str(", which takes messages"),
+        }
+        let asked = self.doing;
+        Ok(match wish.queue {
+            _ if asked == Doing::OpenVhost && (wish.queue.is_some() || wish.publish) => {
+                let mut open = Out::method(CHANNEL, id::CHANNEL_OPEN);
+                open.text("");
+                Some(Step { doing: Doing::OpenChannel, bytes: open.end(), wanted: id::CHANNEL_OPEN_OK })
+            }
+            Some(queue) if asked == Doing::OpenChannel => Some(declare(queue)),
+            _ if wish.publish && asked != Doing::Publish => Some(publish()),
+            _ => {
+                if let Some(said) = &self.blocked {
+                    note.push_str(", which blocks publishers: ");
+                    note.push_str(&self.attempt.quote(said, errors::WORDS_MAX));
+                }
+                None
+            }
+        })
+    }
+
+    /// Answers Connection.Start. Connection.Tune is the answer.
+    fn log_in(&self, login: &Login<'_>, start: &Start) -> Result<Step, Reason> {
         let Some((mechanism, response)) = login.answer(&start.mechanisms) else {
             let offered = self.attempt.quote(&start.mechanisms, 100);
+            let peer = self.wire.peer();
             let text = format!("{peer} offers no way to log in that the target can use: it offers {offered}");
             return Err(Reason::new(Code::ProtocolAuthMethod, text).with_key("offer"));
         };
-        let start_ok = frame::method(
-            0,
-            id::START_OK,
-            &[&client_properties(), &frame::text(mechanism), &frame::long_text(&response), &frame::text("en_US")],
-        );
-        let tune = match self.ask(Doing::LogIn, &start_ok, id::TUNE).await {
-            // A server that can say so would have said it (authentication_failure_close).
-            Err(reason) if reason.code() == Code::ProtocolClosed && reason.key() == "later" && !start.says_refusals => {
-                return Err(errors::closed_after_login(&peer));
-            }
-            Err(reason) => return Err(login.explain(reason, &peer)),
-            Ok(tune) => tune,
-        };
-        let mut fields = Fields(&tune);
-        let limits = (fields.short(), fields.long(), fields.short());
-        let (Some(_), Some(frame_max), Some(heartbeat)) = limits else { return Err(self.malformed()) };
-        let frame_max = if frame_max == 0 { FRAME_MAX } else { frame_max.min(FRAME_MAX) };
-        let own = if login.publishes { HEARTBEAT_OF_A_PUBLISHER } else { HEARTBEAT };
-        let heartbeat = if heartbeat == 0 { own } else { heartbeat.min(own) };
-        let limits: [&[u8]; 3] = [&CHANNEL.to_be_bytes(), &frame_max.to_be_bytes(), &heartbeat.to_be_bytes()];
-        Ok(frame::method(0, id::TUNE_OK, &limits))
+        let mut answer = Out::method(0, id::START_OK);
+        answer.long_text(&client_properties()).text(mechanism).long_text(&response).text("en_US");
+        Ok(Step { doing: Doing::LogIn, bytes: answer.end(), wanted: id::TUNE })
     }
 
-    async fn open(&mut self, tune_ok: Vec<u8>, wish: &Wish<'_>) -> Result<(), Reason> {
-        let open = frame::method(0, id::OPEN, &[&frame::text(wish.vhost), b"\0\0"]);
-        self.ask(Doing::OpenVhost, &[tune_ok, open].concat(), id::OPEN_OK).await?;
-        self.open = true;
-        if wish.queue.is_some() || wish.publish {
-            let channel = frame::method(CHANNEL, id::CHANNEL_OPEN, &[b"\0"]);
-            self.ask(Doing::OpenChannel, &channel, id::CHANNEL_OPEN_OK).await?;
-            self.channel = true;
-        }
-        Ok(())
-    }
-
-    /// Asks for a queue without making it: a passive Queue.Declare.
-    async fn queue(&mut self, name: &str) -> Result<String, Reason> {
-        // Reserved, the name, the bits (passive alone), and no arguments.
-        let declare = frame::method(CHANNEL, id::QUEUE_DECLARE, &[b"\0\0", &frame::text(name), b"\x01\0\0\0\0"]);
-        let answer = self.ask(Doing::DeclareQueue, &declare, id::QUEUE_DECLARE_OK).await?;
-        let mut fields = Fields(&answer);
-        let (Some(_), Some(messages), Some(consumers)) = (fields.text(), fields.long(), fields.long()) else {
-            return Err(self.malformed());
-        };
-        let (messages, consumers) = (count(messages, "message"), count(consumers, "consumer"));
-        Ok(format!("; the queue has {messages} and {consumers}"))
-    }
-
-    /// Publishes an empty message to the default exchange, for a queue that does not exist. The server drops it, or it says
-    /// that it lets no publisher work. The end of the channel is its answer: it answers in order.
-    async fn publish(&mut self) -> Result<(), Reason> {
-        let to = frame::text(&format!("waitgate.no-queue.{:016x}", getrandom::u64().unwrap_or_default()));
-        // Reserved, the default exchange, the queue, and no bits.
-        let publish = frame::method(CHANNEL, id::BASIC_PUBLISH, &[b"\0\0\0", &to, b"\0"]);
-        let close = frame::method(CHANNEL, id::CHANNEL_CLOSE, &[&200_u16.to_be_bytes(), b"\0\0\0\0\0"]);
-        let bytes = [publish, frame::empty_content(CHANNEL), close].concat();
-        self.ask(Doing::Publish, &bytes, id::CHANNEL_CLOSE_OK).await.map(drop)
-    }
-
-    /// Sends `bytes` and waits for the method `wanted`.
-    async fn ask(&mut self, doing: Doing, bytes: &[u8], wanted: Id) -> Result<Vec<u8>, Reason> {
-        self.doing = doing;
+    fn refused_login(&self, reason: Reason, wish: &Wish<'_>) -> Reason {
         let peer = self.wire.peer();
-        self.attempt.enter(Stage::Protocol, format_args!("{peer} accepted the connection and {}", doing.what()));
+        // A server that can say so would have said it (authentication_failure_close).
+        if reason.code() == Code::ProtocolClosed && reason.key() == "later" && !self.says_refusals {
+            return errors::closed_after_login(peer);
+        }
+        match &wish.login {
+            Some(login) => login.explain(reason, peer),
+            None => reason,
+        }
+    }
+
+    /// Asks one question and waits for its answer.
+    async fn ask(&mut self, Step { doing, bytes, wanted }: Step) -> Result<Vec<u8>, Reason> {
+        self.doing = doing;
+        self.attempt
+            .enter(Stage::Protocol, format_args!("{} accepted the connection and {}", self.wire.peer(), doing.what()));
         // A server that refuses a connection may close it before it reads. Then the write may fail, and its words are still
         // there to be read.
-        let sent = self.wire.write(bytes).await;
+        let sent = self.wire.write(&bytes).await;
         loop {
             let method = match (self.wire.method().await, &sent) {
                 (Ok(method), _) => method,
-                (Err(NoMethod::Closed), Err(why)) => return Err(no_method(why, &self.wire, doing)),
+                (Err(NoMethod::No(NoAnswer::Closed)), Err(why)) => return Err(no_method(why, &self.wire, doing)),
                 (Err(why), _) => return Err(no_method(&why, &self.wire, doing)),
             };
             match (method.channel, method.id) {
                 (0, id::CLOSE) => {
                     self.open = false;
-                    let _ = self.wire.write(&frame::method(0, id::CLOSE_OK, &[])).await;
+                    let _ = self.wire.write(&Out::method(0, id::CLOSE_OK).end()).await;
                     return Err(self.refused(&method.arguments));
                 }
                 (CHANNEL, id::CHANNEL_CLOSE) if self.open => {
-                    let _ = self.wire.write(&frame::method(CHANNEL, id::CHANNEL_CLOSE_OK, &[])).await;
+                    let _ = self.wire.write(&Out::method(CHANNEL, id::CHANNEL_CLOSE_OK).end()).await;
                     return Err(self.refused(&method.arguments));
                 }
                 (0, id::BLOCKED) => {
@@ -204,7 +212,7 @@ impl Session<'_> {
                 (0, id::UNBLOCKED) => self.blocked = None,
                 // The mechanisms that waitgate has need no second step.
                 (0, id::SECURE) if doing == Doing::LogIn => {
-                    let text = format!("{peer} asks a question in the login that waitgate cannot answer");
+                    let text = format!("{} asks a question in the login that waitgate cannot answer", self.wire.peer());
                     return Err(Reason::new(Code::ProtocolAuthMethod, text).with_key("secure"));
                 }
                 (_, found) if found == wanted => return Ok(method.arguments),
@@ -213,28 +221,30 @@ impl Session<'_> {
             if let (Doing::Publish, Some(said)) = (doing, &self.blocked) {
                 // It reads nothing more: no farewell would be answered.
                 self.open = false;
-                return Err(errors::blocked(&peer, said, self.attempt));
+                return Err(errors::blocked(self.wire.peer(), said, self.attempt));
             }
         }
     }
 
     fn refused(&self, arguments: &[u8]) -> Reason {
         match Refusal::parse(arguments) {
-            Some(refusal) => refusal.reason(&self.wire.peer(), self.doing, self.attempt),
+            Some(refusal) => refusal.reason(self.wire.peer(), self.doing, self.attempt),
             None => self.malformed(),
         }
     }
 
     fn malformed(&self) -> Reason {
-        no_method(&NoMethod::Malformed, &self.wire, self.doing)
+        no_method(&NoAnswer::Malformed.into(), &self.wire, self.doing)
     }
 
     /// Ends the session as the protocol wants it. Before the vhost is open there is no way to do so: RabbitMQ takes a
     /// Connection.Close for an error there (rabbit_reader.erl: handle_method0), and the end of the stream for less.
     async fn farewell(&mut self) {
         if self.open {
-            let close = frame::method(0, id::CLOSE, &[&200_u16.to_be_bytes(), &frame::text("ready"), b"\0\0\0\0"]);
-            if self.wire.write(&close).await.is_ok() {
+            let mut close = Out::method(0, id::CLOSE);
+            // Reply code 200, and no method that is to blame.
+            close.bytes(b"\0\xc8").text("ready").bytes(b"\0\0\0\0");
+            if self.wire.write(&close.end()).await.is_ok() {
                 while let Ok(method) = self.wire.method().await {
                     if method.id == id::CLOSE_OK {
                         if self.channel {
@@ -247,6 +257,38 @@ impl Session<'_> {
         }
         self.wire.shutdown().await;
     }
+}
+
+/// Answers Connection.Tune; `None` if it is too short.
+fn tune_ok(tune: &mut Fields<'_>, publishes: bool) -> Option<Vec<u8>> {
+    let (_, frame_max, heartbeat) = (tune.short()?, tune.long()?, tune.short()?);
+    let frame_max = if frame_max == 0 { FRAME_MAX } else { frame_max.min(FRAME_MAX) };
+    let own = if publishes { HEARTBEAT_OF_A_PUBLISHER } else { HEARTBEAT };
+    let heartbeat = if heartbeat == 0 { own } else { heartbeat.min(own) };
+    let mut tune_ok = Out::method(0, id::TUNE_OK);
+    tune_ok.bytes(&CHANNEL.to_be_bytes()).bytes(&frame_max.to_be_bytes()).bytes(&heartbeat.to_be_bytes());
+    Some(tune_ok.end())
+}
+
+/// Asks for a queue without making it: a passive Queue.Declare.
+fn declare(queue: &str) -> Step {
+    // Reserved, the name, the bits (passive alone), and no arguments.
+    let mut declare = Out::method(CHANNEL, id::QUEUE_DECLARE);
+    declare.bytes(b"\0\0").text(queue).bytes(b"\x01\0\0\0\0");
+    Step { doing: Doing::DeclareQueue, bytes: declare.end(), wanted: id::QUEUE_DECLARE_OK }
+}
+
+/// Publishes an empty message to the default exchange, for a queue that does not exist. The server drops it, or it says
+/// that it lets no publisher work. The end of the channel is its answer: it answers in order.
+fn publish() -> Step {
+    let queue = format!("waitgate.no-queue.{:016x}", getrandom::u64().unwrap_or_default());
+    let mut publish = Out::method(CHANNEL, id::BASIC_PUBLISH);
+    // Reserved, the default exchange, the queue, and no bits.
+    publish.bytes(b"\0\0\0").text(&queue).bytes(b"\0");
+    let mut close = Out::method(CHANNEL, id::CHANNEL_CLOSE);
+    close.bytes(b"\0\xc8\0\0\0\0\0");
+    let bytes = [publish.end(), frame::empty_content(CHANNEL), close.end()].concat();
+    Step { doing: Doing::Publish, bytes, wanted: id::CHANNEL_CLOSE_OK }
 }
 
 fn count(number: u32, what: &str) -> String {
@@ -275,7 +317,7 @@ impl Start {
             (b'S', text) => Some(String::from_utf8_lossy(text).into_owned()),
             _ => None,
         };
-        let product = [word("product"), word("version")].into_iter().flatten().collect::<Vec<_>>().join(" ");
+        let product = [word("product"), word("version")].map(Option::unwrap_or_default).join(" ").trim().to_owned();
         let says_refusals = field_of(properties, "capabilities")
             .and_then(|(_, capabilities)| field_of(capabilities, mechanism::FAILURE_CLOSE))
             .is_some_and(|(kind, value)| kind == b't' && value != b"\0");
@@ -286,17 +328,13 @@ impl Start {
 /// What waitgate says of itself. RabbitMQ tells why it refuses a login, and that it blocks publishers, only to a client that can
 /// read this (<https://www.rabbitmq.com/docs/auth-notification>).
 fn client_properties() -> Vec<u8> {
-    let flag = |name: &str| [&frame::text(name)[..], b"t\x01"].concat();
-    let text =
-        |name: &str, value: &str| [frame::text(name), b"S".to_vec(), frame::long_text(value.as_bytes())].concat();
-    let capabilities = [flag(mechanism::FAILURE_CLOSE), flag("connection.blocked")].concat();
-    let properties = [
-        frame::text("capabilities"),
-        b"F".to_vec(),
-        frame::long_text(&capabilities),
-        text("product", "waitgate"),
-        text("version", env!("CARGO_PKG_VERSION")),
-        text("connection_name", "waitgate"),
-    ];
-    frame::long_text(&properties.concat())
+    let mut capabilities = Out::default();
+    capabilities.text(mechanism::FAILURE_CLOSE).bytes(b"t\x01").text("connection.blocked").bytes(b"t\x01");
+    let mut properties = Out::default();
+    properties.text("capabilities").bytes(b"F").long_text(&capabilities.0);
+    let texts = [("product", "waitgate"), ("version", env!("CARGO_PKG_VERSION")), ("connection_name", "waitgate")];
+    for (name, value) in texts {
+        properties.text(name).bytes(b"S").long_text(value.as_bytes());
+    }
+    properties.0
 }

@@ -43,7 +43,7 @@ pub(crate) fn answer(target: &Grpc, data: &[u8], attempt: &Attempt) -> Option<Re
 /// Calls over `stream`. It asks for no name, unlike other kinds.
 pub(crate) async fn over(target: &Grpc, stream: Stream, _: &Net, attempt: &Attempt) -> Option<Result<Ready, Reason>> {
     let (authority, metadata) = target.metadata(attempt).ok()?;
-    let peer = stream.peer();
+    let peer = stream.peer().clone();
     let mut wire = Wire::new(stream.limited(call::SESSION_MAX));
     let request = probe::request(target, authority, metadata, attempt);
     Some(match call::call(&mut wire, request, Bytes::from_static(&[0; 5])).await {

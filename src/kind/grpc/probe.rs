@@ -91,7 +91,7 @@ impl Call<'_> {
     async fn on(&self, address: SocketAddr, stream: Stream) -> Result<Ready, Reason> {
         #[cfg(feature = "tls")]
         let stream = if self.target.tls { self.handshake(address, stream).await? } else { stream };
-        let peer = stream.peer();
+        let peer = stream.peer().clone();
         self.attempt.enter(Stage::Protocol, format_args!("{peer} accepted the connection and the call"));
         let mut wire = Wire::new(stream.limited(call::SESSION_MAX));
         let request = request(self.target, self.authority.clone(), self.metadata.clone(), self.attempt);

@@ -63,7 +63,7 @@ impl Wire {
     }
 
     pub(super) fn peer(&self) -> Peer {
-        self.stream.peer()
+        self.stream.peer().clone()
     }
 
     /// Sends a request, and reads the head of the answer. The body of the answer before it must have been read.

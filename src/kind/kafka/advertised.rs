@@ -5,10 +5,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt as _};
 use tokio::time::{self, Instant};
 
-use super::metadata::{ADVERTISED_MAX, Advertised};
+use super::metadata::Advertised;
 use crate::attempt::{Attempt, Bounds};
 use crate::net::Net;
 use crate::net::address::Host;
@@ -17,7 +16,7 @@ use crate::net::stream::Peer;
 use crate::reason::Code;
 use crate::text::printable;
 
-/// How long the look at the names may take. It changes nothing, so the target does not wait for a slow nameserver.
+/// How long the look at all of the names may take. It changes nothing, so the target does not wait for a slow nameserver.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// The look ends this long before the attempt does.
@@ -33,27 +32,26 @@ pub(super) async fn look(net: &Net, attempt: &Attempt, peer: &Peer, brokers: &[A
     // The names have an attempt of their own: the target's own reason and note know nothing of them.
     let own = Attempt::new(Bounds { attempt: bound, connect: attempt.connect_timeout().min(bound) }, false);
     let local = matches!(peer, Peer::Tcp(address) if address.ip().is_loopback());
-    let look = async |broker: &Advertised| {
+    for broker in brokers {
         let (host, port) = (printable(&attempt.quote(&broker.host, HOST_MAX)), broker.port);
         let slip = match judge(&broker.host, local) {
             // A name that is not fit for a log is not fit for a question either.
-            Judged::Name(name) if name != host => return,
+            Judged::Name(name) if name != host => continue,
             Judged::Name(name) => {
                 let found = time::timeout_at(own.until(), net.addresses(name, Need::First, &own)).await;
                 let missing = |code| matches!(code, Code::ResolveNoSuchName | Code::ResolveNoAddresses);
                 if !matches!(found, Ok(Err(reason)) if missing(reason.code())) {
-                    return;
+                    continue;
                 }
                 "a name that is not found from here"
             }
-            Judged::Fine => return,
+            Judged::Fine => continue,
             Judged::Slip(slip) => slip,
         };
         net.notice(&format!(
             "the broker at {peer} advertises {host}:{port}, {slip}: clients connect to what brokers advertise (advertised.listeners)"
         ));
-    };
-    stream::iter(brokers).for_each_concurrent(ADVERTISED_MAX, look).await;
+    }
 }
 
 /// What can be said of an advertised host without a question.

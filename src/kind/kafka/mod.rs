@@ -91,10 +91,7 @@ impl Kind for Kafka {
         if let Some(given) = TlsOptions::given(it).filter(|_| !location.tls) {
             bail!("#{given}: kafka: does not speak TLS (expected kafkas:HOST:PORT)");
         }
-        let password_file = password_file(it)?;
-        if password_file.is_some() && location.password.is_some() {
-            bail!("#password: the address has a password too: leave one of them out");
-        }
+        let password_file = password_file(it, location.password.is_some())?;
         let user = match (it.get("user"), &location.user) {
             (Some(_), Some(_)) => bail!("#user: the address has a user too: leave one of them out"),
             (Some(""), None) => bail!("#user: found nothing (expected #user=NAME)"),

@@ -3,13 +3,11 @@
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::pin::Pin;
-#[cfg(feature = "tls")]
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::advertised;
-use super::errors::{self, ILLEGAL_SASL_STATE, NoAnswer, UNSUPPORTED_MECHANISM};
+use super::errors::{self, ILLEGAL_SASL_STATE, KAFKA, UNSUPPORTED_MECHANISM};
 use super::judge::judge;
 use super::metadata::{Advertised, Metadata};
 use super::sasl::{self, Login, Mechanism};
@@ -18,19 +16,16 @@ use super::versions::{self, Versions};
 use super::wire::{API_VERSIONS, Request};
 use super::{Kafka, address::Server};
 use crate::attempt::Attempt;
+use crate::kind::Ready;
 use crate::kind::credentials::read_password;
+use crate::kind::gone::{self, At};
 use crate::kind::servers::{self, Place, Probing};
-use crate::kind::{self, Ready, gone};
+use crate::kind::unanswered::NoAnswer;
 use crate::net::Net;
 use crate::net::connect;
-use crate::net::sniff::{self, Protocol};
 use crate::net::stream::{Peer, Stream};
 use crate::reason::{Code, Cost, Hint, Reason};
 use crate::secret::Secret;
-
-/// How much of an attempt is kept for a look at what the port speaks, if it does not answer in TLS.
-#[cfg(feature = "tls")]
-const LOOK: Duration = Duration::from_millis(400);
 
 /// What a reason calls the first two requests.
 const VERSIONS: &str = "an ApiVersions request";
@@ -107,11 +102,8 @@ impl<'a> Context<'a> {
 
     /// Ready when none of the servers is there any more.
     pub(super) async fn gone(&self) -> Result<Ready, Reason> {
-        let mut notes = Vec::new();
-        for server in &self.target.location.servers {
-            notes.extend(gone::probe(self.net, &server.host, server.port, self.attempt).await?.note);
-        }
-        Ok(Ready::noted(notes.join("; ")))
+        let servers = self.target.location.servers.iter().map(|server| At::Tcp(&server.host, server.port));
+        gone::probe_all(self.net, servers.collect(), self.attempt).await
     }
 
     fn login(&self) -> Option<Login<'_>> {
@@ -128,30 +120,29 @@ impl<'a> Context<'a> {
     ) -> Result<Ready, Reason> {
         let [strongest, ..] = Mechanism::ALL;
         let mut mechanism = self.target.mechanism.unwrap_or(strongest);
-        let mut stream = self.secured(server, address, stream, until).await?;
+        let (mut first, mut at_metadata) = (Some(stream), None);
         loop {
+            let stream = match first.take() {
+                Some(stream) => stream,
+                None => connect::to(self.net, address, self.attempt).await?,
+            };
+            let stream = self.secured(server, address, stream, until).await?;
+            if let Some(closed) = at_metadata {
+                return self.asks_for_login(stream, closed).await;
+            }
             match self.session(stream, mechanism).await {
                 Ok(found) => {
                     advertised::look(self.net, self.attempt, &Peer::Tcp(address), &found.advertised).await;
                     return Ok(Ready::noted(found.note));
                 }
                 Err(Failed::Known(reason)) => return Err(reason),
-                Err(Failed::Silent(reason)) => return Err(self.silent(address, reason).await),
-                Err(Failed::AtMetadata(reason)) => {
-                    let stream = self.again(server, address, until).await?;
-                    return self.asks_for_login(stream, reason).await;
-                }
+                Err(Failed::Silent(reason)) if self.target.location.tls => return Err(reason),
+                Err(Failed::Silent(reason)) => return Err(KAFKA.silent(address, reason, self.attempt).await),
+                Err(Failed::AtMetadata(reason)) => at_metadata = Some(reason),
                 // A session asks for another mechanism only if the target and the first answer leave the choice.
                 Err(Failed::Other(other)) => mechanism = other,
             }
-            stream = self.again(server, address, until).await?;
         }
-    }
-
-    /// Another connection to the same address.
-    async fn again(&self, server: &Server, address: SocketAddr, until: Instant) -> Result<Stream, Reason> {
-        let stream = connect::to(self.net, address, self.attempt).await?;
-        self.secured(server, address, stream, until).await
     }
 
     /// One session, from its first request to its end.
@@ -165,17 +156,17 @@ impl<'a> Context<'a> {
     }
 
     async fn converse(&self, session: &mut Session<'_>, mechanism: Mechanism) -> Result<Found, Failed> {
-        let peer = session.peer();
         let versions = ask_versions(session).await?;
         let Some(version) = versions.of_metadata() else {
-            return Err(no_metadata(&peer, &versions).into());
+            return Err(no_metadata(session.peer(), &versions).into());
         };
         let mut by = String::new();
         let login = self.login();
         if let Some(login) = &login {
             if !versions.can_log_in() {
                 let text = format!(
-                    "the broker is there ({peer}), but it is older than Kafka 1.0: waitgate cannot log in there"
+                    "the broker is there ({}), but it is older than Kafka 1.0: waitgate cannot log in there",
+                    session.peer()
                 );
                 return Err(Reason::new(Code::ProtocolAuthMethod, text).with_key("old").into());
             }
@@ -193,7 +184,7 @@ impl<'a> Context<'a> {
         let Answer::Metadata(metadata) = answer else {
             return Err(session.no_answer(&NoAnswer::Malformed, true, METADATA).into());
         };
-        let note = by + &judge(&peer, wanted, &metadata)?;
+        let note = by + &judge(session.peer(), wanted, &metadata)?;
         Ok(Found { note, advertised: metadata.advertised })
     }
 
@@ -253,19 +244,6 @@ impl<'a> Context<'a> {
         outcome
     }
 
-    /// The reason when a server closed without a byte: a TLS port does so too.
-    async fn silent(&self, address: SocketAddr, reason: Reason) -> Reason {
-        if self.target.location.tls {
-            return reason;
-        }
-        match sniff::look(address, self.attempt).await {
-            Ok(Some(Protocol::Tls)) => errors::wants_tls(&Peer::Tcp(address)),
-            Ok(None) => reason,
-            Ok(other) => kind::other_protocol(address, "Kafka's protocol", other),
-            Err(refused) => refused,
-        }
-    }
-
     #[cfg(not(feature = "tls"))]
     #[expect(clippy::unused_async, reason = "a build with TLS does the handshake here")]
     async fn secured(&self, _: &Server, _: SocketAddr, stream: Stream, _: Instant) -> Result<Stream, Reason> {
@@ -283,22 +261,19 @@ impl<'a> Context<'a> {
         stream: Stream,
         until: Instant,
     ) -> Result<Stream, Reason> {
+        use crate::kind::tls_options::LOOK;
         use crate::net::tls::Verify;
         use tokio::time;
         if !self.target.location.tls {
             return Ok(stream);
         }
-        let handshake = self.target.tls.handshake(self.net, &server.host, Verify::Full, stream, self.attempt);
-        let left = until.min(self.attempt.until()).saturating_duration_since(Instant::now());
-        let bound = if left > 2 * LOOK { left.saturating_sub(LOOK) } else { left };
-        let failed = match time::timeout(bound, handshake).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(reason)) => reason,
-            Err(_) => self.attempt.cut_off(),
+        let (until, tls) = (until.min(self.attempt.until()), &self.target.tls);
+        let shaken = tls.handshake_before(until, self.net, &server.host, Verify::Full, stream, self.attempt).await;
+        let failed = match shaken {
+            Ok(stream) => return Ok(stream),
+            Err((failed, false)) => return Err(failed),
+            Err((failed, true)) => failed,
         };
-        if !matches!(failed.code(), Code::TlsClosed | Code::TlsFailed | Code::TlsTimeout) {
-            return Err(failed);
-        }
         let plainly = async {
             let mut session = Session::new(connect::one(address, self.attempt).await.ok()?, self.attempt);
             let answered = ask_versions(&mut session).await.is_ok();

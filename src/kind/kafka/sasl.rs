@@ -1,9 +1,10 @@
 //! The login (KIP-43, KIP-152): SaslHandshake chooses a mechanism, SaslAuthenticate carries its messages.
 
-use super::errors::{self, AUTHENTICATION_FAILED, ILLEGAL_SASL_STATE, NoAnswer, UNSUPPORTED_MECHANISM};
+use super::errors::{self, AUTHENTICATION_FAILED, ILLEGAL_SASL_STATE, UNSUPPORTED_MECHANISM};
 use super::session::Session;
 use super::wire::{Fields, Request, SASL_AUTHENTICATE, SASL_HANDSHAKE, Unread};
-use crate::kind::scram::{Failed as ScramFailed, Hash, NONCE_LEN, Scram};
+use crate::kind::scram::{Failed as ScramFailed, Hash, Scram};
+use crate::kind::unanswered::NoAnswer;
 use crate::net::stream::Peer;
 use crate::reason::{Code, Hint, Reason};
 use crate::secret::Secret;
@@ -123,13 +124,7 @@ pub(super) async fn authenticate(
         let token = ["\0", login.user, "\0", password].concat();
         return say(session, mechanism, token.as_bytes()).await.map(|_| ());
     };
-    let mut random = [0; NONCE_LEN];
-    if getrandom::fill(&mut random).is_err() {
-        return Err(
-            Reason::new(Code::LocalSocket, "this machine gives no random numbers for the login").with_key("random")
-        );
-    }
-    let scram = Scram::new(hash, login.user, random);
+    let scram = Scram::new(hash, login.user)?;
     let first = say(session, mechanism, scram.first().as_bytes()).await?;
     let failed = |session: &Session<'_>, failed: ScramFailed| not_proven(session, mechanism, &failed);
     let (last, proven) = scram.prove(password.as_bytes(), &first).map_err(|why| failed(session, why))?;
@@ -148,7 +143,7 @@ async fn say(session: &mut Session<'_>, mechanism: Mechanism, token: &[u8]) -> R
         Ok((0, _, token)) => Ok(token.to_vec()),
         Ok((error, words, _)) => {
             let words = session.attempt.quote(words, errors::WORDS_MAX);
-            Err(refused(&session.peer(), mechanism, error, &words))
+            Err(refused(session.peer(), mechanism, error, &words))
         }
         Err(unread) => Err(session.no_answer(&unread.into(), true, AUTHENTICATE)),
     }
@@ -179,24 +174,9 @@ fn refused(peer: &Peer, mechanism: Mechanism, error: i16, words: &str) -> Reason
 
 /// The reason when SCRAM fails after the broker's own messages.
 fn not_proven(session: &Session<'_>, mechanism: Mechanism, failed: &ScramFailed) -> Reason {
-    let (peer, by) = (session.peer(), mechanism.name());
-    match failed {
-        ScramFailed::Garbled => {
-            Reason::new(Code::ProtocolError, format!("{peer} sent a message that {by} does not have")).with_key("scram")
-        }
-        ScramFailed::Iterations => Reason::new(
-            Code::ProtocolAuthMethod,
-            format!("{peer} asks for more iterations of {by} than waitgate does (100000)"),
-        )
-        .with_key("iterations"),
-        ScramFailed::Signature => Reason::new(
-            Code::ProtocolAuthMethod,
-            format!("{peer} takes the login by {by} and does not prove that it knows the password: is it the broker?"),
-        )
-        .with_key("signature"),
-        ScramFailed::Refused(said) => {
-            let said = session.attempt.quote(said, errors::WORDS_MAX);
-            refused(&peer, mechanism, AUTHENTICATION_FAILED, &said)
-        }
-    }
+    let peer = session.peer();
+    failed.reason(peer, mechanism.name()).unwrap_or_else(|| {
+        let said = session.attempt.quote(failed.said(), errors::WORDS_MAX);
+        refused(peer, mechanism, AUTHENTICATION_FAILED, &said)
+    })
 }

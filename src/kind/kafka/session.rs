@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::time;
 
-use super::errors::{self, NoAnswer};
+use super::errors::KAFKA;
 use super::metadata::Metadata;
 use super::wire::Request;
 use crate::attempt::Attempt;
+use crate::kind::unanswered::NoAnswer;
 use crate::net::stream::{Peer, Stream};
 use crate::reason::{Reason, Stage};
 
@@ -51,7 +51,7 @@ impl<'a> Session<'a> {
         Self { stream: stream.limited(SESSION_MAX), attempt, buffer: Vec::new(), correlation: 0 }
     }
 
-    pub(super) fn peer(&self) -> Peer {
+    pub(super) fn peer(&self) -> &Peer {
         self.stream.peer()
     }
 
@@ -93,7 +93,7 @@ impl<'a> Session<'a> {
         match answer {
             Answer::Whole(_) if length > WHOLE_MAX => return Err(NoAnswer::Malformed),
             Answer::Metadata(metadata) if length > ANSWER_MAX && metadata.needs_the_end() => {
-                return Err(NoAnswer::TooLarge(length));
+                return Err(NoAnswer::TooLarge);
             }
             _ => {}
         }
@@ -150,11 +150,11 @@ impl<'a> Session<'a> {
 
     /// The reason when no answer came to `did`. `answered`: the peer has answered before.
     pub(super) fn no_answer(&self, why: &NoAnswer, answered: bool, did: &str) -> Reason {
-        errors::no_answer(why, &self.stream, answered, did)
+        KAFKA.no_answer(why, &self.stream, answered, did)
     }
 
     /// Ends the session with the end of the stream: Kafka's protocol has no farewell.
     pub(super) async fn end(mut self) {
-        let _ = time::timeout(FAREWELL, self.stream.shutdown()).await;
+        self.stream.end(FAREWELL).await;
     }
 }

@@ -8,10 +8,10 @@ use md5::{Digest as _, Md5};
 
 use super::bson::{Document, Element, Writer};
 use super::errors;
-use super::message::Answer;
 use super::wire::Session;
-use crate::kind::scram::{Failed, Hash, NONCE_LEN, Scram};
-use crate::reason::{Code, Reason, Stage};
+use crate::kind::scram::{Failed, Hash, Scram};
+use crate::net::stream::Peer;
+use crate::reason::{Code, Cost, Hint, Reason, Stage};
 use crate::secret::Secret;
 
 /// A server that asks to hash less often makes a password cheap to guess (the specification: "MUST enforce a minimum
@@ -49,25 +49,58 @@ pub(super) struct Who<'a> {
 pub(super) async fn log_in(session: &mut Session<'_>, who: &Who<'_>, sha_256: bool) -> Result<(), Reason> {
     let user = who.user.unwrap_or_default();
     let password = who.password.map(Secret::expose).unwrap_or_default();
-    match who.mechanism {
+    let hash = match who.mechanism {
         // The specification: SCRAM-SHA-256 if the server lists it, or else SCRAM-SHA-1, whatever the list has.
-        Mechanism::Any => {
-            let hash = if sha_256 { Hash::Sha256 } else { Hash::Sha1 };
-            scram(session, who.source, hash, user, password).await
-        }
-        Mechanism::Scram(hash) => scram(session, who.source, hash, user, password).await,
-        Mechanism::Plain => {
-            // RFC 4616: without another identity to act as.
-            let payload = format!("\0{user}\0{password}");
-            let command = start("PLAIN", payload.as_bytes());
-            ask(session, who.source, command).await.map(|_| ())
-        }
-        Mechanism::X509 => {
+        Mechanism::Any => Some(if sha_256 { Hash::Sha256 } else { Hash::Sha1 }),
+        Mechanism::Scram(hash) => Some(hash),
+        Mechanism::Plain | Mechanism::X509 => None,
+    };
+    let scram = hash.map(|hash| Scram::new(hash, user)).transpose()?;
+    let mut command = match (&scram, hash, who.mechanism) {
+        (Some(scram), Some(hash), _) => start(hash.mechanism(), scram.first().as_bytes()),
+        // RFC 4616: without another identity to act as.
+        (_, _, Mechanism::Plain) => start("PLAIN", format!("\0{user}\0{password}").as_bytes()),
+        _ => {
             let command = Writer::default().int("authenticate", 1).text("mechanism", "MONGODB-X509");
-            let command = if user.is_empty() { command } else { command.text("user", user) };
-            ask(session, who.source, command).await.map(|_| ())
+            if user.is_empty() { command } else { command.text("user", user) }
         }
+    };
+    let mut proven = None;
+    for round in 0..2 + EMPTY_ROUNDS {
+        let answer = session.ask(who.source, command, DID).await?;
+        let document = answer.document();
+        if let Some(reason) = errors::of(session.peer(), document, DID, session.attempt) {
+            return Err(reason);
+        }
+        let (Some(scram), Some(hash)) = (&scram, hash) else { return Ok(()) };
+        let failed = |failed: Failed| not_led(session, hash, &failed);
+        let done = document.is_true("done");
+        if round > 1 && done {
+            return Ok(());
+        }
+        let (payload, conversation) = said(document).ok_or_else(|| failed(Failed::Garbled))?;
+        let words = match proven.take() {
+            None if round == 0 => {
+                if iterations(payload).is_some_and(|iterations| iterations < ITERATIONS_MIN) {
+                    return Err(few_iterations(session.peer()));
+                }
+                let (last, proof) = scram.prove(&prepared(hash, user, password), payload).map_err(failed)?;
+                proven = Some(proof);
+                last
+            }
+            Some(proof) => {
+                proof.judge(payload).map_err(failed)?;
+                if done {
+                    return Ok(());
+                }
+                session.attempt.enter(Stage::Protocol, format_args!("{} accepted the login", session.peer()));
+                String::new()
+            }
+            None => String::new(),
+        };
+        command = next(conversation, words.as_bytes());
     }
+    Err(not_led(session, hash.unwrap_or(Hash::Sha1), &Failed::Garbled))
 }
 
 fn start(mechanism: &str, payload: &[u8]) -> Writer {
@@ -81,59 +114,19 @@ fn start(mechanism: &str, payload: &[u8]) -> Writer {
         .document("options", options)
 }
 
-async fn ask(session: &mut Session<'_>, db: &str, command: Writer) -> Result<Answer, Reason> {
-    let answer = session.ask(db, command, DID).await?;
-    match errors::of(&session.peer(), answer.document(), DID, session.attempt) {
-        Some(reason) => Err(reason),
-        None => Ok(answer),
-    }
+fn few_iterations(peer: &Peer) -> Reason {
+    let text = format!("{peer} asks to hash the password fewer than 4096 times, which would make it cheap to guess");
+    Reason::new(Code::ProtocolAuthMethod, text).with_cost(Cost::Credentials).with_key("few")
 }
 
-async fn scram(session: &mut Session<'_>, source: &str, hash: Hash, user: &str, password: &str) -> Result<(), Reason> {
+/// The reason when a server does not lead the login as SCRAM is led, or refuses it in SCRAM's own words.
+fn not_led(session: &Session<'_>, hash: Hash, failed: &Failed) -> Reason {
     let peer = session.peer();
-    let garbled = || errors::of_login(Code::ProtocolError, &peer, "did not lead the login as SCRAM is led", "scram");
-    let mut random = [0; NONCE_LEN];
-    getrandom::fill(&mut random)
-        .map_err(|_| Reason::new(Code::LocalSocket, "this machine has no random numbers").with_key("random"))?;
-    let login = Scram::new(hash, user, random);
-    let first = ask(session, source, start(hash.mechanism(), login.first().as_bytes())).await?;
-    let (payload, conversation) = said(first.document()).ok_or_else(garbled)?;
-    if iterations(payload).is_some_and(|iterations| iterations < ITERATIONS_MIN) {
-        let what = "asks to hash the password fewer than 4096 times, which would make it cheap to guess";
-        return Err(errors::of_login(Code::ProtocolAuthMethod, &peer, what, "few"));
-    }
-    let (last, proven) = login.prove(&prepared(hash, user, password), payload).map_err(|failed| match failed {
-        Failed::Iterations => {
-            let what = "asks to hash the password more than 100000 times, which waitgate does not do";
-            errors::of_login(Code::ProtocolAuthMethod, &peer, what, "many")
-        }
-        _ => garbled(),
-    })?;
-    let answer = ask(session, source, next(conversation, last.as_bytes())).await?;
-    let (payload, _) = said(answer.document()).ok_or_else(garbled)?;
-    match proven.judge(payload) {
-        Ok(()) => {}
-        Err(Failed::Signature) => {
-            let what = "let the user in and did not prove that it knows the password: it may be another server";
-            return Err(errors::of_login(Code::ProtocolError, &peer, what, "signature"));
-        }
-        Err(Failed::Refused(error)) => {
-            let words = session.attempt.quote(error, errors::NAME_MAX);
-            let what = format!("refuses the login: {words}");
-            return Err(errors::of_login(Code::ProtocolPassword, &peer, &what, "refused"));
-        }
-        Err(Failed::Garbled | Failed::Iterations) => return Err(garbled()),
-    }
-    let mut done = answer.document().is_true("done");
-    for _ in 0..EMPTY_ROUNDS {
-        if done {
-            return Ok(());
-        }
-        session.attempt.enter(Stage::Protocol, format_args!("{peer} accepted the login"));
-        let answer = ask(session, source, next(conversation, b"")).await?;
-        done = answer.document().is_true("done");
-    }
-    if done { Ok(()) } else { Err(garbled()) }
+    failed.reason(peer, hash.mechanism()).unwrap_or_else(|| {
+        let words = session.attempt.quote(failed.said(), errors::NAME_MAX);
+        let text = format!("the server is there ({peer}), but it refuses the login: {words}");
+        Reason::new(Code::ProtocolPassword, text).with_key("refused").with_hint(Hint::Credentials)
+    })
 }
 
 fn next(conversation: Element<'_>, payload: &[u8]) -> Writer {

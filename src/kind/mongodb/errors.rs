@@ -2,13 +2,11 @@
 
 use super::bson::{Document, Element};
 use super::hello::{Hello, State};
-use super::message::NoAnswer;
 use crate::attempt::Attempt;
-use crate::kind;
+use crate::kind::unanswered::Spoken;
 use crate::net::sniff::Protocol;
-use crate::net::stream::{Peer, Stream};
-use crate::reason::{Code, Cost, Hint, Reason};
-use crate::text::os_error;
+use crate::net::stream::Peer;
+use crate::reason::{Code, Hint, Reason};
 
 /// The most characters of a server's words in a reason.
 const WORDS_MAX: usize = 300;
@@ -110,64 +108,18 @@ pub(super) fn other_set(peer: &Peer, hello: &Hello<'_>, wanted: &str, attempt: &
     Some(Reason::new(Code::ExpectState, text).with_key("set"))
 }
 
-/// The reason when no answer came to `did`.
-pub(super) fn no_answer(why: &NoAnswer, stream: &Stream, did: &str) -> Reason {
-    let peer = &stream.peer();
-    let first = stream.first();
-    let spoke = Protocol::of(first);
-    match why {
-        _ if stream.over_limit() => too_large(peer),
-        NoAnswer::TooLong if spoke.is_none() => too_large(peer),
-        NoAnswer::Malformed | NoAnswer::TooLong => other_protocol(peer, first),
-        // Even a part of a greeting may show another protocol.
-        NoAnswer::Closed if spoke.is_some() => other_protocol(peer, first),
-        NoAnswer::Closed if first.is_empty() => {
-            Reason::new(Code::ProtocolClosed, format!("{peer} accepted the connection and closed it without an answer"))
-                .with_hint(Hint::ProxyClosed)
-        }
-        NoAnswer::Closed => {
-            Reason::new(Code::ProtocolClosed, format!("{peer} closed the connection after {did}")).with_key("later")
-        }
-        NoAnswer::Failed(error) => failed(peer, error),
-    }
-}
+/// MongoDB's protocol, as reasons know it.
+pub(super) const MONGODB: Spoken = Spoken { name: "MongoDB's protocol", protocol: Some(Protocol::MongoDb), wants_tls };
 
-/// The reason for bytes that no MongoDB sends here.
-fn other_protocol(peer: &Peer, first: &[u8]) -> Reason {
-    match Protocol::of(first) {
-        Some(Protocol::Tls) => wants_tls(peer),
-        other => kind::other_protocol(peer, "MongoDB's protocol", other),
-    }
-}
-
-/// The reason when a port speaks TLS, and the target does not.
-pub(super) fn wants_tls(peer: &Peer) -> Reason {
+fn wants_tls(peer: &Peer) -> Reason {
     Reason::new(Code::ProtocolTlsWanted, format!("{peer} wants TLS on this port (tls=true in the URL, or #ca=FILE)"))
-}
-
-fn too_large(peer: &Peer) -> Reason {
-    Reason::new(Code::ProtocolTooLarge, format!("{peer} sent a longer answer than MongoDB sends here"))
-}
-
-fn failed(peer: &Peer, error: &std::io::Error) -> Reason {
-    #[cfg(feature = "tls")]
-    if let Some(error) = crate::net::tls::cause(error) {
-        return crate::net::tls::reason(error, "this host", peer);
-    }
-    let words = if error.raw_os_error().is_some() { format!(": {}", os_error(error)) } else { String::new() };
-    Reason::new(Code::ProtocolClosed, format!("the connection to {peer} failed{words}")).with_key("failed")
-}
-
-/// The reason for a login that a server did not lead as SCRAM is led. The server may be another one than it seems to be, so
-/// waitgate does not come back soon.
-pub(super) fn of_login(code: Code, peer: &Peer, what: &str, key: &str) -> Reason {
-    Reason::new(code, format!("{peer} {what}")).with_cost(Cost::Credentials).with_key(key)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::bson::Writer;
     use super::*;
+    use crate::reason::Cost;
 
     fn peer() -> Peer {
         Peer::Tcp(([10, 0, 0, 1], 27017).into())

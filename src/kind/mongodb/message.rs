@@ -3,8 +3,6 @@
 //! MongoDB's manual (Wire Protocol) and the specifications of the drivers (source/message/OP_MSG.md,
 //! source/mongodb-handshake/handshake.md) have their form.
 
-use std::io;
-
 use super::bson::{Document, Writer, len};
 
 /// The header of every message: its length, its number, the number that it answers, and what it is.
@@ -19,29 +17,6 @@ const SECONDARY_OK: u32 = 4;
 
 /// OP_MSG, flag `checksumPresent`: four bytes follow the sections.
 const CHECKSUM: u32 = 1;
-
-/// Why there is no answer.
-#[derive(Debug)]
-pub(super) enum NoAnswer {
-    /// The connection ended, before an answer or within one.
-    Closed,
-    /// The bytes are not what MongoDB's protocol has in this place.
-    Malformed,
-    /// The answer is longer than the bound.
-    TooLong,
-    /// Reading or writing failed.
-    Failed(io::Error),
-}
-
-impl From<io::Error> for NoAnswer {
-    fn from(error: io::Error) -> Self {
-        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-        match error.kind() {
-            BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof => Self::Closed,
-            _ => Self::Failed(error),
-        }
-    }
-}
 
 /// How a command is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -98,10 +98,7 @@ impl Kind for MongoDb {
         if set.is_some() && info.set.as_ref().is_some_and(|named| Some(named) != set.as_ref()) {
             bail!("#set: replicaSet= in the URL names another set: leave one of them out");
         }
-        let password_file = password_file(it)?;
-        if password_file.is_some() && info.password.is_some() {
-            bail!("#password: the URL has a password too: leave one of them out");
-        }
+        let password_file = password_file(it, info.password.is_some())?;
         let gone = gone::is_given(it, Self::EXPECTATIONS)?;
         let has_password = info.password.is_some() || password_file.is_some();
         if !gone {
@@ -138,8 +135,7 @@ impl Kind for MongoDb {
     }
 
     async fn probe(&self, net: &Net, attempt: &Attempt) -> Result<Ready, Reason> {
-        let mut context = Context::new(self, net, attempt)?;
-        if self.gone { context.gone().await } else { context.run().await }
+        Context::new(self, net, attempt)?.run().await
     }
 }
 

@@ -58,6 +58,9 @@ const MECHANISMS: &[(&str, Mechanism)] = &[
     ("MONGODB-X509", Mechanism::X509),
 ];
 
+/// Their names, for messages.
+const HAS: &str = "SCRAM-SHA-256, SCRAM-SHA-1, PLAIN, MONGODB-X509";
+
 /// The options of a connection string.
 #[derive(Default)]
 pub(super) struct Options {
@@ -120,10 +123,9 @@ impl Options {
 
     /// A warning if waitgate does not know some options. It repeats nothing of them.
     pub(super) fn warning(&self) -> Option<String> {
-        let known = || KNOWN.split(' ').collect::<Vec<_>>().join(", ");
         (self.unknown > 0).then(|| {
             let count = crate::text::count(self.unknown, "option");
-            format!("waitgate does not know {count} after the '?' and ignores it (known: {})", known())
+            format!("waitgate does not know {count} after the '?' and ignores it (known: {})", KNOWN.replace(' ', ", "))
         })
     }
 
@@ -157,14 +159,12 @@ impl Options {
 
     pub(super) fn mechanism(&self) -> Result<Mechanism> {
         let Some(word) = self.get("authMechanism") else { return Ok(Mechanism::Any) };
-        let known: Vec<&str> = MECHANISMS.iter().map(|(name, _)| *name).collect();
-        let known = known[1..].join(", ");
         match MECHANISMS.iter().find(|(name, _)| *name == word) {
             Some((_, mechanism)) => Ok(*mechanism),
             None if matches!(word, "GSSAPI" | "MONGODB-AWS" | "MONGODB-OIDC" | "MONGODB-CR") => {
-                bail!("authMechanism={word} is a way to log in that waitgate does not have: it has {known} ({FORM})")
+                bail!("authMechanism={word} is a way to log in that waitgate does not have: it has {HAS} ({FORM})")
             }
-            None => bail!("authMechanism= has an unknown value: use one of {known} ({FORM})"),
+            None => bail!("authMechanism= has an unknown value: use one of {HAS} ({FORM})"),
         }
     }
 

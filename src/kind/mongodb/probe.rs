@@ -3,15 +3,12 @@
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::Path;
-#[cfg(feature = "tls")]
-use std::time::Duration;
 
-use tokio::net::UnixStream;
 use tokio::time::Instant;
 
 use super::auth::{self, Mechanism, Who};
 use super::bson::Writer;
-use super::errors;
+use super::errors::{self, MONGODB};
 use super::hello::{Hello, State};
 use super::message::{Answer, Way};
 use super::srv;
@@ -19,14 +16,16 @@ use super::uri::{Info, Seeds, Server};
 use super::wire::Session;
 use super::{MongoDb, Role};
 use crate::attempt::Attempt;
+use crate::kind::Ready;
 use crate::kind::credentials::read_password;
+use crate::kind::gone::{self, At};
 use crate::kind::servers::{self, Place, Probing};
-use crate::kind::{Ready, gone};
+use crate::kind::unanswered::{self, Failed};
 use crate::net::Net;
 use crate::net::connect;
 use crate::net::sniff::{self, Protocol};
 use crate::net::stream::{Peer, Stream};
-use crate::reason::{Code, Reason, Stage};
+use crate::reason::{Code, Reason};
 use crate::secret::Secret;
 use crate::text::printable;
 
@@ -58,16 +57,19 @@ impl<'a> Context<'a> {
         &self.target.info
     }
 
-    /// Tries the servers in order.
+    /// Tries the servers in order, or with `gone` asks whether none of them is there any more.
     pub(super) async fn run(&mut self) -> Result<Ready, Reason> {
+        let gone = self.target.gone;
         let servers = match &self.info().seeds {
             Seeds::Listed(servers) => servers.clone(),
-            Seeds::Srv { name, service } => {
-                let servers = srv::hosts(self.net, name, service, self.attempt).await?;
-                self.text = srv::options(self.net, name, self.attempt).await?;
-                servers
-            }
+            Seeds::Srv { name, service } => srv::hosts(self.net, name, service, gone, self.attempt).await?,
         };
+        if gone {
+            return self.gone(&servers).await;
+        }
+        if let Seeds::Srv { name, .. } = &self.info().seeds {
+            self.text = srv::options(self.net, name, self.attempt).await?;
+        }
         let context = &*self;
         // The members of a set have the same users. Each wrong password is a line in a log and may help to lock the user
         // out: do not try it at the next server.
@@ -92,41 +94,21 @@ impl<'a> Context<'a> {
                 servers::each_address(self.net, place, until, self.attempt, is_final, &probe).await
             }
             Server::Socket { path, shown } => {
-                let stream = self.socket(path, shown).await?;
-                self.session(stream, false).await.map_err(|failed| failed.reason)
+                let stream = connect::to_socket(Path::new(path), &printable(shown), self.attempt).await?;
+                self.session(stream).await.map_err(|failed| failed.reason)
             }
         }
     }
 
-    async fn socket(&self, path: &str, shown: &str) -> Result<Stream, Reason> {
-        let name = printable(shown);
-        self.attempt.enter(Stage::Connect, &name);
-        let socket = UnixStream::connect(path).await.map_err(|error| connect::unix_failure(&name, &error))?;
-        self.attempt.accept();
-        // The stream's path is for its name only.
-        Ok(Stream::unix(socket, Path::new(&name)))
-    }
-
-    /// Ready when none of the servers is there any more.
-    pub(super) async fn gone(&self) -> Result<Ready, Reason> {
-        let servers = match &self.info().seeds {
-            Seeds::Listed(servers) => servers.clone(),
-            Seeds::Srv { name, service } => srv::hosts_or_none(self.net, name, service, self.attempt).await?,
-        };
-        let mut notes = Vec::new();
-        for server in &servers {
-            let ready = match server {
-                Server::Tcp { host, port } => gone::probe(self.net, host, *port, self.attempt).await?,
-                Server::Socket { path, shown } => {
-                    gone::probe_socket(Path::new(path), &printable(shown), self.attempt).await?
-                }
-            };
-            notes.extend(ready.note);
-        }
+    async fn gone(&self, servers: &[Server]) -> Result<Ready, Reason> {
         if servers.is_empty() {
-            notes.push("the name has no SRV records".to_owned());
+            return Ok(Ready::noted("the name has no SRV records"));
         }
-        Ok(Ready::noted(notes.join("; ")))
+        let servers = servers.iter().map(|server| match server {
+            Server::Tcp { host, port } => At::Tcp(host, *port),
+            Server::Socket { path, shown } => At::Socket(path.clone(), printable(shown)),
+        });
+        gone::probe_all(self.net, servers.collect(), self.attempt).await
     }
 
     /// Tries one connection over TCP.
@@ -135,18 +117,13 @@ impl<'a> Context<'a> {
             #[cfg(feature = "tls")]
             {
                 let stream = self.handshake(server, address, stream).await?;
-                return self.session(stream, true).await.map_err(|failed| failed.reason);
+                return self.session(stream).await.map_err(|failed| failed.reason);
             }
         }
         let _ = server;
-        match self.session(stream, false).await {
+        match self.session(stream).await {
             Ok(ready) => Ok(ready),
-            // A MongoDB that demands TLS closes without a word, and so do many others.
-            Err(Failed { reason, silent: true }) => match sniff::look(address, self.attempt).await? {
-                Some(Protocol::Tls) => Err(errors::wants_tls(&Peer::Tcp(address))),
-                Some(Protocol::MongoDb) | None => Err(reason),
-                other => Err(crate::kind::other_protocol(address, "MongoDB's protocol", other)),
-            },
+            Err(Failed { reason, silent: true }) => Err(MONGODB.silent(address, reason, self.attempt).await),
             Err(failed) => Err(failed.reason),
         }
     }
@@ -157,8 +134,6 @@ impl<'a> Context<'a> {
     async fn handshake(&self, server: &Server, address: SocketAddr, stream: Stream) -> Result<Stream, Reason> {
         use super::uri::Verified;
         use crate::net::tls::Verify;
-        /// How much of an attempt is kept for a look at what the port speaks.
-        const LOOK: Duration = Duration::from_millis(400);
         let Server::Tcp { host, .. } = server else { return Ok(stream) };
         let verify = match self.info().verified {
             Verified::Full => Verify::Full,
@@ -169,37 +144,28 @@ impl<'a> Context<'a> {
             let text = "authMechanism=PLAIN sends the password itself, and --insecure verifies no certificate";
             return Err(Reason::new(Code::ProtocolAuthMethod, text).with_key("plain"));
         }
-        let handshake = self.info().options.handshake(self.net, host, verify, stream, self.attempt);
-        let left = self.attempt.until().saturating_duration_since(Instant::now());
-        let bound = if left > 2 * LOOK { left.saturating_sub(LOOK) } else { left };
-        let failed = match tokio::time::timeout(bound, handshake).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(reason)) => reason,
-            Err(_) => self.attempt.cut_off(),
-        };
-        if !matches!(failed.code(), Code::TlsNotTls | Code::TlsClosed | Code::TlsFailed | Code::TlsTimeout) {
-            return Err(failed);
-        }
-        match sniff::look(address, self.attempt).await? {
-            Some(Protocol::MongoDb) => {
-                let text = format!("{address} is a MongoDB without TLS, and the target asks for TLS");
-                Err(Reason::new(Code::TlsNotTls, text).with_key("plain"))
-            }
-            Some(Protocol::Tls) | None => Err(failed),
-            Some(other) => {
-                let text = format!("{address} answered in {other}, not in TLS");
-                Err(Reason::new(Code::TlsNotTls, text).with_hint(crate::kind::instead(Some(other))))
-            }
+        let (until, files) = (self.attempt.until(), &self.info().options);
+        match files.handshake_before(until, self.net, host, verify, stream, self.attempt).await {
+            Ok(stream) => Ok(stream),
+            Err((failed, false)) => Err(failed),
+            Err((failed, true)) => match sniff::look(address, self.attempt).await? {
+                Some(Protocol::MongoDb) => {
+                    let text = format!("{address} is a MongoDB without TLS, and the target asks for TLS");
+                    Err(Reason::new(Code::TlsNotTls, text).with_key("plain"))
+                }
+                Some(Protocol::Tls) | None => Err(failed),
+                Some(other) => Err(unanswered::not_tls(address, other)),
+            },
         }
     }
 
     /// Tries one connection, for the fuzzers.
     pub(super) async fn over(&self, stream: Stream) -> Result<Ready, Reason> {
-        self.session(stream, false).await.map_err(|failed| failed.reason)
+        self.session(stream).await.map_err(|failed| failed.reason)
     }
 
     /// One session, from its first command to its end.
-    async fn session(&self, stream: Stream, tls: bool) -> Result<Ready, Failed> {
+    async fn session(&self, stream: Stream) -> Result<Ready, Failed> {
         // Every server takes the first hello in the old way: MongoDB from its first days to its newest, FerretDB, Amazon
         // DocumentDB and Azure Cosmos DB. The drivers begin so too (source/mongodb-handshake/handshake.md). Only a load balancer
         // is told that there is one, which needs the new way.
@@ -207,22 +173,22 @@ impl<'a> Context<'a> {
         let way = if balanced { Way::Message } else { Way::Query };
         let mut session = Session::new(stream, self.attempt, way);
         let outcome = self.converse(&mut session, balanced).await;
-        let silent = session.first().is_empty() && !tls;
+        let outcome = outcome.map_err(|reason| Failed::new(reason, session.first()));
         session.end().await;
-        outcome.map_err(|reason| Failed { silent: silent && reason.code() == Code::ProtocolClosed, reason })
+        outcome
     }
 
     async fn converse(&self, session: &mut Session<'_>, balanced: bool) -> Result<Ready, Reason> {
-        let peer = session.peer();
         let who = self.who();
         let answer = self.hello(session, who.as_ref(), balanced).await?;
         let hello = Hello::of(answer.document());
+        let peer = session.peer();
         // A server that does not serve, or is not the wanted one, gets no login: it might count a failure.
-        let mut failed = errors::not_serving(&peer, &hello);
+        let mut failed = errors::not_serving(peer, &hello);
         if let Some(set) = self.info().set.as_deref().or(self.target.set.as_deref()).or(self.text.set.as_deref()) {
-            failed = failed.or_else(|| errors::other_set(&peer, &hello, set, self.attempt));
+            failed = failed.or_else(|| errors::other_set(peer, &hello, set, self.attempt));
         }
-        failed = failed.or_else(|| self.other_role(&peer, &hello));
+        failed = failed.or_else(|| self.other_role(peer, &hello));
         if balanced && !hello.balanced {
             let text = format!("{peer} is not behind a load balancer, and loadBalanced=true says so");
             failed = failed.or_else(|| Some(Reason::new(Code::ExpectState, text).with_key("balanced")));
@@ -262,7 +228,7 @@ impl<'a> Context<'a> {
             None => command,
         };
         let answer = session.ask("admin", command, HELLO).await?;
-        match errors::of(&session.peer(), answer.document(), HELLO, self.attempt) {
+        match errors::of(session.peer(), answer.document(), HELLO, self.attempt) {
             Some(reason) => Err(reason),
             None => Ok(answer),
         }
@@ -306,11 +272,4 @@ impl<'a> Context<'a> {
         };
         Some(Reason::new(Code::ExpectRole, format!("{peer} is {what}")).with_key(key))
     }
-}
-
-/// Why a session failed.
-struct Failed {
-    reason: Reason,
-    /// The server closed the connection without a byte.
-    silent: bool,
 }

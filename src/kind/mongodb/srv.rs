@@ -21,10 +21,21 @@ pub(super) struct Text {
     pub(super) balanced: Option<bool>,
 }
 
-/// The hosts of `name`. Search lists do not count, as for the drivers: the records are of exactly this name.
-pub(super) async fn hosts(net: &Net, name: &str, service: &str, attempt: &Attempt) -> Result<Vec<Server>, Reason> {
+/// The hosts of `name`. Search lists do not count, as for the drivers: the records are of exactly this name. With `gone` there
+/// are none if the name certainly has no such records.
+pub(super) async fn hosts(
+    net: &Net,
+    name: &str,
+    service: &str,
+    gone: bool,
+    attempt: &Attempt,
+) -> Result<Vec<Server>, Reason> {
     let full = name.trim_end_matches('.');
-    let found = net.records(&records_of(name, service), RecordType::SRV, attempt).await?;
+    let found = match net.records(&format!("_{service}._tcp.{full}."), RecordType::SRV, attempt).await {
+        Ok(found) => found,
+        Err(error) if gone => return error.certainly_absent().map(|_| Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
     let wrong = |what: &str, key: &str| {
         let text = format!("the SRV records of _{service}._tcp.{full} {what}");
         Err(Reason::new(Code::ResolveTrouble, text).with_key(key))
@@ -42,24 +53,6 @@ pub(super) async fn hosts(net: &Net, name: &str, service: &str, attempt: &Attemp
     }
     hosts.truncate(HOSTS_MAX);
     if hosts.is_empty() { wrong("name no host", "none") } else { Ok(hosts) }
-}
-
-/// The same for `gone`: none, if the name certainly has no such records.
-pub(super) async fn hosts_or_none(
-    net: &Net,
-    name: &str,
-    service: &str,
-    attempt: &Attempt,
-) -> Result<Vec<Server>, Reason> {
-    match net.records(&records_of(name, service), RecordType::SRV, attempt).await {
-        Ok(_) => hosts(net, name, service, attempt).await,
-        Err(error) => error.certainly_absent().map(|_| Vec::new()),
-    }
-}
-
-/// The full name of the SRV records.
-fn records_of(name: &str, service: &str) -> String {
-    format!("_{service}._tcp.{}.", name.trim_end_matches('.'))
 }
 
 /// The options in the TXT record of `name`, if it has one.

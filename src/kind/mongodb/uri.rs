@@ -277,15 +277,14 @@ fn tls(options: &Options, srv: bool, parts: &Parts<'_>) -> Result<(bool, Verifie
     if insecure.is_some() && (certificates.is_some() || names.is_some()) {
         bail!("tlsInsecure= excludes tlsAllowInvalidCertificates= and tlsAllowInvalidHostnames= ({FORM})");
     }
-    for (in_url, name, given) in [
-        (ca.is_some(), "tlsCAFile", tls_options::CA),
-        (ca.is_some(), "tlsCAFile", tls_options::INSECURE),
-        (identity.is_some(), "tlsCertificateKeyFile", tls_options::CERT),
-    ] {
-        if in_url && it.has(given.name) {
-            bail!("#{}: {name}= is given too: leave one of them out", given.name);
-        }
-    }
+    TlsOptions::not_both(
+        it,
+        &[
+            (ca.is_some(), "tlsCAFile=", tls_options::CA.name),
+            (ca.is_some(), "tlsCAFile=", tls_options::INSECURE.name),
+            (identity.is_some(), "tlsCertificateKeyFile=", tls_options::CERT.name),
+        ],
+    )?;
     // As for the drivers: an option of TLS asks for TLS.
     let asked = [ca.is_some(), identity.is_some(), insecure.is_some(), certificates.is_some(), names.is_some()];
     let given = TlsOptions::given(it);

@@ -6,9 +6,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time;
 
 use super::bson::Writer;
-use super::errors;
-use super::message::{self, Answer, HEADER, NoAnswer, OP_MSG, OP_REPLY, Way};
+use super::errors::MONGODB;
+use super::message::{self, Answer, HEADER, OP_MSG, OP_REPLY, Way};
 use crate::attempt::Attempt;
+use crate::kind::unanswered::NoAnswer;
 use crate::net::sniff::Protocol;
 use crate::net::stream::{Peer, Stream};
 use crate::reason::{Reason, Stage};
@@ -43,7 +44,7 @@ impl<'a> Session<'a> {
         Self { stream: stream.limited(SESSION_MAX), attempt, way, number: 0 }
     }
 
-    pub(super) fn peer(&self) -> Peer {
+    pub(super) fn peer(&self) -> &Peer {
         self.stream.peer()
     }
 
@@ -61,10 +62,10 @@ impl<'a> Session<'a> {
         match self.exchange(&message).await {
             Ok(answer) => Ok(answer),
             Err(why) => {
-                if matches!(why, NoAnswer::Malformed | NoAnswer::TooLong) {
+                if matches!(why, NoAnswer::Malformed | NoAnswer::TooLarge) {
                     self.look_further().await;
                 }
-                Err(errors::no_answer(&why, &self.stream, did))
+                Err(MONGODB.no_answer(&why, &self.stream, false, did))
             }
         }
     }
@@ -107,7 +108,7 @@ impl<'a> Session<'a> {
         }
         let length = usize::try_from(field(0)).unwrap_or(usize::MAX);
         if length > MESSAGE_MAX {
-            return Err(NoAnswer::TooLong);
+            return Err(NoAnswer::TooLarge);
         }
         let length = length.checked_sub(HEADER).ok_or(NoAnswer::Malformed)?;
         let mut body = Vec::new();
@@ -127,6 +128,6 @@ impl<'a> Session<'a> {
 
     /// Ends the session as the drivers do, with the end of the stream.
     pub(super) async fn end(mut self) {
-        let _ = time::timeout(FAREWELL, self.stream.shutdown()).await;
+        self.stream.end(FAREWELL).await;
     }
 }

@@ -94,7 +94,7 @@ impl Kind for MySql {
             Some(sql) if sql.trim().is_empty() => bail!("#query: found nothing (expected #query=SQL, a SELECT)"),
             other => other.map(str::to_owned),
         };
-        let password_file = password_file(expectations)?;
+        let password_file = password_file(expectations, false)?;
         let gone = gone::is_given(expectations, Self::EXPECTATIONS)?;
         let login = info.password.is_some()
             || info.user.is_some() && info.tls.has_identity()

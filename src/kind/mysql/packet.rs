@@ -59,7 +59,7 @@ impl Wire {
     }
 
     pub(super) fn peer(&self) -> Peer {
-        self.stream.peer()
+        self.stream.peer().clone()
     }
 
     pub(super) fn stream(&self) -> &Stream {

@@ -3,7 +3,6 @@
 use std::fmt::Display;
 use std::path::Path;
 
-use tokio::net::UnixStream;
 use tokio::time::Instant;
 
 use super::context::Context;
@@ -12,8 +11,9 @@ use super::handshake::{self, Who};
 use super::query;
 use super::session::{self, farewell, no_packet};
 use super::uri::Server;
+use crate::kind::Ready;
+use crate::kind::gone::{self, At};
 use crate::kind::servers::{self, Place, Probing};
-use crate::kind::{Ready, gone};
 use crate::net::connect;
 use crate::net::stream::Stream;
 use crate::reason::{Code, Reason, Stage};
@@ -52,34 +52,16 @@ impl Context<'_> {
     }
 
     async fn socket(&self, path: &str) -> Result<Stream, Reason> {
-        let name = printable(path);
-        self.attempt.enter(Stage::Connect, &name);
-        match UnixStream::connect(path).await {
-            Ok(socket) => {
-                self.attempt.accept();
-                Ok(Stream::unix(socket, Path::new(path)))
-            }
-            Err(error) => Err(connect::unix_failure(&name, &error)),
-        }
+        connect::to_socket(Path::new(path), &printable(path), self.attempt).await
     }
 
     /// Ready when none of the servers is there any more.
     pub(super) async fn gone(&self) -> Result<Ready, Reason> {
-        let mut notes = Vec::new();
-        for server in &self.target.info.servers {
-            let ready = match server {
-                Server::Tcp { host, port } => gone::probe(self.net, host, *port, self.attempt).await?,
-                Server::Socket(path) => match self.socket(path).await {
-                    Ok(stream) => return Err(gone::still_there(&stream.peer())),
-                    Err(reason) if matches!(reason.code(), Code::ConnectRefused | Code::LocalMissing) => {
-                        Ready::noted(reason.text())
-                    }
-                    Err(reason) => return Err(reason),
-                },
-            };
-            notes.extend(ready.note);
-        }
-        Ok(Ready::noted(notes.join("; ")))
+        let servers = self.target.info.servers.iter().map(|server| match server {
+            Server::Tcp { host, port } => At::Tcp(host, *port),
+            Server::Socket(path) => At::Socket(path.clone(), printable(path)),
+        });
+        gone::probe_all(self.net, servers.collect(), self.attempt).await
     }
 
     /// Tries one connection.

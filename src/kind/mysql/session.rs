@@ -117,7 +117,7 @@ async fn encrypt(context: &Context<'_>, server: &Server, session: Session) -> Re
         reason.with_cost(crate::reason::Cost::Credentials).with_hint(hint)
     };
     let (stream, verified) = late.handshake(name, wire.into_stream(), context.attempt).await.map_err(costly)?;
-    let peer = stream.peer();
+    let peer = stream.peer().clone();
     let version = stream.session().and_then(|session| session.protocol_version());
     let channel = if late.verifies() && verified.is_ok() { Channel::Verified } else { Channel::Encrypted };
     let session = Session { wire: Wire::over_tls(stream, sequence), greeting, channel, declared };

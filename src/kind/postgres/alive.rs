@@ -22,7 +22,7 @@ pub(super) enum NoAnswer {
 
 /// Sends Sync and reads up to ReadyForQuery. `head` has the bytes that are already read.
 pub(super) async fn sync(context: &Context<'_>, stream: &mut Stream, head: &[u8]) -> Result<(), NoAnswer> {
-    let peer = stream.peer();
+    let peer = stream.peer().clone();
     let awaited = format_args!("{peer} accepted the login and a Sync, as a pooler does while it has no server");
     context.attempt.enter(Stage::Protocol, awaited);
     let mut packet = BytesMut::new();

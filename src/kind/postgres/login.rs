@@ -36,7 +36,7 @@ pub(super) async fn login(
     rules: Rules<'_>,
 ) -> Result<Ready, Failed> {
     let Context { target, attempt, .. } = context;
-    let peer = stream.peer();
+    let peer = stream.peer().clone();
     attempt.enter(Stage::Protocol, format_args!("{peer} accepted the connection and the startup packet"));
     let config = config(target, password);
     let seen = Seen::default();
@@ -132,7 +132,7 @@ impl AsyncRead for Session<'_> {
         ready!(outcome)?;
         match this.frame.took(piece.filled(), MESSAGE_MAX) {
             Ok(Some(Passed::Authentication(request))) => {
-                let peer = this.stream.peer();
+                let peer = this.stream.peer().clone();
                 // Before tokio-postgres gets the last byte of the request: otherwise it would answer.
                 if let Some(reason) = this.rules.refusal(&peer, request, this.asked) {
                     this.seen.refused.replace(Some(reason));

@@ -243,7 +243,7 @@ pub(super) fn not_postgres(peer: &Peer, first: &[u8]) -> Reason {
 
 /// The reason when no message came. `after` says what waitgate sent last.
 pub(super) fn reason(why: &NoMessage, stream: &Stream, after: &str) -> Reason {
-    let peer = &stream.peer();
+    let peer = stream.peer();
     if stream.over_limit() {
         return too_large(peer);
     }

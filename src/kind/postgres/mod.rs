@@ -113,7 +113,7 @@ impl Kind for Postgres {
             Some(sql) if sql.contains('\0') => bail!("#query: found a NUL (%00) (expected #query=SQL, a SELECT)"),
             other => other.map(str::to_owned),
         };
-        let password_file = password_file(expectations)?;
+        let password_file = password_file(expectations, false)?;
         let gone = gone::is_given(expectations, Self::EXPECTATIONS)?;
         let login = info.password.is_some()
             || info.passfile.is_some()

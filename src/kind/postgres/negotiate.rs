@@ -64,7 +64,7 @@ pub(super) async fn open(
     if encryption == Encryption::None {
         return Ok(OpenSession { stream: stream.limited(messages::SESSION_MAX), encrypted: false });
     }
-    let peer = stream.peer();
+    let peer = stream.peer().clone();
     context.attempt.enter(Stage::Protocol, format_args!("{peer} accepted the connection and the request for TLS"));
     let mut request = BytesMut::new();
     frontend::ssl_request(&mut request);
@@ -103,7 +103,7 @@ async fn server_error(mut stream: Stream, head: &[u8], attempt: &Attempt) -> Ope
     match messages.next().await {
         Ok(message) => match ServerError::parse(&message.body, attempt) {
             Some(error) => OpenFailed::ServerError(error),
-            None => OpenFailed::Other(messages::not_postgres(&stream.peer(), stream.first())),
+            None => OpenFailed::Other(messages::not_postgres(stream.peer(), stream.first())),
         },
         Err(why) => {
             let unread = messages.unread().to_vec();

@@ -21,7 +21,7 @@ const FAREWELL: Duration = Duration::from_millis(200);
 
 /// Sends the startup packet and reads the answer.
 pub(super) async fn ping(context: &Context<'_>, mut stream: Stream) -> Result<Ready, Failed> {
-    let peer = stream.peer();
+    let peer = stream.peer().clone();
     let Context { target, attempt, .. } = context;
     let info = &target.info;
     attempt.enter(Stage::Protocol, format_args!("{peer} accepted the connection and the startup packet"));
@@ -81,7 +81,7 @@ impl From<NoAnswer> for NotReady {
 
 async fn answer(context: &Context<'_>, stream: &mut Stream) -> Result<Accepts, NotReady> {
     let Context { target, attempt, .. } = context;
-    let peer = stream.peer();
+    let peer = stream.peer().clone();
     let mut messages = Messages::new(stream, &[]);
     let mut logged_in = false;
     loop {

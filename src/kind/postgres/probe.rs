@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::net::UnixStream;
 use tokio::time::{self, Instant};
 
 use super::context::Context;
@@ -13,12 +12,13 @@ use super::negotiate::{self, Encryption, OpenFailed};
 use super::server::{HostOrFolder, Server};
 use super::sslmode::SslMode;
 use super::{errors, login, ping};
+use crate::kind::Ready;
+use crate::kind::gone::{self, At};
 use crate::kind::servers::{self, Place, Probing};
-use crate::kind::{Ready, gone};
 use crate::net::address::Host;
 use crate::net::connect;
 use crate::net::stream::Stream;
-use crate::reason::{Code, Reason, Stage};
+use crate::reason::{Code, Reason};
 use crate::text::printable;
 
 /// The second way (without TLS, or with it) ends this long before the attempt, so that the first way's reason is kept.
@@ -59,35 +59,22 @@ impl Context<'_> {
 
     async fn connect_socket(&self, folder: &str, port: u16) -> Result<Stream, Reason> {
         let path = Server::socket_path(folder, port);
-        let name = printable(&path);
-        self.attempt.enter(Stage::Connect, &name);
-        match UnixStream::connect(&path).await {
-            Ok(socket) => {
-                self.attempt.accept();
-                Ok(Stream::unix(socket, Path::new(&path)))
-            }
-            Err(error) => Err(connect::unix_failure(&name, &error)),
-        }
+        connect::to_socket(Path::new(&path), &printable(&path), self.attempt).await
     }
 
     /// Ready when none of the servers is there any more.
     pub(super) async fn gone(&self) -> Result<Ready, Reason> {
-        let mut notes = Vec::new();
-        for server in &self.target.info.servers {
-            let ready = match (&server.host, server.hostaddr) {
-                (_, Some(ip)) => gone::probe(self.net, &Host::Ip(ip), server.port, self.attempt).await?,
-                (HostOrFolder::Host(host), None) => gone::probe(self.net, host, server.port, self.attempt).await?,
-                (HostOrFolder::Folder(folder), None) => match self.connect_socket(folder, server.port).await {
-                    Ok(stream) => return Err(gone::still_there(&stream.peer())),
-                    Err(reason) if matches!(reason.code(), Code::ConnectRefused | Code::LocalMissing) => {
-                        Ready::noted(reason.text())
-                    }
-                    Err(reason) => return Err(reason),
-                },
-            };
-            notes.extend(ready.note);
-        }
-        Ok(Ready::noted(notes.join("; ")))
+        let ips: Vec<_> = self.target.info.servers.iter().map(|server| server.hostaddr.map(Host::Ip)).collect();
+        let servers = self.target.info.servers.iter().zip(&ips).map(|(server, ip)| match (&server.host, ip) {
+            (_, Some(ip)) => At::Tcp(ip, server.port),
+            (HostOrFolder::Host(host), None) => At::Tcp(host, server.port),
+            (HostOrFolder::Folder(folder), None) => {
+                let path = Server::socket_path(folder, server.port);
+                let name = printable(&path);
+                At::Socket(path, name)
+            }
+        });
+        gone::probe_all(self.net, servers.collect(), self.attempt).await
     }
 
     /// Tries one address. If sslmode allows both TLS and plain text, a failure of the first may lead to the second.
@@ -132,7 +119,7 @@ impl Context<'_> {
         stream: Stream,
         handshake_failed: bool,
     ) -> Result<Ready, StreamFailed> {
-        let peer = stream.peer();
+        let peer = stream.peer().clone();
         let stop = |reason| StreamFailed { reason, then: Then::Stop };
         let session = match negotiate::open(self, encryption, server, stream).await {
             Ok(session) => session,

@@ -37,7 +37,7 @@ pub(super) async fn role(context: &Context<'_>, stream: &mut Stream) -> Result<(
         Session::Primary => ("SELECT pg_catalog.pg_is_in_recovery()", "f"),
         Session::Standby => ("SELECT pg_catalog.pg_is_in_recovery()", "t"),
     };
-    let peer = stream.peer();
+    let peer = stream.peer().clone();
     context.attempt.enter(Stage::Expect, format_args!("the question for the role of {peer}"));
     let found = first_value(context, sql, stream).await?.map_err(|error| errors::of_query(&peer, &error))?;
     if matches!(&found, Found::Value(value) if value.text.as_deref() == Some(yes.as_bytes())) {
@@ -54,7 +54,7 @@ pub(super) async fn role(context: &Context<'_>, stream: &mut Stream) -> Result<(
 
 /// Runs the target's query in a read-only transaction, and checks the first column of its first row.
 pub(super) async fn query(context: &Context<'_>, sql: &str, stream: &mut Stream) -> Result<(), Reason> {
-    let peer = stream.peer();
+    let peer = stream.peer().clone();
     let attempt = context.attempt;
     attempt.enter(Stage::Expect, format_args!("the query at {peer}"));
     let left = attempt.until().saturating_duration_since(Instant::now()).saturating_sub(TIMEOUT_MARGIN);
@@ -178,7 +178,7 @@ async fn converse(
     stream: &mut Stream,
     mut handle: impl FnMut(u8, &[u8]) -> Option<()>,
 ) -> Result<Answer<()>, Reason> {
-    let peer = stream.peer();
+    let peer = stream.peer().clone();
     if let Err(error) = stream.write_all(packet).await {
         return Err(messages::reason(&error.into(), stream, AFTER));
     }

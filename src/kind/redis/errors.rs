@@ -1,11 +1,9 @@
 //! From what a server says, or does not say, to a reason. Pure.
 
-use super::resp::NoReply;
-use crate::kind;
+use crate::kind::unanswered::{self, Spoken};
 use crate::net::sniff::Protocol;
-use crate::net::stream::{Peer, Stream};
+use crate::net::stream::Peer;
 use crate::reason::{Code, Cost, Hint, Reason};
-use crate::text::os_error;
 
 /// The most characters of a server's words in a reason. Protected mode says a page.
 pub(super) const WORDS_MAX: usize = 200;
@@ -116,56 +114,12 @@ pub(super) fn loading(peer: &Peer, said: &str, progress: Option<&str>) -> Reason
     Reason::new(Code::ProtocolNotAccepting, format!("{peer} loads its dataset{progress}: {said}")).with_key("loading")
 }
 
-/// The reason when no reply came to `did`.
-pub(super) fn no_reply(why: &NoReply, stream: &Stream, did: &str) -> Reason {
-    let peer = &stream.peer();
-    let first = stream.first();
-    if stream.over_limit() {
-        return too_large(peer);
-    }
-    match why {
-        NoReply::OtherProtocol => other_protocol(peer, first),
-        NoReply::TooLarge => too_large(peer),
-        // Even a part of a greeting may show another protocol.
-        NoReply::Closed if Protocol::of(first).is_some_and(|protocol| protocol != Protocol::Redis) => {
-            other_protocol(peer, first)
-        }
-        NoReply::Closed if first.is_empty() => {
-            Reason::new(Code::ProtocolClosed, format!("{peer} accepted the connection and closed it without an answer"))
-                .with_hint(Hint::ProxyClosed)
-        }
-        NoReply::Closed => {
-            Reason::new(Code::ProtocolClosed, format!("{peer} closed the connection after {did}")).with_key("later")
-        }
-        NoReply::Failed(error) => failed(peer, error),
-    }
-}
-
-/// The reason for a reply that no Redis sends here.
-pub(super) fn other_protocol(peer: &Peer, first: &[u8]) -> Reason {
-    match Protocol::of(first) {
-        Some(Protocol::Tls) => wants_tls(peer),
-        other => kind::other_protocol(peer, "Redis' protocol", other.filter(|other| *other != Protocol::Redis)),
-    }
-}
-
-/// The reason when a port speaks TLS, and the target does not.
-pub(super) fn wants_tls(peer: &Peer) -> Reason {
-    Reason::new(Code::ProtocolTlsWanted, format!("{peer} wants TLS on this port")).with_hint(Hint::UseKind("rediss"))
-}
-
-fn too_large(peer: &Peer) -> Reason {
-    Reason::new(Code::ProtocolTooLarge, format!("{peer} sent a longer reply than Redis sends here"))
-}
-
-fn failed(peer: &Peer, error: &std::io::Error) -> Reason {
-    #[cfg(feature = "tls")]
-    if let Some(error) = crate::net::tls::cause(error) {
-        return crate::net::tls::reason(error, "this host", peer);
-    }
-    let words = if error.raw_os_error().is_some() { format!(": {}", os_error(error)) } else { String::new() };
-    Reason::new(Code::ProtocolClosed, format!("the connection to {peer} failed{words}")).with_key("failed")
-}
+/// Redis' protocol, as reasons know it.
+pub(super) const REDIS: Spoken = Spoken {
+    name: "Redis' protocol",
+    protocol: Some(Protocol::Redis),
+    wants_tls: |peer| unanswered::wants_tls(peer, "rediss"),
+};
 
 #[cfg(test)]
 mod tests {

@@ -99,10 +99,7 @@ impl Kind for Redis {
             Some("replica") => Some(Wanted::Replica),
             Some(_) => bail!("#role: the value is unknown (expected #role=primary or #role=replica)"),
         };
-        let password_file = password_file(it)?;
-        if password_file.is_some() && location.password.is_some() {
-            bail!("#password: the URL has a password too: leave one of them out");
-        }
+        let password_file = password_file(it, location.password.is_some())?;
         let cluster = it.has("cluster");
         let gone = gone::is_given(it, Self::EXPECTATIONS)?;
         let login = match (it.has("login"), role.is_some() || cluster) {

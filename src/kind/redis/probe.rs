@@ -2,14 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-#[cfg(feature = "tls")]
-use std::time::Duration;
 
-use tokio::net::UnixStream;
-#[cfg(feature = "tls")]
-use tokio::time::{self, Instant};
-
-use super::errors::{self, Meaning};
+use super::errors::{self, Meaning, REDIS};
 use super::resp::Reply;
 use super::role::{self, Role, Wanted};
 use super::session::{Answer, Said, Session};
@@ -17,18 +11,15 @@ use super::uri::Place;
 use super::{Login, Redis};
 use crate::attempt::Attempt;
 use crate::kind::credentials::read_password;
+use crate::kind::unanswered::{self, Failed};
 use crate::kind::{Ready, gone};
 use crate::net::Net;
 use crate::net::connect;
 use crate::net::race::race;
 use crate::net::sniff::{self, Protocol};
 use crate::net::stream::{Peer, Stream};
-use crate::reason::{Code, Reason, Stage};
+use crate::reason::{Code, Reason};
 use crate::secret::Secret;
-
-/// How much of an attempt is kept for a look at what the port speaks, if it does not answer in TLS.
-#[cfg(feature = "tls")]
-const LOOK: Duration = Duration::from_millis(400);
 
 /// What one attempt works with.
 pub(super) struct Context<'a> {
@@ -71,7 +62,7 @@ impl Context<'_> {
         }
         match &self.target.location.place {
             Place::Socket { path, name } => {
-                let stream = self.connect_socket(path, name).await?;
+                let stream = connect::to_socket(Path::new(path), name, self.attempt).await?;
                 self.session(stream, password).await.map_err(|failed| failed.reason)
             }
             Place::Tcp(host, port) => {
@@ -87,22 +78,8 @@ impl Context<'_> {
     pub(super) async fn gone(&self) -> Result<Ready, Reason> {
         match &self.target.location.place {
             Place::Tcp(host, port) => gone::probe(self.net, host, *port, self.attempt).await,
-            Place::Socket { path, name } => match self.connect_socket(path, name).await {
-                Ok(stream) => Err(gone::still_there(&stream.peer())),
-                Err(reason) if matches!(reason.code(), Code::ConnectRefused | Code::LocalMissing) => {
-                    Ok(Ready::noted(reason.text()))
-                }
-                Err(reason) => Err(reason),
-            },
+            Place::Socket { path, name } => gone::probe_socket(Path::new(path), name, self.attempt).await,
         }
-    }
-
-    async fn connect_socket(&self, path: &str, name: &str) -> Result<Stream, Reason> {
-        self.attempt.enter(Stage::Connect, name);
-        let socket = UnixStream::connect(path).await.map_err(|error| connect::unix_failure(name, &error))?;
-        self.attempt.accept();
-        // The stream's path is for its name only.
-        Ok(Stream::unix(socket, Path::new(name)))
     }
 
     async fn address(&self, address: SocketAddr, password: Option<&Secret>) -> Result<Ready, Reason> {
@@ -111,12 +88,7 @@ impl Context<'_> {
         if !location.tls {
             return match self.session(stream, password).await {
                 Ok(ready) => Ok(ready),
-                // OpenSSL closes without a word on plain text, and so does Redis' TLS port.
-                Err(Failed { reason, silent: true }) => match sniff::look(address, self.attempt).await? {
-                    Some(Protocol::Tls) => Err(errors::wants_tls(&Peer::Tcp(address))),
-                    Some(Protocol::Redis) | None => Err(reason),
-                    other => Err(crate::kind::other_protocol(address, "Redis' protocol", other)),
-                },
+                Err(Failed { reason, silent: true }) => Err(REDIS.silent(address, reason, self.attempt).await),
                 Err(failed) => Err(failed.reason),
             };
         }
@@ -136,23 +108,13 @@ impl Context<'_> {
         let Place::Tcp(host, _) = &self.target.location.place else {
             return Err(Reason::new(Code::TlsFailed, "a unix socket has no TLS"));
         };
-        let handshake = self.target.tls.handshake(self.net, host, stream, self.attempt);
-        let left = self.attempt.until().saturating_duration_since(Instant::now());
-        let bound = if left > 2 * LOOK { left.saturating_sub(LOOK) } else { left };
-        let failed = match time::timeout(bound, handshake).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(reason)) => reason,
-            Err(_) => self.attempt.cut_off(),
-        };
-        if !matches!(failed.code(), Code::TlsNotTls | Code::TlsClosed | Code::TlsFailed | Code::TlsTimeout) {
-            return Err(failed);
-        }
-        match sniff::look(address, self.attempt).await? {
-            Some(Protocol::Tls) | None => Err(failed),
-            Some(other) => {
-                let text = format!("{address} answered in {other}, not in TLS");
-                Err(Reason::new(Code::TlsNotTls, text).with_hint(crate::kind::instead(Some(other))))
-            }
+        match self.target.tls.handshake(self.net, host, stream, self.attempt).await {
+            Ok(stream) => Ok(stream),
+            Err((failed, false)) => Err(failed),
+            Err((failed, true)) => match sniff::look(address, self.attempt).await? {
+                Some(Protocol::Tls) | None => Err(failed),
+                Some(other) => Err(unanswered::not_tls(address, other)),
+            },
         }
     }
 
@@ -160,9 +122,9 @@ impl Context<'_> {
     async fn session(&self, stream: Stream, password: Option<&Secret>) -> Result<Ready, Failed> {
         let mut session = Session::new(stream, self.attempt);
         let outcome = self.converse(&mut session, password).await;
-        let silent = session.first().is_empty();
+        let outcome = outcome.map_err(|reason| Failed::new(reason, session.first()));
         session.end().await;
-        outcome.map_err(|reason| Failed { silent: silent && reason.code() == Code::ProtocolClosed, reason })
+        outcome
     }
 
     async fn converse(&self, session: &mut Session<'_>, password: Option<&Secret>) -> Result<Ready, Reason> {
@@ -237,7 +199,7 @@ impl Context<'_> {
         let peer = session.peer();
         match session.ask(&["PING"], DID).await? {
             Ok(Reply::Simple(pong)) if pong == "PONG" => Ok(Alive::Pong),
-            Ok(_) => Err(errors::other_protocol(&peer, session.first())),
+            Ok(_) => Err(session.other_protocol()),
             // Without a password nothing more can be known: the server is up and asks for one.
             Err(Said { meaning: Meaning::NoAuth, .. }) if !logged_in && self.target.login == Login::Optional => {
                 Ok(Alive::AsksForPassword)
@@ -307,18 +269,11 @@ impl Context<'_> {
     }
 }
 
-/// Why a session failed.
-struct Failed {
-    reason: Reason,
-    /// The server closed the connection without a byte.
-    silent: bool,
-}
-
 /// An error unless the answer is OK.
 fn expect_ok(peer: &Peer, answer: Answer, did: &str, session: &Session<'_>) -> Result<(), Reason> {
     match answer {
         Ok(Reply::Simple(ok)) if ok == "OK" => Ok(()),
-        Ok(_) => Err(errors::other_protocol(peer, session.first())),
+        Ok(_) => Err(session.other_protocol()),
         Err(said) => Err(errors::reason(peer, said.meaning, &said.words, did)),
     }
 }

@@ -3,9 +3,9 @@
 //! Source: <https://redis.io/docs/latest/develop/reference/protocol-spec/>. Nothing here recurses, and everything that a
 //! server sends has a bound.
 
-use std::io;
-
 use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+use crate::kind::unanswered::NoAnswer;
 
 /// The longest line, without its end: a simple string, an error or a length.
 const LINE_MAX: usize = 4096;
@@ -42,31 +42,6 @@ pub(super) enum Reply {
     Array(Vec<String>),
 }
 
-/// Why there is no reply.
-#[derive(Debug)]
-pub(super) enum NoReply {
-    /// The server closed the connection before the end of a reply.
-    Closed,
-    /// These bytes are not RESP2.
-    OtherProtocol,
-    /// The reply is longer than waitgate reads.
-    TooLarge,
-    /// Reading or writing failed.
-    Failed(io::Error),
-}
-
-impl From<io::Error> for NoReply {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::ConnectionReset
-            | io::ErrorKind::BrokenPipe
-            | io::ErrorKind::UnexpectedEof
-            | io::ErrorKind::ConnectionAborted => Self::Closed,
-            _ => Self::Failed(error),
-        }
-    }
-}
-
 /// What begins with a line. Only a bulk string and an array have more after it.
 enum Head {
     Simple(String),
@@ -84,7 +59,7 @@ pub(super) struct Reader {
 
 impl Reader {
     /// The next reply.
-    pub(super) async fn next(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> Result<Reply, NoReply> {
+    pub(super) async fn next(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> Result<Reply, NoAnswer> {
         Ok(match self.head(stream).await? {
             Head::Simple(text) => Reply::Simple(text),
             Head::Error(text) => Reply::Error(text),
@@ -95,14 +70,14 @@ impl Reader {
     }
 
     /// The texts of an array. Nested arrays are read and dropped: a counter of what is left replaces recursion.
-    async fn array(&mut self, length: usize, stream: &mut (impl AsyncRead + Unpin)) -> Result<Vec<String>, NoReply> {
+    async fn array(&mut self, length: usize, stream: &mut (impl AsyncRead + Unpin)) -> Result<Vec<String>, NoAnswer> {
         let mut budget = ELEMENTS_MAX;
         let mut items = Vec::new();
         for _ in 0..length {
             let mut left = 1_usize;
             let mut item = None;
             while left > 0 {
-                budget = budget.checked_sub(1).ok_or(NoReply::TooLarge)?;
+                budget = budget.checked_sub(1).ok_or(NoAnswer::TooLarge)?;
                 left -= 1;
                 let text = match self.head(stream).await? {
                     Head::Simple(text) | Head::Error(text) => text,
@@ -120,25 +95,25 @@ impl Reader {
         Ok(items)
     }
 
-    async fn head(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> Result<Head, NoReply> {
+    async fn head(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> Result<Head, NoAnswer> {
         if self.buffer.is_empty() {
             self.fill(stream).await?;
         }
-        let kind = self.buffer.first().copied().ok_or(NoReply::Closed)?;
+        let kind = self.buffer.first().copied().ok_or(NoAnswer::Closed)?;
         // Another protocol is known by its first byte: its line may never end.
         if !matches!(kind, b'+' | b'-' | b':' | b'$' | b'*') {
-            return Err(NoReply::OtherProtocol);
+            return Err(NoAnswer::Malformed);
         }
         let line = self.line(stream).await?;
         let text = || String::from_utf8_lossy(&line).into_owned();
-        let number = || text().parse::<i64>().map_err(|_| NoReply::OtherProtocol);
+        let number = || text().parse::<i64>().map_err(|_| NoAnswer::Malformed);
         // The length -1 is a null.
         let length = |max: usize| match number()? {
             -1 => Ok(None),
             length => match usize::try_from(length) {
                 Ok(length) if length <= max => Ok(Some(length)),
-                Ok(_) => Err(NoReply::TooLarge),
-                Err(_) => Err(NoReply::OtherProtocol),
+                Ok(_) => Err(NoAnswer::TooLarge),
+                Err(_) => Err(NoAnswer::Malformed),
             },
         };
         Ok(match kind {
@@ -151,7 +126,7 @@ impl Reader {
     }
 
     /// The rest of a line, without its type and its end.
-    async fn line(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> Result<Vec<u8>, NoReply> {
+    async fn line(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> Result<Vec<u8>, NoAnswer> {
         let mut searched = 0;
         let end = loop {
             let newline = self.buffer[searched..].iter().position(|byte| *byte == b'\n');
@@ -160,21 +135,21 @@ impl Reader {
             }
             searched = self.buffer.len();
             if searched > LINE_MAX {
-                return Err(NoReply::TooLarge);
+                return Err(NoAnswer::TooLarge);
             }
             self.fill(stream).await?;
         };
         let line: Vec<u8> = self.buffer.drain(..=end).collect();
         if line.len() > LINE_MAX {
-            return Err(NoReply::TooLarge);
+            return Err(NoAnswer::TooLarge);
         }
         match line.get(1..).and_then(|line| line.strip_suffix(b"\r\n")) {
             Some(line) => Ok(line.to_vec()),
-            None => Err(NoReply::OtherProtocol),
+            None => Err(NoAnswer::Malformed),
         }
     }
 
-    async fn bulk(&mut self, length: Option<usize>, stream: &mut (impl AsyncRead + Unpin)) -> Result<String, NoReply> {
+    async fn bulk(&mut self, length: Option<usize>, stream: &mut (impl AsyncRead + Unpin)) -> Result<String, NoAnswer> {
         let Some(length) = length else { return Ok(String::new()) };
         while self.buffer.len() < length + 2 {
             self.fill(stream).await?;
@@ -182,14 +157,14 @@ impl Reader {
         let bulk: Vec<u8> = self.buffer.drain(..length + 2).collect();
         match bulk.strip_suffix(b"\r\n") {
             Some(bulk) => Ok(String::from_utf8_lossy(bulk).into_owned()),
-            None => Err(NoReply::OtherProtocol),
+            None => Err(NoAnswer::Malformed),
         }
     }
 
-    async fn fill(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> Result<(), NoReply> {
+    async fn fill(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> Result<(), NoAnswer> {
         let mut chunk = [0; 1024];
         match stream.read(&mut chunk).await? {
-            0 => Err(NoReply::Closed),
+            0 => Err(NoAnswer::Closed),
             length => {
                 self.buffer.extend_from_slice(&chunk[..length]);
                 Ok(())
@@ -202,7 +177,7 @@ impl Reader {
 mod tests {
     use super::*;
 
-    async fn read(mut bytes: &[u8]) -> Result<Reply, NoReply> {
+    async fn read(mut bytes: &[u8]) -> Result<Reply, NoAnswer> {
         Reader::default().next(&mut bytes).await
     }
 
@@ -230,7 +205,7 @@ mod tests {
         ] {
             assert_eq!(reader.next(&mut stream).await.unwrap(), expected);
         }
-        assert!(matches!(reader.next(&mut stream).await, Err(NoReply::Closed)));
+        assert!(matches!(reader.next(&mut stream).await, Err(NoAnswer::Closed)));
     }
 
     #[tokio::test]
@@ -238,7 +213,7 @@ mod tests {
         for whole in [&b"+PONG\r\n"[..], b"-ERR x\r\n", b":12\r\n", b"$3\r\nabc\r\n", b"*2\r\n*1\r\n:1\r\n$1\r\na\r\n"]
         {
             for end in 0..whole.len() {
-                assert!(matches!(read(&whole[..end]).await, Err(NoReply::Closed)), "{end} of {whole:?}");
+                assert!(matches!(read(&whole[..end]).await, Err(NoAnswer::Closed)), "{end} of {whole:?}");
             }
             assert!(read(whole).await.is_ok());
         }
@@ -261,7 +236,7 @@ mod tests {
             b"*16777216\r\n",
             b"*2049\r\n",
         ] {
-            assert!(matches!(read(large).await, Err(NoReply::TooLarge)), "{:?}", &large[..9]);
+            assert!(matches!(read(large).await, Err(NoAnswer::TooLarge)), "{:?}", &large[..9]);
         }
         for other in [
             &b"HTTP/1.1 400"[..],
@@ -277,7 +252,7 @@ mod tests {
             b"%1\r\n",
             b"\x15\x03\x03",
         ] {
-            assert!(matches!(read(other).await, Err(NoReply::OtherProtocol)), "{other:?}");
+            assert!(matches!(read(other).await, Err(NoAnswer::Malformed)), "{other:?}");
         }
     }
 }

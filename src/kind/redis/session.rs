@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
-use tokio::time;
 
-use super::errors::{self, Meaning};
+use super::errors::{self, Meaning, REDIS};
 use super::resp::{Reader, Reply, command};
 use crate::attempt::Attempt;
+use crate::kind::unanswered::NoAnswer;
 use crate::net::stream::{Peer, Stream};
 use crate::reason::{Reason, Stage};
 
@@ -40,7 +40,7 @@ impl<'a> Session<'a> {
     }
 
     pub(super) fn peer(&self) -> Peer {
-        self.stream.peer()
+        self.stream.peer().clone()
     }
 
     /// The first bytes that the server sent.
@@ -61,14 +61,23 @@ impl<'a> Session<'a> {
                 Ok(Err(Said { meaning: Meaning::of(&said), words: self.attempt.quote(&said, errors::WORDS_MAX) }))
             }
             (Ok(reply), Ok(())) => Ok(Ok(reply)),
-            (Ok(_), Err(error)) => Err(errors::no_reply(&error.into(), &self.stream, did)),
-            (Err(why), _) => Err(errors::no_reply(&why, &self.stream, did)),
+            (Ok(_), Err(error)) => Err(self.no_reply(&error.into(), did)),
+            (Err(why), _) => Err(self.no_reply(&why, did)),
         }
+    }
+
+    fn no_reply(&self, why: &NoAnswer, did: &str) -> Reason {
+        REDIS.no_answer(why, &self.stream, false, did)
+    }
+
+    /// The reason for a reply that no Redis sends here.
+    pub(super) fn other_protocol(&self) -> Reason {
+        self.no_reply(&NoAnswer::Malformed, "a command")
     }
 
     /// Ends the session as Redis' clients do, with the end of the stream. Neither that nor QUIT leaves a line in the log
     /// (at its default level), and QUIT is deprecated (Redis 7.2).
     pub(super) async fn end(mut self) {
-        let _ = time::timeout(FAREWELL, self.stream.shutdown()).await;
+        self.stream.end(FAREWELL).await;
     }
 }

@@ -1,6 +1,6 @@
 //! The TLS of a target: its expectations, and what its URL says. Each attempt reads the files again.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::params::{Params, Verified};
 use crate::kind::expect::Expectations;
@@ -19,16 +19,15 @@ impl Tls {
     pub(super) fn parse(params: &Params, it: &Expectations) -> Result<Self> {
         let mut options = TlsOptions::parse(it)?;
         let verified = params.verified.unwrap_or_default();
-        for (in_url, name, given) in [
-            (params.ca.is_some(), "ssl_ca_certs", tls_options::CA),
-            (params.ca.is_some(), "ssl_ca_certs", tls_options::INSECURE),
-            (params.cert.is_some(), "ssl_certfile", tls_options::CERT),
-            (verified == Verified::Nothing, "a URL without verification", tls_options::CA),
-        ] {
-            if in_url && it.has(given.name) {
-                bail!("#{}: {name} is given too: leave one of them out", given.name);
-            }
-        }
+        TlsOptions::not_both(
+            it,
+            &[
+                (params.ca.is_some(), "ssl_ca_certs", tls_options::CA.name),
+                (params.ca.is_some(), "ssl_ca_certs", tls_options::INSECURE.name),
+                (params.cert.is_some(), "ssl_certfile", tls_options::CERT.name),
+                (verified == Verified::Nothing, "a URL without verification", tls_options::CA.name),
+            ],
+        )?;
         let named = |by: &str, file: &NamedFile| TlsFile { by: by.to_owned(), file: file.clone() };
         // As Python's load_cert_chain: without a key file, the certificate's file has the key too.
         let key = params.key.as_ref().or(params.cert.as_ref());
@@ -55,20 +54,20 @@ mod with_tls {
     use crate::reason::Reason;
 
     impl Tls {
-        /// Makes `stream` a TLS stream.
+        /// Makes `stream` a TLS stream, or says whether a look at the port may tell more.
         pub(in crate::kind::redis) async fn handshake(
             &self,
             net: &Net,
             host: &Host,
             stream: Stream,
             attempt: &Attempt,
-        ) -> Result<Stream, Reason> {
+        ) -> Result<Stream, (Reason, bool)> {
             let verify = match self.verified {
                 Verified::Full => Verify::Full,
                 Verified::Chain => Verify::Chain,
                 Verified::Nothing => Verify::Nothing,
             };
-            self.options.handshake(net, host, verify, stream, attempt).await
+            self.options.handshake_before(attempt.until(), net, host, verify, stream, attempt).await
         }
     }
 }

@@ -55,7 +55,7 @@ impl Late {
         stream: Stream,
         attempt: &Attempt,
     ) -> Result<(Stream, Result<(), Reason>), Reason> {
-        let peer = stream.peer();
+        let peer = stream.peer().clone();
         let stream = handshake(Arc::clone(&self.config), name.clone(), stream, attempt).await;
         let stream = stream.map_err(|failed| failed.reason)?;
         let Some(verifier) = &self.verifier else { return Ok((stream, Ok(()))) };

@@ -200,7 +200,7 @@ pub(crate) async fn handshake(
     stream: Stream,
     attempt: &Attempt,
 ) -> Result<Stream, HandshakeFailed> {
-    let peer = stream.peer();
+    let peer = stream.peer().clone();
     attempt.enter(Stage::Tls, &peer);
     let (config, asked) = asked::watched(ClientConfig::clone(&config));
     let session = TlsConnector::from(Arc::new(config)).connect(name.clone(), stream).into_fallible().await;

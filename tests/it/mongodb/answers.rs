@@ -187,8 +187,8 @@ fn leading(first: Doc) -> Fake {
 fn a_server_that_leads_a_login_astray_gets_no_password() {
     let payload = |text: &str| Doc::ok().int("conversationId", 1).bool("done", false).bytes("payload", text.as_bytes());
     for (first, says, code) in [
-        (Doc::ok(), "did not lead the login as SCRAM", "[protocol.error]"),
-        (payload("r=other,s=YQ==,i=4096"), "did not lead the login as SCRAM", "[protocol.error]"),
+        (Doc::ok(), "sent a message that SCRAM does not have in the login by SCRAM-SHA-1", "[protocol.error]"),
+        (payload("r=other,s=YQ==,i=4096"), "sent a message that SCRAM does not have", "[protocol.error]"),
         (payload("r=other,s=YQ==,i=1"), "fewer than 4096 times", "[protocol.auth-method]"),
         (
             Doc::error(334, "MechanismUnavailable", "not enabled"),

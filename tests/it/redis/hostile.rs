@@ -104,7 +104,7 @@ fn a_later_reply_without_end() {
         while stream.write_all(&b"*1\r\n".repeat(1024)).is_ok() {}
     });
     let ended = Run::new(["--once", &format!("redis:{}#role=primary", fake.addr)]).end();
-    ended.failure().stderr_has("a longer reply than Redis sends");
+    ended.failure().stderr_has("a longer answer to a ROLE than waitgate reads");
 }
 
 #[test]

@@ -1,0 +1,136 @@
+//! When a server gives no answer that a kind can use: why, and the reason, alike for every kind that asks in a protocol of its
+//! own.
+
+use std::io;
+use std::net::SocketAddr;
+
+use super::{instead, other_protocol};
+use crate::attempt::Attempt;
+use crate::net::sniff::{self, Protocol};
+use crate::net::stream::{Peer, Stream};
+use crate::reason::{Code, Hint, Reason};
+use crate::text::os_error;
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum NoAnswer {
+    /// The connection ended, before an answer or within one.
+    Closed,
+    /// The bytes are not what the protocol has in this place.
+    Malformed,
+    /// The answer is longer than the bound.
+    TooLarge,
+    /// Reading or writing failed.
+    Failed(io::Error),
+}
+
+impl From<io::Error> for NoAnswer {
+    fn from(error: io::Error) -> Self {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        match error.kind() {
+            BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof => Self::Closed,
+            _ => Self::Failed(error),
+        }
+    }
+}
+
+/// Why a session failed.
+pub(super) struct Failed {
+    pub(super) reason: Reason,
+    /// The server closed the connection without a byte.
+    pub(super) silent: bool,
+}
+
+impl Failed {
+    /// After a session over `stream`, whose server may have sent nothing.
+    pub(super) fn new(reason: Reason, first: &[u8]) -> Self {
+        Self { silent: first.is_empty() && reason.code() == Code::ProtocolClosed, reason }
+    }
+}
+
+/// The protocol that a kind asks in.
+pub(super) struct Spoken {
+    /// As a reason calls it: "Kafka's protocol".
+    pub(super) name: &'static str,
+    /// The same, if the first bytes of an answer can show it.
+    pub(super) protocol: Option<Protocol>,
+    /// The reason when a port speaks TLS, and the target does not.
+    pub(super) wants_tls: fn(&Peer) -> Reason,
+}
+
+impl Spoken {
+    /// The reason when no answer came to `did`. `answered`: the peer has answered in this protocol before.
+    pub(super) fn no_answer(&self, why: &NoAnswer, stream: &Stream, answered: bool, did: &str) -> Reason {
+        let peer = stream.peer();
+        let first = stream.first();
+        // Even a part of a greeting may show another protocol.
+        if let Some(other) = Protocol::of(first).filter(|_| !answered)
+            && let Some(reason) = self.other(peer, other)
+        {
+            return reason;
+        }
+        match why {
+            NoAnswer::Closed if first.is_empty() => closed_unanswered(peer),
+            _ if stream.over_limit() => too_large(peer, did),
+            NoAnswer::TooLarge => too_large(peer, did),
+            NoAnswer::Malformed if !answered => other_protocol(peer, self.name, None),
+            NoAnswer::Malformed => {
+                let text = format!("{peer} answered {did} with what {} does not have there", self.name);
+                Reason::new(Code::ProtocolError, text).with_key("malformed")
+            }
+            NoAnswer::Closed => {
+                Reason::new(Code::ProtocolClosed, format!("{peer} closed the connection after {did}")).with_key("later")
+            }
+            NoAnswer::Failed(error) => failed(peer, error),
+        }
+    }
+
+    /// The reason if `spoken`, which `peer` speaks, is another protocol.
+    fn other(&self, peer: &Peer, spoken: Protocol) -> Option<Reason> {
+        match spoken {
+            _ if Some(spoken) == self.protocol => None,
+            Protocol::Tls => Some((self.wants_tls)(peer)),
+            other => Some(other_protocol(peer, self.name, Some(other))),
+        }
+    }
+
+    /// The reason when the server closed without a byte: a TLS port does so on plain text, and servers of other protocols do.
+    pub(super) async fn silent(&self, address: SocketAddr, reason: Reason, attempt: &Attempt) -> Reason {
+        match sniff::look(address, attempt).await {
+            Ok(found) => found.and_then(|spoken| self.other(&Peer::Tcp(address), spoken)).unwrap_or(reason),
+            Err(refused) => refused,
+        }
+    }
+}
+
+/// The reason when `peer` closed a connection that it had accepted, without a byte.
+pub(super) fn closed_unanswered(peer: &Peer) -> Reason {
+    Reason::new(Code::ProtocolClosed, format!("{peer} accepted the connection and closed it without an answer"))
+        .with_hint(Hint::ProxyClosed)
+}
+
+fn too_large(peer: &Peer, did: &str) -> Reason {
+    Reason::new(Code::ProtocolTooLarge, format!("{peer} sent a longer answer to {did} than waitgate reads"))
+}
+
+/// The reason when a port speaks TLS, and `kind` is the one for it.
+pub(super) fn wants_tls(peer: &Peer, kind: &'static str) -> Reason {
+    Reason::new(Code::ProtocolTlsWanted, format!("{peer} wants TLS on this port")).with_hint(Hint::UseKind(kind))
+}
+
+/// The reason when a port speaks `spoken` and the target wants TLS.
+#[cfg(feature = "tls")]
+pub(super) fn not_tls(address: SocketAddr, spoken: Protocol) -> Reason {
+    let text = format!("{address} answered in {spoken}, not in TLS");
+    Reason::new(Code::TlsNotTls, text).with_hint(instead(Some(spoken)))
+}
+
+/// The reason when reading or writing failed.
+pub(super) fn failed(peer: &Peer, error: &io::Error) -> Reason {
+    #[cfg(feature = "tls")]
+    if let Some(error) = crate::net::tls::cause(error) {
+        return crate::net::tls::reason(error, "this host", peer);
+    }
+    let words = if error.raw_os_error().is_some() { format!(": {}", os_error(error)) } else { String::new() };
+    Reason::new(Code::ProtocolClosed, format!("the connection to {peer} failed{words}")).with_key("failed")
+}
