@@ -4,7 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use super::{instead, other_protocol};
+use super::other_protocol;
 use crate::attempt::Attempt;
 use crate::net::sniff::{self, Protocol};
 use crate::net::stream::{Peer, Stream};
@@ -103,6 +103,34 @@ impl Spoken {
     }
 }
 
+#[cfg(all(feature = "tls", any(feature = "mongodb", feature = "redis")))]
+impl Spoken {
+    /// The reason after a handshake of TLS that failed: what the port speaks in its place, if a look finds that out. `plain` is
+    /// said of a server that speaks this protocol without TLS; `None`: as of any other.
+    pub(super) async fn not_tls(
+        &self,
+        address: SocketAddr,
+        (failed, look): (Reason, bool),
+        plain: Option<&str>,
+        attempt: &Attempt,
+    ) -> Reason {
+        if !look {
+            return failed;
+        }
+        match (sniff::look(address, attempt).await, plain) {
+            (Err(refused), _) => refused,
+            (Ok(None | Some(Protocol::Tls)), _) => failed,
+            (Ok(spoken), Some(plain)) if spoken == self.protocol => {
+                Reason::new(Code::TlsNotTls, format!("{address} {plain}")).with_key("plain")
+            }
+            (Ok(Some(spoken)), _) => {
+                let text = format!("{address} answered in {spoken}, not in TLS");
+                Reason::new(Code::TlsNotTls, text).with_hint(super::instead(Some(spoken)))
+            }
+        }
+    }
+}
+
 /// The reason when `peer` closed a connection that it had accepted, without a byte.
 pub(super) fn closed_unanswered(peer: &Peer) -> Reason {
     Reason::new(Code::ProtocolClosed, format!("{peer} accepted the connection and closed it without an answer"))
@@ -116,13 +144,6 @@ fn too_large(peer: &Peer, did: &str) -> Reason {
 /// The reason when a port speaks TLS, and `kind` is the one for it.
 pub(super) fn wants_tls(peer: &Peer, kind: &'static str) -> Reason {
     Reason::new(Code::ProtocolTlsWanted, format!("{peer} wants TLS on this port")).with_hint(Hint::UseKind(kind))
-}
-
-/// The reason when a port speaks `spoken` and the target wants TLS.
-#[cfg(feature = "tls")]
-pub(super) fn not_tls(address: SocketAddr, spoken: Protocol) -> Reason {
-    let text = format!("{address} answered in {spoken}, not in TLS");
-    Reason::new(Code::TlsNotTls, text).with_hint(instead(Some(spoken)))
 }
 
 /// The reason when reading or writing failed.

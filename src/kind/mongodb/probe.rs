@@ -20,10 +20,9 @@ use crate::kind::Ready;
 use crate::kind::credentials::read_password;
 use crate::kind::gone::{self, At};
 use crate::kind::servers::{self, Place, Probing};
-use crate::kind::unanswered::{self, Failed};
+use crate::kind::unanswered::Failed;
 use crate::net::Net;
 use crate::net::connect;
-use crate::net::sniff::{self, Protocol};
 use crate::net::stream::{Peer, Stream};
 use crate::reason::{Code, Reason};
 use crate::secret::Secret;
@@ -147,15 +146,10 @@ impl<'a> Context<'a> {
         let (until, files) = (self.attempt.until(), &self.info().options);
         match files.handshake_before(until, self.net, host, verify, stream, self.attempt).await {
             Ok(stream) => Ok(stream),
-            Err((failed, false)) => Err(failed),
-            Err((failed, true)) => match sniff::look(address, self.attempt).await? {
-                Some(Protocol::MongoDb) => {
-                    let text = format!("{address} is a MongoDB without TLS, and the target asks for TLS");
-                    Err(Reason::new(Code::TlsNotTls, text).with_key("plain"))
-                }
-                Some(Protocol::Tls) | None => Err(failed),
-                Some(other) => Err(unanswered::not_tls(address, other)),
-            },
+            Err(failed) => {
+                let plain = Some("is a MongoDB without TLS, and the target asks for TLS");
+                Err(MONGODB.not_tls(address, failed, plain, self.attempt).await)
+            }
         }
     }
 

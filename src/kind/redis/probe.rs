@@ -11,12 +11,11 @@ use super::uri::Place;
 use super::{Login, Redis};
 use crate::attempt::Attempt;
 use crate::kind::credentials::read_password;
-use crate::kind::unanswered::{self, Failed};
+use crate::kind::unanswered::Failed;
 use crate::kind::{Ready, gone};
 use crate::net::Net;
 use crate::net::connect;
 use crate::net::race::race;
-use crate::net::sniff::{self, Protocol};
 use crate::net::stream::{Peer, Stream};
 use crate::reason::{Code, Reason};
 use crate::secret::Secret;
@@ -110,11 +109,7 @@ impl Context<'_> {
         };
         match self.target.tls.handshake(self.net, host, stream, self.attempt).await {
             Ok(stream) => Ok(stream),
-            Err((failed, false)) => Err(failed),
-            Err((failed, true)) => match sniff::look(address, self.attempt).await? {
-                Some(Protocol::Tls) | None => Err(failed),
-                Some(other) => Err(unanswered::not_tls(address, other)),
-            },
+            Err(failed) => Err(REDIS.not_tls(address, failed, None, self.attempt).await),
         }
     }
 
