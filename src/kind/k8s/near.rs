@@ -74,17 +74,25 @@ impl Near {
     pub(super) fn is_due(&self) -> bool {
         matches!(self, Self::Missing(at) if *at <= Instant::now())
     }
+
+    /// When to look again whether it is time. `None`: never.
+    fn next(&self) -> Option<Instant> {
+        match self {
+            Self::Here => Some(Instant::now() + AFTER),
+            Self::Missing(at) => Some(*at),
+            Self::Asked(_) => None,
+        }
+    }
 }
 
 /// Waits until it is time to ask, which may never come. It looks again after a while if the object is not missing now.
 async fn due(near: &RefCell<Near>) {
     while !near.borrow().is_due() {
-        let next = match *near.borrow() {
-            Near::Missing(at) => at,
-            Near::Here => Instant::now() + AFTER,
-            Near::Asked(_) => return std::future::pending().await,
-        };
-        time::sleep_until(next).await;
+        let next = near.borrow().next();
+        match next {
+            Some(next) => time::sleep_until(next).await,
+            None => std::future::pending().await,
+        }
     }
 }
 
@@ -190,7 +198,10 @@ mod tests {
         let state = Reason::new(Code::ExpectState, "is not Complete yet");
         let waits = async |at_most: u64| {
             let begun = Instant::now();
-            time::timeout(Duration::from_secs(at_most), due(&near)).await.ok().map(|()| begun.elapsed().as_secs())
+            let mut waits = std::pin::pin!(due(&near));
+            let ended = time::timeout(Duration::from_secs(at_most), &mut waits).await;
+            assert!(near.try_borrow_mut().is_ok(), "the watch notes what it sees while this waits");
+            ended.ok().map(|()| begun.elapsed().as_secs())
         };
         let look = |verdict| near.borrow_mut().look(verdict);
         assert_eq!(waits(100).await, None, "nothing is missing");
