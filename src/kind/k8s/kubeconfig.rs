@@ -73,31 +73,39 @@ fn named(path: &Path) -> String {
     format!("KUBECONFIG {}", printable(&path.to_string_lossy()))
 }
 
-/// The entry `name` of a list of named entries, and the file that it is in.
-fn entry<'a>(sources: &'a [Source], list: &str, inner: &str, name: &str) -> Result<(&'a Node, &'a Path)> {
-    let found = sources.iter().find_map(|source| {
-        let entry = source.document.get(list).items().iter().find(|entry| entry.get("name").text() == name)?;
-        Some((entry.get(inner), source.path.as_path()))
-    });
-    found.with_context(|| format!("has no entry \"{}\" in its {list}", printable(name)))
+/// An entry of a list, and the file that it is in.
+type Entry<'a> = (&'a Node, &'a Path);
+
+fn entry<'a>(sources: &'a [Source], list: &str, inner: &str, name: &str) -> Result<Entry<'a>> {
+    for Source { path, document } in sources {
+        if let Some(entry) = document.get(list).items().iter().find(|entry| entry.get("name").text() == name) {
+            return Ok((entry.get(inner), path));
+        }
+    }
+    bail!("has no entry \"{}\" in its {list}", printable(name))
+}
+
+/// The current context, its cluster and its user.
+fn current(sources: &[Source]) -> Result<[Entry<'_>; 3]> {
+    let mut names = sources.iter().map(|source| source.document.get("current-context").text());
+    let Some(current) = names.find(|name| !name.is_empty()) else {
+        bail!("has no current-context (expected one: kubectl config use-context NAME sets it)");
+    };
+    let context = entry(sources, "contexts", "context", current)?;
+    let cluster = entry(sources, "clusters", "cluster", context.0.get("cluster").text())?;
+    let user = entry(sources, "users", "user", context.0.get("user").text())?;
+    Ok([context, cluster, user])
 }
 
 /// The current context of the files, the first one first.
 pub(super) fn context(sources: &[Source]) -> Result<Context> {
-    let paths: Vec<_> = sources.iter().map(|source| source.path.to_string_lossy()).collect();
-    let all = || named(Path::new(&paths.join(":")));
-    let current = sources.iter().map(|source| source.document.get("current-context").text());
-    let current = current
-        .into_iter()
-        .find(|name| !name.is_empty())
-        .context("has no current-context (expected one: kubectl config use-context NAME sets it)")
-        .with_context(all)?;
-    let (context, _) = entry(sources, "contexts", "context", current).with_context(all)?;
-    let (cluster, cluster_path) =
-        entry(sources, "clusters", "cluster", context.get("cluster").text()).with_context(all)?;
-    let (user, user_path) = entry(sources, "users", "user", context.get("user").text()).with_context(all)?;
-    let mut it = self::cluster(cluster, cluster_path).with_context(|| named(cluster_path))?;
-    (it.identity, it.token) = login(user, user_path).with_context(|| named(user_path))?;
+    let all = || {
+        let paths: Vec<_> = sources.iter().map(|source| source.path.to_string_lossy()).collect();
+        named(Path::new(&paths.join(":")))
+    };
+    let [(context, _), (cluster, of_cluster), (user, of_user)] = current(sources).with_context(all)?;
+    let mut it = self::cluster(cluster, of_cluster).with_context(|| named(of_cluster))?;
+    (it.identity, it.token) = login(user, of_user).with_context(|| named(of_user))?;
     it.namespace = some(context.get("namespace"));
     Ok(it)
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::{
-    kube::{Answer, End, Kube, event, list, recorded},
-    run::Running,
+    kube::{Answer, End, Kube, TOKEN, event, list, recorded},
+    run::{Ended, Running},
 };
 
 /// The list of the names has no selector.
@@ -36,10 +37,21 @@ fn jobs() -> Answer {
 }
 
 /// Longer than it takes until the question has come.
-const LONG: &str = "15s";
+const LONG: &str = "18s";
 
 fn start(kube: &Kube, args: &[&str]) -> Running {
     kube.run(&[&["-t", LONG], args].concat()).start()
+}
+
+fn patient(kube: &Kube, args: &[&str]) -> Running {
+    kube.run(&[&["-t", "60s"], args].concat()).start()
+}
+
+/// Ends a run that has told the near name.
+fn asked(run: Running) -> Ended {
+    run.line("did you mean");
+    run.signal(Signal::TERM);
+    run.end()
 }
 
 #[test]
@@ -48,7 +60,7 @@ fn the_nearest_name_is_asked_for_once_while_the_watch_goes_on() {
     let job_kube = Kube::new(|path, _| match path {
         path if path.contains("watch=1") => {
             let complete = &recorded("job-complete")["body"];
-            Answer::Watch(vec![(Duration::from_millis(13_500), event("ADDED", complete))], End::Open)
+            Answer::Watch(vec![(Duration::from_secs(16), event("ADDED", complete))], End::Open)
         }
         path if is_question(path) => jobs(),
         _ => list(&[]),
@@ -64,10 +76,13 @@ fn the_nearest_name_is_asked_for_once_while_the_watch_goes_on() {
         path if is_question(path) => jobs(),
         _ => list(&[]),
     });
-    let job_run = job_kube.run(&["-t", "25s", "k8s:job/migrte"]).start();
-    let service_run = start(&service_kube, &["k8s:svc/redsi"]);
-    let short_run = start(&short_kube, &["--attempt-timeout=2s", "k8s:job/migrte"]);
-    let polling_run = start(&polling_kube, &["k8s:job/migrte"]);
+    // A name may hold what waitgate has sent.
+    let hostile_kube = missing(|| list(&[job("web"), job(&format!("migrte-{TOKEN}"))]));
+    let job_run = job_kube.run(&["-t", "40s", "k8s:job/migrte"]).start();
+    let service_run = patient(&service_kube, &["k8s:svc/redsi"]);
+    let short_run = patient(&short_kube, &["--attempt-timeout=2s", "k8s:job/migrte"]);
+    let polling_run = patient(&polling_kube, &["k8s:job/migrte"]);
+    let hostile_run = patient(&hostile_kube, &["-v", "k8s:job/migrte"]);
 
     let ended = job_run.end();
     let words = "there is no job migrte in the namespace demo (yet); did you mean migrate, which is there?";
@@ -85,15 +100,17 @@ fn the_nearest_name_is_asked_for_once_while_the_watch_goes_on() {
     let arrivals = job_kube.arrivals();
     assert!(arrivals[2].1 - arrivals[0].1 >= Duration::from_secs(9), "{arrivals:?}");
 
-    let ended = service_run.end();
-    ended.failure().stderr_has("no such Service (yet), or it has no selector; did you mean redis, which is there?");
+    let ended = asked(service_run);
+    ended.stderr_has("no such Service (yet), or it has no selector; did you mean redis, which is there?");
     assert_eq!(service_kube.counts(), (2, 1), "{:?}", service_kube.requests());
 
-    short_run.end().failure().stderr_has(words).nowhere("timeout]");
+    asked(short_run).stderr_has(words).nowhere("timeout]");
     assert_eq!((short_kube.counts().0, questions(&short_kube)), (2, 1), "{:?}", short_kube.requests());
 
-    polling_run.end().failure().stderr_has(words);
+    asked(polling_run).stderr_has(words);
     assert_eq!(questions(&polling_kube), 1, "{:?}", polling_kube.requests());
+
+    asked(hostile_run).stderr_has("did you mean migrte-***, which is there?").nowhere("s3cr3t");
 }
 
 #[test]
