@@ -18,7 +18,7 @@ use super::scope::Scope;
 use crate::attempt::{Attempt, Bounds};
 use crate::net::Net;
 use crate::reason::{Code, Reason};
-use crate::text::nearest;
+use crate::text::distance;
 
 /// How long the object is missing before the question, at least.
 const AFTER: Duration = Duration::from_secs(9);
@@ -143,25 +143,40 @@ async fn names(net: &Net, session: &Session, scope: &Scope, attempt: &Attempt) -
     near
 }
 
-/// `near`, or `name` if that is nearer to `wanted`: by letters, or because one of them is the other with more parts, as
-/// Helm and the API's controllers make names.
+/// `near`, or `name` if that is nearer to `wanted`.
 fn nearer(wanted: &str, near: Option<String>, name: &str) -> Option<String> {
+    if far(wanted, name) < near.as_deref().map_or(usize::MAX, |near| far(wanted, near)) {
+        Some(name.to_owned())
+    } else {
+        near
+    }
+}
+
+/// How far the name is from the wanted one: in letters, or else because one of them is the other with more parts, as Helm
+/// and the API's controllers make names. The largest number: they have nothing to do with each other.
+fn far(wanted: &str, name: &str) -> usize {
     // web-1 is no slip for web-0: it may come later.
-    let letters = |name: &str| name.replace(|c: char| c.is_ascii_digit(), "");
-    if letters(name) == letters(wanted) {
-        return near;
+    if without_digits(wanted).eq(without_digits(name)) {
+        return usize::MAX;
     }
     // Half of a short name is another name.
     let most = if wanted.len() <= 4 { 1 } else { 2 };
-    if let Some(nearest) = nearest(wanted, near.as_deref().into_iter().chain([name]), most) {
-        return Some(nearest.to_owned());
+    // Without the beginning that they share: only so many letters of a name are compared.
+    let shared = wanted.chars().zip(name.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum::<usize>();
+    let letters = distance(&wanted[shared..], &name[shared..]);
+    if letters <= most && letters < name.len() {
+        return letters;
     }
     let has = |whole: &str, part: &str| {
         part.len() > 2
             && (whole.strip_prefix(part).is_some_and(|rest| rest.starts_with('-'))
                 || whole.strip_suffix(part).is_some_and(|rest| rest.ends_with('-')))
     };
-    near.or_else(|| (has(name, wanted) || has(wanted, name)).then(|| name.to_owned()))
+    if has(name, wanted) || has(wanted, name) { most + 1 } else { usize::MAX }
+}
+
+fn without_digits(name: &str) -> impl Iterator<Item = u8> {
+    name.bytes().filter(|byte| !byte.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -183,6 +198,13 @@ mod tests {
             ("migrate", &["cache", "migration-of-users", ""], ""),
             ("db", &["api", "redis"], ""),
             ("web-1", &["web-0", "web-10"], ""),
+            ("prod-monitoring-kube-prometheus-api", &["prod-monitoring-kube-prometheus-web"], ""),
+            (
+                "prod-monitoring-kube-prometheus-api",
+                &["prod-monitoring-kube-prometheus-app"],
+                "prod-monitoring-kube-prometheus-app",
+            ),
+            ("bücher", &["bucher"], "bucher"),
         ] {
             assert_eq!(near(wanted, names).unwrap_or_default(), found, "{wanted}");
         }
