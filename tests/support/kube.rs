@@ -65,8 +65,8 @@ pub(crate) struct Kube {
     pub(crate) fake: Fake,
     folder: TempDir,
     requests: Arc<Mutex<Vec<(String, Instant)>>>,
-    /// The token of each request.
-    tokens: Arc<Mutex<Vec<String>>>,
+    /// The head of each request.
+    heads: Arc<Mutex<Vec<String>>>,
     /// When each event of a watch went out.
     sent: Arc<Mutex<Vec<Instant>>>,
 }
@@ -95,12 +95,12 @@ impl Kube {
     ) -> Self {
         let config = Arc::new(authority.server(&[&address.ip().to_string()]));
         let (requests, sent) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
-        let tokens = Arc::new(Mutex::new(Vec::new()));
-        let got = Arc::clone(&tokens);
+        let heads = Arc::new(Mutex::new(Vec::new()));
+        let got = Arc::clone(&heads);
         let (asked, told) = (Arc::clone(&requests), Arc::clone(&sent));
         let fake = Fake::on(address, move |stream| {
-            let answer = |path: &str, token: String| {
-                got.lock().expect("no thread panics with this lock").push(token);
+            let answer = |path: &str, head: String| {
+                got.lock().expect("no thread panics with this lock").push(head);
                 let mut asked = asked.lock().expect("no thread panics with this lock");
                 asked.push((path.to_owned(), Instant::now()));
                 let number = asked.len();
@@ -117,7 +117,7 @@ impl Kube {
             "apiVersion: v1\nkind: Config\ncurrent-context: test\ncontexts:\n- name: test\n  context:\n    cluster: c\n    user: u\n    namespace: demo\nclusters:\n- name: c\n  cluster:\n    server: https://{server}\n    certificate-authority: ca.pem\nusers:\n- name: u\n  user:\n    token: {TOKEN}\n"
         );
         fs::write(folder.path().join("config"), config).expect("the folder is ours");
-        Self { fake, folder, requests, tokens, sent }
+        Self { fake, folder, requests, heads, sent }
     }
 
     /// A run outside the cluster, by KUBECONFIG.
@@ -137,7 +137,14 @@ impl Kube {
 
     /// The token of each request.
     pub(crate) fn tokens(&self) -> Vec<String> {
-        self.tokens.lock().expect("no thread panics with this lock").clone()
+        self.headers("Authorization: Bearer ")
+    }
+
+    /// What follows `name` in the head of each request.
+    pub(crate) fn headers(&self, name: &str) -> Vec<String> {
+        let heads = self.heads.lock().expect("no thread panics with this lock");
+        let value = |head: &String| head.split_once(&format!("\r\n{name}"))?.1.lines().next().map(str::to_owned);
+        heads.iter().map(|head| value(head).expect("a request without this header")).collect()
     }
 
     pub(crate) fn arrivals(&self) -> Vec<(String, Instant)> {
@@ -167,8 +174,8 @@ fn serve(
 ) {
     let session = ServerConnection::new(Arc::clone(config)).expect("a valid configuration");
     let mut stream = StreamOwned::new(session, stream);
-    while let Some((path, token)) = request(&mut stream) {
-        let done = match answer(&path, token) {
+    while let Some((path, head)) = request(&mut stream) {
+        let done = match answer(&path, head) {
             Answer::Nothing => return,
             Answer::Body(status, headers, body) => whole(&mut stream, status, &headers, &body),
             Answer::Watch(events, end) => watch(&mut stream, events, end, sent),
@@ -191,7 +198,7 @@ fn serve(
     }
 }
 
-/// The path and the token of the next request.
+/// The path and the head of the next request.
 fn request(stream: &mut Tls) -> Option<(String, String)> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -201,9 +208,9 @@ fn request(stream: &mut Tls) -> Option<(String, String)> {
     }
     let head = String::from_utf8(head).expect("a request is text");
     assert!(head.contains("\r\nAccept: application/json"), "{head}");
-    let path = head.strip_prefix("GET ")?.split(' ').next()?;
-    let (_, token) = head.split_once("\r\nAuthorization: Bearer ").expect("a request without a token");
-    Some((path.to_owned(), token.lines().next()?.to_owned()))
+    assert!(head.contains("\r\nAuthorization: Bearer "), "a request without a token");
+    let path = head.strip_prefix("GET ")?.split(' ').next()?.to_owned();
+    Some((path, head))
 }
 
 fn whole(stream: &mut Tls, status: u16, headers: &[(&str, &str)], body: &str) -> std::io::Result<()> {

@@ -15,7 +15,6 @@ use crate::env::Env;
 use crate::file::{self, PEM_MAX, SECRET_MAX, read_for};
 use crate::net::Net;
 use crate::net::address::{self, Host};
-use crate::net::tls::Identity;
 use crate::net::tls::files;
 use crate::reason::{Code, Reason};
 use crate::secret::Secret;
@@ -30,8 +29,8 @@ const MOUNTED: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 pub(super) enum Access {
     /// The ServiceAccount in this folder, at the address that the environment names.
     Pod { folder: PathBuf, host: Host, port: u16 },
-    /// This file.
-    Config(PathBuf),
+    /// These files, with colons between them.
+    Config(String),
     /// Neither is there.
     Nothing,
 }
@@ -52,12 +51,7 @@ impl Access {
     /// KUBECONFIG if it is set, or else what the kubelet sets in every container.
     pub(super) fn of(env: &Env) -> Result<Self> {
         if let Some(path) = env.text("KUBECONFIG")?.filter(|path| !path.is_empty()) {
-            if path.contains(':') {
-                bail!(
-                    "KUBECONFIG: found several files (expected one: kubectl config view --raw --flatten merges them)"
-                );
-            }
-            return Ok(Self::Config(path.into()));
+            return Ok(Self::Config(path.to_owned()));
         }
         let (Some(host), Some(port)) = (env.text("KUBERNETES_SERVICE_HOST")?, env.text("KUBERNETES_SERVICE_PORT")?)
         else {
@@ -76,7 +70,7 @@ impl Access {
             Self::Nothing => bail!(
                 "there is no way to the API: neither KUBECONFIG nor KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are set (expected to run in a Pod, or KUBECONFIG)"
             ),
-            Self::Config(path) => kubeconfig::read(path).map(|_| ()).with_context(|| named(path)),
+            Self::Config(list) => kubeconfig::read(list).map(|_| ()),
             Self::Pod { folder, .. } => match file::open(&folder.join("token"), 1) {
                 Ok(_) => Ok(()),
                 Err(why) => bail!(
@@ -116,15 +110,12 @@ impl Access {
                     is_insecure: false,
                 })
             }
-            Self::Config(path) => {
-                let unusable =
-                    |error: anyhow::Error| Reason::new(Code::LocalFile, format!("{}: {error:#}", named(path)));
-                let context = kubeconfig::read(path).map_err(unusable)?;
+            Self::Config(list) => {
+                let context =
+                    kubeconfig::read(list).map_err(|error| Reason::new(Code::LocalFile, format!("{error:#}")))?;
                 context.token.iter().for_each(|token| attempt.hide(token));
-                let identity = context.identity.as_ref().map(|(cert, key)| Identity::from_pem(cert, key));
-                let identity = identity.transpose().map_err(unusable)?;
-                let tls =
-                    files::own_ca(&net.tls, context.ca.as_deref(), "the kubeconfig's CA", identity, context.insecure)?;
+                let ca = context.ca.as_deref();
+                let tls = files::own_ca(&net.tls, ca, &context.ca_name, context.identity, context.insecure)?;
                 Ok(Session {
                     server_name: server_name(context.server_name.as_deref(), &context.host)?,
                     host: context.host,
@@ -138,10 +129,6 @@ impl Access {
             }
         }
     }
-}
-
-fn named(path: &std::path::Path) -> String {
-    format!("KUBECONFIG {}", printable(&path.to_string_lossy()))
 }
 
 fn server_name(given: Option<&str>, host: &Host) -> Result<ServerName<'static>, Reason> {

@@ -1,7 +1,5 @@
 //! For the fuzzer: whatever the API or a kubeconfig says, it is read within bounds.
 
-use std::path::Path;
-
 use super::objects::Node;
 use super::pieces::{Pieces, TooLong};
 use super::ready::{condition, judge};
@@ -52,7 +50,8 @@ fn objects(said: &[u8], new: fn() -> Pieces, read: fn(&[u8]) -> Option<Node>) {
 }
 
 fn document(text: &str) {
-    let read = yaml::parse(text).and_then(|document| kubeconfig::context(&document, Path::new("/nowhere")));
+    let source = |document| kubeconfig::Source { path: "/nowhere/config".into(), document };
+    let read = yaml::parse(text).and_then(|document| kubeconfig::context(&[source(document)]));
     if let Err(why) = read {
         let message = format!("{why:#}");
         assert!(!message.contains(char::is_control), "{message:?}");

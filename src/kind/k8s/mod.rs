@@ -11,6 +11,7 @@ mod follow;
 mod heard;
 mod known;
 mod kubeconfig;
+mod near;
 mod objects;
 mod pieces;
 mod ready;
@@ -41,6 +42,7 @@ use api::Api;
 use follow::{Held, May};
 pub(crate) use heard::heard;
 use known::Quorum;
+use near::Near;
 use resource::{Named, Resource, Rule};
 use scope::{Scope, Which};
 use wish::Wish;
@@ -64,6 +66,7 @@ pub(crate) struct K8s {
     /// The target as the log shows it.
     shown: String,
     held: RefCell<Held>,
+    near: RefCell<Near>,
 }
 
 impl Kind for K8s {
@@ -100,7 +103,8 @@ impl Kind for K8s {
         let quorum = quorum(it, &named, name.as_deref(), selector.as_deref(), &wish)?;
         let shown = format!("k8s:{}{}", crate::text::printable(&address), it.shown());
         let access = Access::of(parts.given.env)?;
-        Ok(Self { access, named, name, namespace, selector, quorum, wish, shown, held: RefCell::default() })
+        let (held, near) = (RefCell::default(), RefCell::default());
+        Ok(Self { access, named, name, namespace, selector, quorum, wish, shown, held, near })
     }
 
     fn check(&self) -> Result<()> {
@@ -144,7 +148,17 @@ impl Kind for K8s {
         let outcome = match now {
             Err(reason) if watches => {
                 attempt.tell(reason);
-                self.watch(net, api, &scope, attempt).await
+                tokio::select! {
+                    biased;
+                    outcome = self.watch(net, api, &scope, attempt) => outcome,
+                    never = self.ask_when_due(net, &session, &scope, attempt) => match never {},
+                }
+            }
+            Err(reason) if self.near.borrow().is_due() => {
+                drop(api);
+                attempt.tell(reason);
+                Box::pin(self.ask(net, &session, &scope, attempt)).await;
+                self.verdict(&scope)
             }
             now => now,
         };
@@ -206,7 +220,10 @@ impl K8s {
     }
 
     fn verdict(&self, scope: &Scope) -> Result<String, Reason> {
-        self.held.borrow().known.verdict(scope, self.quorum)
+        let held = self.held.borrow();
+        let verdict = held.known.verdict(scope, self.quorum);
+        // Who may not list the one object may not list all of them.
+        if scope.name().is_none() || held.may == May::Get { verdict } else { self.near.borrow_mut().look(verdict) }
     }
 }
 

@@ -106,7 +106,7 @@ impl Part {
             | (Self::Object, "kind" | "status" | "endpoints" | "message" | "reason" | "details" | "code")
             | (
                 Self::Metadata,
-                "name" | "namespace" | "generation" | "resourceVersion" | "deletionTimestamp" | "continue",
+                "name" | "namespace" | "labels" | "generation" | "resourceVersion" | "deletionTimestamp" | "continue",
             )
             | (Self::Spec, "replicas" | "updateStrategy" | "suspend") => Some(Self::Inside),
             _ => None,

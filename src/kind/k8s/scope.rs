@@ -2,10 +2,15 @@
 
 use std::fmt::Write as _;
 
+use super::objects::Node;
 use super::resource::Resource;
 
 /// How many objects a page of a list has, as for kubectl.
 const PAGE: u32 = 500;
+
+/// The label of an EndpointSlice that names its Service (kubernetes:
+/// staging/src/k8s.io/api/discovery/v1/well_known_labels.go, LabelServiceName).
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// Which objects of the resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,13 +62,34 @@ impl Scope {
         )
     }
 
+    /// The path of a page of the list with the objects of every name.
+    pub(super) fn names(&self, prefix: &str) -> String {
+        format!("{}?limit={PAGE}", self.collection(prefix))
+    }
+
+    /// The name of the one object that is meant.
+    pub(super) fn name(&self) -> Option<&str> {
+        match &self.which {
+            Which::Named(name) | Which::SlicesOf(name) => Some(name),
+            Which::Selected(_) | Which::All => None,
+        }
+    }
+
+    /// The name that an object of [`Scope::names`] shows to be there.
+    pub(super) fn name_of<'a>(&self, object: &'a Node) -> &'a str {
+        let metadata = object.get("metadata");
+        let name = if let Which::SlicesOf(_) = self.which {
+            metadata.at(&["labels", SERVICE_NAME])
+        } else {
+            metadata.get("name")
+        };
+        name.text()
+    }
+
     fn selectors(&self) -> String {
         match &self.which {
             Which::Named(name) => format!("&fieldSelector={}", encoded(&format!("metadata.name={name}"))),
-            // kubernetes: staging/src/k8s.io/api/discovery/v1/well_known_labels.go, LabelServiceName.
-            Which::SlicesOf(name) => {
-                format!("&labelSelector={}", encoded(&format!("kubernetes.io/service-name={name}")))
-            }
+            Which::SlicesOf(name) => format!("&labelSelector={}", encoded(&format!("{SERVICE_NAME}={name}"))),
             Which::Selected(selector) => format!("&labelSelector={}", encoded(selector)),
             Which::All => String::new(),
         }

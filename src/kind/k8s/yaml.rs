@@ -85,7 +85,10 @@ impl<'a> Reader<'a> {
         let mut members = Vec::new();
         while let Some(line) = self.here().filter(|line| line.indent == indent && !is_item(line.text)) {
             let Some((name, rest)) = member(line.text) else {
-                bail!("line {}: expected NAME: VALUE", line.number);
+                if line.text.starts_with(NOT_PLAIN) || line.text.starts_with("? ") {
+                    return Err(not_plain(line.number));
+                }
+                bail!("line {}: found no NAME: VALUE", line.number);
             };
             if rest.is_empty() || rest.starts_with('#') {
                 self.at += 1;
@@ -120,16 +123,14 @@ impl<'a> Reader<'a> {
                     .ok_or_else(|| anyhow::anyhow!("line {number}: the text in quotation marks is not valid")),
                 None => bail!("line {number}: a quotation mark is missing"),
             },
-            b'\'' => match text.rfind('\'').filter(|end| *end > 0) {
-                Some(end) => plain(&text[1..end].replace("''", "'")),
+            b'\'' => match single_quoted(&text[1..]) {
+                Some(inner) => plain(&inner),
                 None => bail!("line {number}: a quotation mark is missing"),
             },
-            b'{' | b'[' | b'&' | b'*' | b'!' | b'%' | b'@' | b'`' => match text.as_str() {
+            _ if first.starts_with(NOT_PLAIN) => match text.as_str() {
                 "{}" => Ok(Node::Map(Vec::new())),
                 "[]" => Ok(Node::List(Vec::new())),
-                _ => {
-                    bail!("line {number}: waitgate reads only plain YAML in blocks, without {{}}, [], anchors and tags")
-                }
+                _ => Err(not_plain(number)),
             },
             _ => Ok(match text.split(" #").next().unwrap_or_default().trim_end() {
                 "null" | "~" => Node::Null,
@@ -137,6 +138,33 @@ impl<'a> Reader<'a> {
                 "false" => Node::Bool(false),
                 text => Node::Text(text.to_owned()),
             }),
+        }
+    }
+}
+
+/// What begins a flow, an anchor, an alias, a tag or a directive, and what YAML reserves (YAML 1.2.2 section 5.3).
+const NOT_PLAIN: [char; 8] = ['{', '[', '&', '*', '!', '%', '@', '`'];
+
+fn not_plain(number: usize) -> anyhow::Error {
+    anyhow::anyhow!(
+        "line {number}: waitgate reads only plain YAML in blocks, without {{}}, [], anchors, aliases and tags"
+    )
+}
+
+/// The text up to the quotation mark that ends it. Two of them are one that belongs to the text.
+fn single_quoted(text: &str) -> Option<String> {
+    let mut inner = String::new();
+    let mut parts = text.split('\'');
+    // After the last mark comes what is no part of the text, such as a comment.
+    let mut last = parts.next()?;
+    loop {
+        inner.push_str(last);
+        match (parts.next()?, parts.clone().next()) {
+            ("", Some(_)) => {
+                inner.push('\'');
+                last = parts.next()?;
+            }
+            _ => return Some(inner),
         }
     }
 }
@@ -153,7 +181,7 @@ fn member(text: &str) -> Option<(String, &str)> {
         return (rest.is_empty() || rest.starts_with(' ')).then(|| (name.to_owned(), rest.trim_start()));
     }
     let (name, rest) = text.split_once(": ").or_else(|| Some((text.strip_suffix(':')?, "")))?;
-    (!name.is_empty() && !name.starts_with(['{', '[', '&', '*', '!', '#']))
+    (!name.is_empty() && !name.starts_with(NOT_PLAIN) && !name.starts_with(['#', '?']))
         .then(|| (name.to_owned(), rest.trim_start()))
 }
 
@@ -187,6 +215,9 @@ users:
 preferences: {}
 empty:
 on: true
+quoted: 'it''s' # not the user's
+marks: ''''
+none: ''
 "#;
 
     #[test]
@@ -205,6 +236,7 @@ on: true
         assert_eq!(exec.get("text").text(), "one\ntwo");
         assert_eq!(*it.get("preferences"), Node::Map(Vec::new()));
         assert!(it.get("empty").is_null() && *it.get("on") == Node::Bool(true));
+        assert_eq!([it.get("quoted").text(), it.get("marks").text(), it.get("none").text()], ["it's", "'", ""]);
     }
 
     #[test]
@@ -212,8 +244,24 @@ on: true
         for (text, words) in [
             ("a: 1\n  - b", "line 1"),
             ("a: {b: c}", "line 1: waitgate reads only plain YAML"),
+            ("a: [b,\nc]", "line 1: waitgate reads only plain YAML"),
+            ("a: {b: c,\n  d: e}", "line 1: waitgate reads"),
+            ("- {a: b}", "line 1: waitgate reads"),
+            ("- a: b\n- &x\n  a: b", "line 2: waitgate reads"),
+            ("- &x a: b", "line 1: waitgate reads"),
+            ("a: &x\n  b: c", "line 1: waitgate reads"),
+            ("a: &x b", "line 1: waitgate reads"),
+            ("&x a: b", "line 1: waitgate reads"),
+            ("a:\n  <<: *x", "line 2: waitgate reads"),
+            ("a:\n  *x : b", "line 2: waitgate reads"),
             ("a:\n  b: *x", "line 2: waitgate reads"),
-            ("a\n", "line 1: expected NAME: VALUE"),
+            ("a: !!str b", "line 1: waitgate reads"),
+            ("? a: b\n: c", "line 1: waitgate reads"),
+            ("%YAML 1.2\n---\na: b", "line 1: waitgate reads"),
+            ("---\n{\n  a: b}", "line 2: waitgate reads"),
+            ("[a, b]", "line 1: waitgate reads"),
+            ("a\n", "line 1: found no NAME: VALUE"),
+            ("a: 'x''", "line 1: a quotation mark"),
             ("a: 'x", "line 1: a quotation mark"),
             ("a: \"x\\q\"", "line 1: the text"),
             ("\ta: b", "line 1: a tab"),

@@ -134,6 +134,58 @@ fn kubeconfigs() {
     with(&token, "tokenFile: t").success();
     let ended = Run::new(["--once", "k8s:job/migrate"]).env("KUBECONFIG", "/missing").end();
     ended.failure().stderr_has("KUBECONFIG /missing: cannot be read");
+    // JSON, as kubectl config view --raw -o json prints it, with a mark of its encoding as Windows writes it.
+    let server = kube.fake.addr;
+    let json = json!({"kind": "Config", "apiVersion": "v1", "preferences": {}, "current-context": "test",
+        "contexts": [{"name": "test", "context": {"cluster": "c", "user": "u", "namespace": "demo"}}],
+        "clusters": [{"name": "c", "cluster": {"server": format!("https://{server}"), "certificate-authority": "ca.pem"}}],
+        "users": [{"name": "u", "user": {"token": TOKEN}}]});
+    let of = |content: String| {
+        fs::write(&path, content).unwrap();
+        Run::new(["--once", "k8s:job/migrate"]).env("KUBECONFIG", &path).end()
+    };
+    of(json.to_string()).success();
+    of(format!("\u{feff}\n{json:#}")).success();
+    of("{users: [{token: hunter2}]}".into())
+        .failure()
+        .nowhere("hunter2")
+        .stderr_has("other: begins with '{' and is not valid JSON (expected JSON, or YAML in blocks)");
+    with("users:", "users: &a")
+        .failure()
+        .stderr_has("without {}, [], anchors, aliases and tags (expected what kubectl");
+}
+
+/// As kubectl reads them: the first file with a value or an entry wins, and files that are not there do not matter.
+#[test]
+fn several_kubeconfigs() {
+    let kube = Kube::new(|_, _| list_of(&["job-complete"]));
+    let (folder, other) = (kube.folder(), tempfile::tempdir().unwrap());
+    let write = |name: &str, content: &str| {
+        let path = other.path().join(name);
+        fs::write(&path, content).unwrap();
+        path.display().to_string()
+    };
+    let user = write("user", "users:\n- name: u\n  user:\n    tokenFile: token\n");
+    write("token", "of-the-first-file");
+    let broken = write("broken", "a: *b");
+    let main = folder.join("config").display().to_string();
+    let run = |list: &[&str]| Run::new(["--once", "k8s:job/migrate"]).env("KUBECONFIG", list.join(":")).end();
+    run(&["/missing", &user, "", &main]).success();
+    run(&[&main, &user]).success();
+    assert_eq!(kube.tokens(), ["of-the-first-file", TOKEN]);
+    run(&[&main, &broken])
+        .failure()
+        .stderr_has(&format!("KUBECONFIG {broken}: line 1: waitgate reads only plain YAML"));
+    run(&[&user, "/missing"]).failure().stderr_has(&format!("KUBECONFIG {user}: has no current-context"));
+    run(&["/missing", "/neither"]).failure().stderr_has("KUBECONFIG /missing:/neither: cannot be read");
+    let pod = write("ca.pem", "no certificate");
+    let cluster = write(
+        "cluster",
+        "clusters:\n- name: c\n  cluster:\n    server: https://127.0.0.1:1\n    certificate-authority: ca.pem\n",
+    );
+    run(&[&cluster, &main]).failure().stderr_has(&format!("the CA of KUBECONFIG {cluster} cannot be used"));
+    fs::remove_file(pod).unwrap();
+    run(&[&cluster, &main]).failure().stderr_has(&format!("KUBECONFIG {cluster}: names "));
 }
 
 #[test]

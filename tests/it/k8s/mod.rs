@@ -2,6 +2,8 @@
 
 /// Refusals, missing rights, wrong certificates, wrong input.
 mod failures;
+/// The nearest name of an object that is missing.
+mod near;
 /// The states of the resources.
 mod states;
 /// Lists, watches, and what ends them.
