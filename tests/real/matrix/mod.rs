@@ -7,6 +7,7 @@
 mod bound;
 mod cell;
 mod kinds;
+mod path;
 mod row;
 mod soak;
 mod table;
