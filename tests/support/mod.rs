@@ -31,6 +31,7 @@ pub(crate) mod server;
 pub(crate) mod signals;
 pub(crate) mod spellings;
 mod stream;
+mod template;
 pub(crate) mod tty;
 pub(crate) mod web;
 pub(crate) mod wrong;
