@@ -19,6 +19,9 @@ use super::{PATIENCE, Pod, free_port, template};
 /// `PostgreSQL` refuses to run as root; this is Debian's `nobody`, who has a passwd entry, as initdb wants.
 const NOBODY: u32 = 65534;
 
+/// A file system in memory, where files cost little.
+const MEMORY: &str = "/dev/shm";
+
 pub(crate) struct Pg {
     pub(crate) addr: SocketAddr,
     folder: TempDir,
@@ -58,9 +61,11 @@ impl Pg {
 
     #[track_caller]
     fn make(addr: SocketAddr, binaries: PathBuf, network: Vec<String>) -> Self {
+        // A cluster has a thousand files. A Pod does not see the host's /dev.
+        let place = if network.is_empty() && has_room(MEMORY) { MEMORY.into() } else { std::env::temp_dir() };
         let folder = tempfile::Builder::new()
             .permissions(fs::Permissions::from_mode(0o755))
-            .tempdir()
+            .tempdir_in(place)
             .expect("must be able to make a temporary folder");
         let pg = Self { addr, folder, binaries, network, server: None };
         if rustix::process::geteuid().is_root() {
@@ -307,6 +312,11 @@ impl Drop for Pg {
             let _ = server.wait();
         }
     }
+}
+
+/// Whether a dozen clusters have room in this folder. A container's /dev/shm may be small.
+fn has_room(folder: &str) -> bool {
+    rustix::fs::statvfs(folder).is_ok_and(|it| it.f_bavail * it.f_frsize > 1 << 30)
 }
 
 /// Debian keeps them out of PATH, one folder for each major version.
