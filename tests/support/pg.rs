@@ -61,8 +61,8 @@ impl Pg {
 
     #[track_caller]
     fn make(addr: SocketAddr, binaries: PathBuf, network: Vec<String>) -> Self {
-        // A cluster has a thousand files. A Pod does not see the host's /dev.
-        let place = if network.is_empty() && has_room(MEMORY) { MEMORY.into() } else { std::env::temp_dir() };
+        // A cluster has a thousand files.
+        let place = if has_room(MEMORY) { MEMORY.into() } else { std::env::temp_dir() };
         let folder = tempfile::Builder::new()
             .permissions(fs::Permissions::from_mode(0o755))
             .tempdir_in(place)
