@@ -6,6 +6,7 @@
 
 mod bound;
 mod cell;
+mod files;
 mod kinds;
 mod path;
 mod row;
