@@ -13,6 +13,8 @@ pub(crate) fn copied(name: &str, to: &Path, make: impl FnOnce()) {
     }
     make();
     let own = template.with_extension(std::process::id().to_string());
+    // A run that was killed may have left one.
+    let _ = fs::remove_dir_all(&own);
     copy(to, &own);
     // Another test may have been faster.
     if fs::rename(&own, &template).is_err() {
