@@ -75,17 +75,21 @@ impl Given {
         let folder = self.folder.path().display().to_string();
         let filled = |text: &str| text.replace("ADDR", &at.to_string()).replace("DIR", &folder);
         let target = filled(target);
-        let message = self.folder.path().join("message");
-        let note = format!("--termination-log={}", message.display());
-        let mut shown = String::new();
-        for output in outputs {
+        // They wait for most of the time, so they run at the same time.
+        let start = |(number, output): (usize, &&[&str])| {
+            let message = self.folder.path().join(format!("message-{number}"));
             fs::write(&message, "").unwrap();
-            let run = Run::new(*output).arg(&note).arg(&target);
+            let run = Run::new(*output).arg(format!("--termination-log={}", message.display())).arg(&target);
             let run = more.iter().fold(run, |run, argument| match argument.split_once('=') {
                 Some((name, value)) if !name.starts_with('-') => run.env(name, filled(value)),
                 _ => run.arg(filled(argument)),
             });
-            let ended = run.env("TOK", SECRET).env("USR", "u").end();
+            (run.env("TOK", SECRET).env("USR", "u").start(), message)
+        };
+        let running: Vec<_> = outputs.iter().enumerate().map(start).collect();
+        let mut shown = String::new();
+        for (running, message) in running {
+            let ended = running.end();
             let left = fs::read_to_string(&message).unwrap();
             for piece in PIECES {
                 ended.nowhere(piece);

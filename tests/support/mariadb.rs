@@ -15,7 +15,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::{PATIENCE, Pod, Run, tool};
+use super::{PATIENCE, Pod, Run, template, tool};
 
 /// Debian's `nobody`. The server refuses to run as root.
 const NOBODY: u32 = 65534;
@@ -63,19 +63,7 @@ impl MariaDb {
             .expect("must be able to make a temporary folder");
         chown(folder.path(), Some(NOBODY), Some(NOBODY)).expect("this test needs root");
         let it = Self { own, enter, address: address.to_owned(), folder, options: Vec::new(), server: None };
-        // It takes seconds to make a data folder, so all tests copy one.
-        let template = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mariadb");
-        if template.is_dir() {
-            copy(&template, &it.path("data"));
-        } else {
-            it.make_data();
-            let own = template.with_extension(std::process::id().to_string());
-            copy(&it.path("data"), &own);
-            // Another test may have been faster.
-            if fs::rename(&own, &template).is_err() {
-                fs::remove_dir_all(&own).expect("the folder is ours");
-            }
-        }
+        template::copied("mariadb", &it.path("data"), || it.make_data());
         it
     }
 
@@ -270,10 +258,4 @@ impl Drop for MariaDb {
             let _ = server.wait();
         }
     }
-}
-
-#[track_caller]
-fn copy(from: &Path, to: &Path) {
-    let copied = Command::new(tool("cp")).arg("-a").args([from, to]).status();
-    assert!(copied.is_ok_and(|status| status.success()), "must be able to copy {}", from.display());
 }

@@ -31,6 +31,7 @@ pub(crate) mod server;
 pub(crate) mod signals;
 pub(crate) mod spellings;
 mod stream;
+mod template;
 pub(crate) mod tty;
 pub(crate) mod web;
 pub(crate) mod wrong;
@@ -66,7 +67,7 @@ fn install(name: &str) -> String {
         "ip" => "iproute2",
         "java" => "default-jre-headless",
         "knotd" => "knot",
-        "epmd" => "erlang-base",
+        "epmd" | "erl_call" => "erlang-base",
         "mariadbd" | "mariadb-install-db" => "mariadb-server",
         "mariadb" | "mariadb-admin" => "mariadb-client",
         "unshare" | "nsenter" | "setpriv" | "setsid" | "prlimit" => "util-linux",

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::Write,
     net::{Ipv4Addr, SocketAddr},
-    os::unix::fs::{PermissionsExt, chown},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -14,10 +14,13 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::{PATIENCE, Pod, free_port};
+use super::{PATIENCE, Pod, free_port, template};
 
 /// `PostgreSQL` refuses to run as root; this is Debian's `nobody`, who has a passwd entry, as initdb wants.
 const NOBODY: u32 = 65534;
+
+/// A file system in memory, where files cost little.
+const MEMORY: &str = "/dev/shm";
 
 pub(crate) struct Pg {
     pub(crate) addr: SocketAddr,
@@ -58,30 +61,17 @@ impl Pg {
 
     #[track_caller]
     fn make(addr: SocketAddr, binaries: PathBuf, network: Vec<String>) -> Self {
+        // A cluster has a thousand files.
+        let place = if has_room(MEMORY) { MEMORY.into() } else { std::env::temp_dir() };
         let folder = tempfile::Builder::new()
             .permissions(fs::Permissions::from_mode(0o755))
-            .tempdir()
+            .tempdir_in(place)
             .expect("must be able to make a temporary folder");
         let pg = Self { addr, folder, binaries, network, server: None };
-        let password = pg.path("password");
-        fs::write(&password, "secret").expect("the folder is ours");
-        let data = pg.path("data");
-        fs::create_dir(&data).expect("the folder is ours");
         if rustix::process::geteuid().is_root() {
             chown(pg.folder.path(), Some(NOBODY), Some(NOBODY)).expect("root may chown");
-            chown(&data, Some(NOBODY), Some(NOBODY)).expect("root may chown");
         }
-        let made = pg
-            .program("initdb")
-            .args(["--no-sync", "--username=postgres", "--auth-local=trust", "--auth-host=scram-sha-256"])
-            .args(["--encoding=UTF8", "--locale=C"])
-            .arg("--pwfile")
-            .arg(&password)
-            .arg("--pgdata")
-            .arg(&data)
-            .output()
-            .expect("must be able to start initdb");
-        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        template::copied(&pg.template(), &pg.path("data"), || pg.make_data());
         // The default hba is for 127.0.0.1 alone, and clients of 127.x.y.z come from there.
         pg.conf(&format!(
             "listen_addresses = '{}'\nport = {}\nunix_socket_directories = '{}'\nfsync = off\n\
@@ -91,6 +81,36 @@ impl Pg {
             pg.folder.path().display(),
         ));
         pg
+    }
+
+    #[track_caller]
+    fn make_data(&self) {
+        let (password, data) = (self.path("password"), self.path("data"));
+        fs::write(&password, "secret").expect("the folder is ours");
+        fs::create_dir(&data).expect("the folder is ours");
+        if rustix::process::geteuid().is_root() {
+            chown(&data, Some(NOBODY), Some(NOBODY)).expect("root may chown");
+        }
+        let made = self
+            .program("initdb")
+            .args(["--no-sync", "--username=postgres", "--auth-local=trust", "--auth-host=scram-sha-256"])
+            // A small log is copied sooner.
+            .args(["--encoding=UTF8", "--locale=C", "--wal-segsize=1"])
+            .arg("--pwfile")
+            .arg(&password)
+            .arg("--pgdata")
+            .arg(&data)
+            .output()
+            .expect("must be able to start initdb");
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+    }
+
+    /// The name of what this very initdb made for this user.
+    fn template(&self) -> String {
+        let made = fs::metadata(self.binaries.join("initdb")).map(|initdb| (initdb.mtime(), initdb.size()));
+        let (time, size) = made.unwrap_or_default();
+        let folder = self.binaries.to_string_lossy().replace(['/', '.'], "-");
+        format!("postgres{folder}-{time}-{size}-{}", rustix::process::geteuid().as_raw())
     }
 
     /// A cluster that accepts connections.
@@ -158,7 +178,14 @@ impl Pg {
     /// Waits until psql can log in over the socket.
     #[track_caller]
     pub(crate) fn accepting(&self) {
-        self.until("to accept connections", || self.psql("SELECT 1").output().is_ok_and(|out| out.status.success()));
+        let can_log_in = || self.psql("SELECT 1").output().is_ok_and(|out| out.status.success());
+        self.until("to accept connections", || self.is_open() && can_log_in());
+    }
+
+    /// Whether the server has written that it takes sessions (pidfile.h: the status is in line 8). psql costs more.
+    fn is_open(&self) -> bool {
+        let pid = fs::read_to_string(self.path("data/postmaster.pid")).unwrap_or_default();
+        pid.lines().nth(7).is_some_and(|status| matches!(status.trim_end(), "ready" | "standby"))
     }
 
     /// Waits until the server's log has `text`.
@@ -285,6 +312,11 @@ impl Drop for Pg {
             let _ = server.wait();
         }
     }
+}
+
+/// Whether a dozen clusters have room in this folder. A container's /dev/shm may be small.
+fn has_room(folder: &str) -> bool {
+    rustix::fs::statvfs(folder).is_ok_and(|it| it.f_bavail * it.f_frsize > 1 << 30)
 }
 
 /// Debian keeps them out of PATH, one folder for each major version.

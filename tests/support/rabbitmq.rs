@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     net::SocketAddr,
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
@@ -64,7 +65,24 @@ impl RabbitMq {
     #[track_caller]
     pub(crate) fn listen(&self) {
         let (ip, port) = (self.addr.ip(), self.addr.port());
-        self.ctl(&["eval", &format!("rabbit_networking:start_tcp_listener({{\"{ip}\", {port}}}, 1).")]);
+        self.eval(&format!("rabbit_networking:start_tcp_listener({{\"{ip}\", {port}}}, 1)."));
+    }
+
+    /// Listens at one more address, over TLS, for clients that have a certificate. It is their login: there is no other.
+    #[track_caller]
+    pub(crate) fn listen_for_members(&self) -> SocketAddr {
+        let addr = free_port();
+        self.eval(&format!(
+            "{{ok, Given}} = application:get_env(rabbit, ssl_options),
+             Options = [Option || {{Name, _}} = Option <- Given, Name =/= verify, Name =/= fail_if_no_peer_cert],
+             ok = application:set_env(rabbit, auth_mechanisms, ['EXTERNAL']),
+             Members = [{{verify, verify_peer}}, {{fail_if_no_peer_cert, true}} | Options],
+             ok = application:set_env(rabbit, ssl_options, Members),
+             rabbit_networking:start_ssl_listener({{\"{}\", {}}}, Members, 1).",
+            addr.ip(),
+            addr.port()
+        ));
+        addr
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -181,13 +199,45 @@ impl RabbitMq {
         command
     }
 
-    /// `rabbitmqctl` for this server. It must succeed.
+    /// What this Erlang code comes to in the server. It is what `rabbitmqctl` would call, which takes half a second of a
+    /// processor for each call.
     #[track_caller]
-    pub(crate) fn ctl(&self, words: &[&str]) -> String {
-        let out =
-            self.command("rabbitmqctl").arg("-q").args(words).output().expect("must be able to start rabbitmqctl");
-        assert!(out.status.success(), "{words:?}: {out:?}");
-        String::from_utf8_lossy(&out.stdout).into_owned()
+    pub(crate) fn eval(&self, code: &str) -> String {
+        let cookie = fs::read_to_string(self.path(".erlang.cookie")).expect("the server has written it");
+        let mut call = self.within(&tool("erl_call"));
+        call.args(["-c", cookie.trim(), "-address", &self.distribution.to_string(), "-e"]);
+        let mut call = call
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("must be able to start erl_call");
+        let written = call.stdin.take().expect("stdin is a pipe").write_all(format!("{code}\n").as_bytes());
+        let out = call.wait_with_output().expect("erl_call is our child");
+        let said = String::from_utf8_lossy(&out.stdout).into_owned();
+        let done =
+            written.is_ok() && out.status.success() && said.starts_with("{ok, ") && !said.starts_with("{ok, {error");
+        assert!(done, "{code}: {out:?}");
+        said
+    }
+
+    #[track_caller]
+    pub(crate) fn add_user(&self, name: &str, password: &str) {
+        let [name, password] = [name, password].map(binary);
+        self.eval(&format!("rabbit_auth_backend_internal:add_user({name}, {password}, <<\"test\">>)."));
+    }
+
+    #[track_caller]
+    pub(crate) fn add_vhost(&self, name: &str) {
+        self.eval(&format!("rabbit_vhost:add({}, <<\"test\">>).", binary(name)));
+    }
+
+    /// Patterns of what the user may configure, write to and read from.
+    #[track_caller]
+    pub(crate) fn permit(&self, user: &str, vhost: &str, patterns: [&str; 3]) {
+        let [user, vhost] = [user, vhost].map(binary);
+        let patterns = patterns.map(binary).join(", ");
+        self.eval(&format!("rabbit_auth_backend_internal:set_permissions({user}, {vhost}, {patterns}, <<\"test\">>)."));
     }
 
     /// Stops the virtual machine where it is, or lets it go on.
@@ -210,4 +260,9 @@ impl Drop for RabbitMq {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// The text as a binary of Erlang.
+fn binary(text: &str) -> String {
+    format!("<<\"{}\">>", text.replace('\\', "\\\\").replace('"', "\\\""))
 }

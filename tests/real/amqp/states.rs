@@ -7,19 +7,24 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::client::pika;
+#[cfg(feature = "tls")]
+use super::tls;
 use crate::support::{PATIENCE, Run, rabbitmq::RabbitMq, run::Ended, tool};
 
-fn once(target: &str) -> Ended {
+pub(super) fn once(target: &str) -> Ended {
     Run::new(["--once", target]).end()
 }
 
-/// One server for all of it: it takes ten seconds to start.
+/// One server for all of it: it takes ten seconds to start, and five of a processor.
 #[test]
 fn one_server() {
+    #[cfg(feature = "tls")]
+    let (server, authority) = tls::started();
+    #[cfg(not(feature = "tls"))]
     let server = RabbitMq::started(&[]);
-    server.ctl(&["add_vhost", "shop"]);
-    server.ctl(&["add_user", "app", "s3cret"]);
-    server.ctl(&["set_permissions", "-p", "shop", "app", ".*", ".*", ".*"]);
+    server.add_vhost("shop");
+    server.add_user("app", "s3cret");
+    server.permit("app", "shop", [".*", ".*", ".*"]);
     a_probe_without_a_login(&server);
     logins(&server);
     vhosts(&server);
@@ -27,16 +32,21 @@ fn one_server() {
     hundreds_of_probes_leave_nothing(&server);
     alarms(&server);
     limits(&server);
+    #[cfg(feature = "tls")]
+    {
+        tls::as_the_url_says(&server, &authority);
+        tls::a_client_certificate_is_a_login(&server, &authority);
+    }
 }
 
 /// The length of the log, to which all is written that is known.
-fn mark(server: &RabbitMq) -> usize {
+pub(super) fn mark(server: &RabbitMq) -> usize {
     // A line comes a moment after the answer.
     thread::sleep(Duration::from_millis(500));
     server.log().len()
 }
 
-fn lines(server: &RabbitMq, before: usize) -> Vec<String> {
+pub(super) fn lines(server: &RabbitMq, before: usize) -> Vec<String> {
     mark(server);
     server.worse_than_info(before)
 }
@@ -88,13 +98,13 @@ fn vhosts(server: &RabbitMq) {
         .stderr_has("not-authorized");
     once(&format!("amqp://guest:guest@{addr}//")).success();
     once(&format!("amqp://guest:guest@{addr}/")).failure().stderr_has("an empty name").stderr_has("no-database");
-    server.ctl(&["add_vhost", "a/b c"]);
-    server.ctl(&["set_permissions", "-p", "a/b c", "app", "", "", ""]);
+    server.add_vhost("a/b c");
+    server.permit("app", "a/b c", ["", "", ""]);
     let odd = format!("amqp://app:s3cret@{addr}/a%2fb%20c");
     once(&odd).success();
     once(&format!("{odd}#publish")).failure().stderr_has("may not publish").stderr_has("protocol.forbidden");
     // Its processes have died, as after a failure of the disk.
-    server.ctl(&["eval", "rabbit_vhost_sup_sup:delete_on_all_nodes(<<\"a/b c\">>)."]);
+    server.eval("rabbit_vhost_sup_sup:delete_on_all_nodes(<<\"a/b c\">>).");
     once(&odd).failure().stderr_has("the vhost is down").stderr_has("not-accepting");
 }
 
@@ -109,7 +119,8 @@ fn queues(server: &RabbitMq) {
     once(&format!("{url}#queue=jobs")).success().stderr_has("the queue has 1 message and 0 consumers");
     once(&format!("{url}#queue=jobs#publish")).success().stderr_has("which takes messages");
     assert_eq!(lines(server, before), [""; 0]);
-    assert!(server.ctl(&["list_queues", "-p", "shop", "name", "messages"]).contains("jobs\t1\n"), "none was added");
+    let messages = server.eval("rabbit_amqqueue:info_all(<<\"shop\">>, [name, messages]).");
+    assert!(messages.contains("{messages, 1}"), "none was added: {messages}");
 
     // Another connection keeps a queue for itself.
     let hold = "import pika, sys\nc = pika.BlockingConnection(pika.URLParameters(sys.argv[1])); ch = c.channel()\n\
@@ -128,8 +139,8 @@ fn queues(server: &RabbitMq) {
     locked.failure().stderr_has("belongs to another connection alone").stderr_has("expect.state");
 
     // RabbitMQ 3 wants no permission for a passive declare.
-    server.ctl(&["add_user", "small", "s3cret"]);
-    server.ctl(&["set_permissions", "-p", "shop", "small", "^$", "^$", "^$"]);
+    server.add_user("small", "s3cret");
+    server.permit("small", "shop", ["^$", "^$", "^$"]);
     once(&format!("amqp://small:s3cret@{}/shop#queue=jobs", server.addr)).success();
 }
 
@@ -147,8 +158,8 @@ fn hundreds_of_probes_leave_nothing(server: &RabbitMq) {
 fn no_connection(server: &RabbitMq) {
     let limit = Instant::now() + PATIENCE;
     loop {
-        let left = server.ctl(&["list_connections", "name", "state"]);
-        if left.trim().lines().count() <= 1 {
+        let left = server.eval("rabbit_networking:connections().");
+        if left == "{ok, []}" {
             return;
         }
         assert!(Instant::now() < limit, "{left}");
@@ -160,7 +171,7 @@ fn no_connection(server: &RabbitMq) {
 fn alarms(server: &RabbitMq) {
     let url = format!("amqp://app:s3cret@{}/shop", server.addr);
     let before = mark(server);
-    server.ctl(&["set_vm_memory_high_watermark", "0.00001"]);
+    server.eval("vm_memory_monitor:set_vm_memory_high_watermark(0.00001).");
     server.logged_after(before, "memory resource limit alarm set");
     once(&format!("amqp:{}", server.addr)).success();
     once(&url).success();
@@ -171,14 +182,15 @@ fn alarms(server: &RabbitMq) {
     no_connection(server);
     let waiting = Run::new(["-t", "60s", "--max-pause=200ms", &format!("{url}#publish")]).start();
     waiting.line("low on memory");
-    server.ctl(&["set_vm_memory_high_watermark", "0.4"]);
+    server.eval("vm_memory_monitor:set_vm_memory_high_watermark(0.4).");
     waiting.end().success().stderr_has("which takes messages");
 }
 
 fn limits(server: &RabbitMq) {
     let url = format!("amqp://app:s3cret@{}/shop", server.addr);
-    server.ctl(&["set_vhost_limits", "-p", "shop", r#"{"max-connections": 0}"#]);
+    let none = r#"<<"{\"max-connections\": 0}">>"#;
+    server.eval(&format!("rabbit_vhost_limit:parse_set(<<\"shop\">>, {none}, <<\"test\">>)."));
     once(&url).failure().stderr_has("connection limit (0) is reached").stderr_has("protocol.too-many-clients");
-    server.ctl(&["clear_vhost_limits", "-p", "shop"]);
+    server.eval("rabbit_vhost_limit:clear(<<\"shop\">>, <<\"test\">>).");
     once(&url).success();
 }

@@ -186,7 +186,7 @@ impl World {
             Queue(name) => {
                 let queue = format!("rabbit_misc:r(<<\"/\">>, queue, <<\"{name}\">>)");
                 let declare = format!("rabbit_amqqueue:declare({queue}, true, false, [], none, <<\"webapp\">>).");
-                self.broker.as_ref().expect("the case has a broker").ctl(&["eval", &declare]);
+                self.broker.as_ref().expect("the case has a broker").eval(&declare);
             }
             MongoDb(addresses) => self.mongods = addresses.iter().map(|address| self.mongod(address)).collect(),
             Elected => self.elect(),
@@ -302,8 +302,8 @@ fn cluster(pod: &Pod, address: &str) -> Pg {
 fn broker(pod: &Pod, address: &str) -> RabbitMq {
     add_address(pod, address);
     let broker = RabbitMq::inside(pod, (address.parse::<std::net::IpAddr>().unwrap(), 5672).into());
-    broker.ctl(&["add_user", "webapp", PASSWORD]);
-    broker.ctl(&["set_permissions", "webapp", ".*", ".*", ".*"]);
+    broker.add_user("webapp", PASSWORD);
+    broker.permit("webapp", "/", [".*", ".*", ".*"]);
     broker.listen();
     broker
 }

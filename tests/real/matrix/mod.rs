@@ -6,7 +6,9 @@
 
 mod bound;
 mod cell;
+mod files;
 mod kinds;
+mod path;
 mod row;
 mod soak;
 mod table;
@@ -25,7 +27,7 @@ use world::World;
 use crate::support::fault::Fault;
 
 /// How many runs are in flight: most of them wait.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 48;
 
 /// A cell that was wrong or late among the others has so many tries alone.
 const TRIES: usize = 3;

@@ -16,15 +16,19 @@ pub(super) enum Source {
     Tcp(Arc<Script>),
     /// A server at a unix socket.
     Unix(Arc<Script>),
-    /// A path, by the fault.
-    Path,
+    /// A file, by the fault, which otherwise has these bytes.
+    File(Vec<u8>),
+    /// The place of a unix socket, by the fault.
+    Socket,
+    /// A file that is read for an attempt at a server without a fault; otherwise it has these bytes.
+    Read(Vec<u8>, Arc<Script>),
 }
 
 pub(super) struct Row {
     pub(super) kind: &'static str,
     /// The stage, or which part of it.
     pub(super) column: &'static str,
-    /// The target, with `ADDR` or `PATH` where the fault is.
+    /// The target, with `ADDR`, `PATH` or `FOLDER` where the fault is.
     pub(super) target: String,
     pub(super) source: Source,
     pub(super) faults: Vec<Fault>,
@@ -108,10 +112,22 @@ impl Row {
         self
     }
 
-    /// What is at a path.
-    pub(super) fn path(kind: &'static str, column: &'static str, target: &str, faults: &[Fault]) -> Self {
-        let stages = &["local.", "expect.", "connect.", "protocol."];
-        Self { stages, ..Self::new(kind, column, target, Source::Path, faults.into()) }
+    /// A file that has to have what `right` has.
+    pub(super) fn file(kind: &'static str, column: &'static str, target: &str, right: &[u8], faults: &[Fault]) -> Self {
+        let stages = &["local.", "expect.", "protocol."];
+        Self { stages, ..Self::new(kind, column, target, Source::File(right.into()), faults.into()) }
+    }
+
+    /// What is at the place of a unix socket. `PATH` in `target` is its path, `FOLDER` the folder that it is in.
+    pub(super) fn socket(kind: &'static str, column: &'static str, target: &str) -> Self {
+        let stages = &["local.", "connect."];
+        Self { stages, ..Self::new(kind, column, target, Source::Socket, Fault::SOCKET.into()) }
+    }
+
+    /// The file at `PATH`, which each attempt reads. With it, the server at `ADDR` would be ready.
+    pub(super) fn read(kind: &'static str, column: &'static str, target: &str, right: &[u8], script: Script) -> Self {
+        let source = Source::Read(right.into(), Arc::new(script));
+        Self { stages: &["local."], ..Self::new(kind, column, target, source, Fault::FILE.into()) }
     }
 
     /// The same with the test's own authority, where a certificate may come.
@@ -120,6 +136,10 @@ impl Row {
             return self;
         }
         self.options.push(format!("--ca-file={}", world.authority.file().display()));
+        // Where no file can be opened, this one cannot be read either: wrong input, at once.
+        if matches!(self.source, Source::Read(..)) {
+            self.faults.retain(|fault| *fault != Fault::Descriptors);
+        }
         self
     }
 
@@ -137,7 +157,7 @@ impl Row {
             Fault::None => return (!code.is_empty()).then(|| "a right answer must be ready".to_owned()),
             Fault::Descriptors => &["local.descriptors"],
             // Nothing comes, or nothing that could be the end of an answer.
-            Fault::Silence | Fault::Signal if !matches!(self.source, Source::Path) => &[".timeout"],
+            Fault::Silence | Fault::Signal => &[".timeout"],
             Fault::Drip | Fault::FirstByte | Fault::Half | Fault::AllButOne
                 if matches!(self.source, Source::Tcp(_) | Source::Unix(_)) =>
             {
@@ -147,8 +167,12 @@ impl Row {
             Fault::Close | Fault::Reset if matches!(self.source, Source::Tcp(_) | Source::Unix(_)) => {
                 &[".closed", "expect.body"]
             }
+            _ if matches!(self.source, Source::Read(..)) => &["local.file"],
             Fault::Unreachable => &["connect.unreachable"],
+            Fault::Forbidden if matches!(self.source, Source::File(_)) => &["local.file"],
             Fault::Forbidden => &["connect.denied"],
+            Fault::Backlog => &["connect.timeout"],
+            Fault::Missing => &["local.missing"],
             _ => &[""],
         };
         let stage = self.stages.iter().any(|stage| code.starts_with(stage));

@@ -15,7 +15,8 @@ What a peer does wrong, in which stage of an attempt, and the reason that waitga
 second, SIGTERM the third. Each run must end in time with status 1, in 16 MiB of memory (`endless, 8 MiB`: in half of it),
 without a secret in its output, and with no socket and no process left. If the three runs give different reasons, the
 cell has all of them in this order. Most servers send what the row says in place of one answer and then keep the
-connection open.
+connection open. A column that is named after a file (such as `header`, `password file` or `ca`) has its faults in that file,
+which each attempt reads: the server would be ready, and the reason names the file.
 
 This page is generated from the test. [CONTRIBUTING.md](../CONTRIBUTING.md#run-the-tests) says how to write it again, and
 [reasons.md](reasons.md) what each reason means.

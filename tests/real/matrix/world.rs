@@ -2,8 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,8 +20,8 @@ pub(super) struct World {
     pub(super) folder: TempDir,
     /// So many descriptors leave none for a socket.
     pub(super) descriptors: u32,
-    /// Sockets that nothing accepts from.
-    listeners: Vec<UnixListener>,
+    /// A copy of the binary, in a folder that its owner may read without a capability.
+    pub(super) binary: PathBuf,
     _nameserver: Nameserver,
 }
 
@@ -37,13 +36,15 @@ ip route add prohibit 10.9.1.1";
 
 impl World {
     pub(super) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let binary = folder.path().join("waitgate");
+        fs::copy(env!("CARGO_BIN_EXE_waitgate"), &binary).unwrap();
         let pod = Pod::new();
         pod.sh(RULES);
         // The control of a row is a name that resolves.
         let nameserver = pod.within(|| Nameserver::on((LOOPBACK, 53).into(), LOOPBACK));
         let authority = Authority::new();
         let server = Arc::new(authority.server(&["127.0.0.1"]));
-        let folder = tempfile::tempdir().unwrap();
         let few = |most: u32| {
             let run = Run::new(["--once", "tcp:127.0.0.1:7002"]).inside(&pod);
             let run = run.through(["prlimit".to_owned(), format!("--nofile={most}"), "--".to_owned()]);
@@ -52,10 +53,7 @@ impl World {
         let descriptors = (6..24)
             .find(|most| few(*most))
             .expect("with one descriptor less than needed it is the socket that has none");
-        let mut world =
-            Self { pod, authority, server, folder, descriptors, _nameserver: nameserver, listeners: Vec::new() };
-        world.make_paths();
-        world
+        Self { pod, authority, server, folder, descriptors, binary, _nameserver: nameserver }
     }
 
     /// The address at which a connection meets `fault`.
@@ -67,38 +65,6 @@ impl World {
             _ => 7002,
         };
         (LOOPBACK, port).into()
-    }
-
-    /// The path that has `fault`, below a folder for files and one for sockets.
-    pub(super) fn path(&self, kind: &str, fault: Fault) -> PathBuf {
-        self.folder.path().join(kind).join(fault.label())
-    }
-
-    fn make_paths(&mut self) {
-        for kind in ["file", "unix"] {
-            fs::create_dir(self.folder.path().join(kind)).unwrap();
-        }
-        let right = br#"{"state": "ready"}"#;
-        let write = |fault: Fault, bytes: &[u8]| fs::write(self.path("file", fault), bytes).unwrap();
-        write(Fault::None, right);
-        write(Fault::Descriptors, right);
-        write(Fault::FirstByte, &right[..1]);
-        write(Fault::Half, &right[..9]);
-        write(Fault::AllButOne, &right[..right.len() - 1]);
-        write(Fault::Garbage, &[0xff; 96]);
-        write(Fault::Version, b"state: ready\n");
-        write(Fault::Oversized, &b"[1, ".repeat(64 * 1024));
-        let fifo = self.path("file", Fault::Fifo);
-        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
-        link(Path::new("/dev/urandom"), &self.path("file", Fault::Device));
-        fs::File::create(self.path("file", Fault::Sparse)).and_then(|file| file.set_len(1 << 30)).unwrap();
-        for kind in ["file", "unix"] {
-            fs::create_dir(self.path(kind, Fault::Folder)).unwrap();
-            link(&self.path(kind, Fault::Loop), &self.path(kind, Fault::Loop));
-        }
-        fs::write(self.path("unix", Fault::Plain), "no socket").unwrap();
-        drop(UnixListener::bind(self.path("unix", Fault::Stale)).unwrap());
-        self.listeners.push(UnixListener::bind(self.path("unix", Fault::Descriptors)).unwrap());
     }
 
     /// No connection is left that a process has at one of its ends. The servers see their clients' ends within a second.
@@ -118,8 +84,4 @@ impl World {
             thread::sleep(Duration::from_millis(50));
         }
     }
-}
-
-fn link(to: &Path, at: &Path) {
-    std::os::unix::fs::symlink(to, at).unwrap();
 }

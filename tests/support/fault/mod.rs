@@ -40,7 +40,7 @@ pub(crate) enum Fault {
     Signal,
     /// A router says that there is no way to the host.
     Unreachable,
-    /// A rule of this machine forbids it.
+    /// A rule of this machine forbids it; at a path, the permissions.
     Forbidden,
     /// At a path: nothing.
     Missing,
@@ -58,6 +58,8 @@ pub(crate) enum Fault {
     Plain,
     /// A socket whose server has gone.
     Stale,
+    /// A socket whose server accepts nothing, and whose queue is full.
+    Backlog,
 }
 
 impl Fault {
@@ -82,6 +84,32 @@ impl Fault {
     /// Those of a connection that is not made.
     pub(crate) const CONNECTING: [Self; 6] =
         [Self::Silence, Self::Reset, Self::Descriptors, Self::Signal, Self::Unreachable, Self::Forbidden];
+
+    /// Those of a unix socket to which no connection is made.
+    pub(crate) const SOCKET: [Self; 8] = [
+        Self::Descriptors,
+        Self::Forbidden,
+        Self::Missing,
+        Self::Folder,
+        Self::Loop,
+        Self::Plain,
+        Self::Stale,
+        Self::Backlog,
+    ];
+
+    /// Those of a file that an attempt reads; the first one is the control.
+    pub(crate) const FILE: [Self; 10] = [
+        Self::None,
+        Self::Oversized,
+        Self::Descriptors,
+        Self::Forbidden,
+        Self::Missing,
+        Self::Folder,
+        Self::Fifo,
+        Self::Device,
+        Self::Sparse,
+        Self::Loop,
+    ];
 
     /// In words, for a table.
     pub(crate) fn words(self) -> &'static str {
@@ -112,6 +140,7 @@ impl Fault {
             Self::Loop => "a link to itself",
             Self::Plain => "a plain file",
             Self::Stale => "a socket without a server",
+            Self::Backlog => "a full queue",
         }
     }
 

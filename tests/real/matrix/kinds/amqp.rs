@@ -37,6 +37,13 @@ pub(super) fn rows() -> Vec<Row> {
             login,
             script(answers(vec![greeting(), tune()]), open_ok()).then([hear(), say(close_ok())]),
         ),
+        Row::read(
+            "amqp",
+            "password file",
+            "amqp://app@ADDR/shop#password=@PATH",
+            b"hunter2\n",
+            script(answers(vec![greeting(), tune()]), open_ok()).then([hear(), say(close_ok())]),
+        ),
         Row::expectation(
             "amqp",
             "queue",

@@ -13,6 +13,7 @@ pub(super) fn rows() -> Vec<Row> {
         Fault::Version,
         Fault::Oversized,
         Fault::Descriptors,
+        Fault::Forbidden,
         Fault::Missing,
         Fault::Folder,
         Fault::Fifo,
@@ -20,5 +21,5 @@ pub(super) fn rows() -> Vec<Row> {
         Fault::Sparse,
         Fault::Loop,
     ];
-    vec![Row::path("file", "content", "file:PATH#json=/state=ready", &faults)]
+    vec![Row::file("file", "content", "file:PATH#json=/state=ready", br#"{"state": "ready"}"#, &faults)]
 }

@@ -23,6 +23,7 @@ pub(super) fn rows() -> Vec<Row> {
         Row::resolve("grpc", "grpc:ADDR:7002"),
         Row::connect("grpc", "grpc:ADDR"),
         Row::protocol("grpc", "call", "grpc:ADDR#header=authorization:Bearer hunter2", serving(Vec::new())),
+        Row::read("grpc", "header", "grpc:ADDR#header=x-key:@PATH", b"hunter2\n", serving(Vec::new())),
     ]
 }
 

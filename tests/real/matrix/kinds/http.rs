@@ -38,17 +38,38 @@ pub(super) fn rows() -> Vec<Row> {
         Row::protocol("http", "answer", "http://app:hunter2@ADDR/", answer(Vec::new())),
         Row::expectation("http", "body", "http://ADDR/#json=/state=ready", body(Vec::new())),
         Row::expectation("http", "chunks", "http://ADDR/#json=/state=ready#match=ready", chunks(Vec::new())),
+        Row::read("http", "header", "http://ADDR/#header=x-key:Bearer @PATH", b"hunter2\n", answer(Vec::new())),
+        Row::read("http", "data", "http://ADDR/#data=@PATH", b"hunter2", answer(Vec::new())),
     ]
+}
+
+pub(super) fn rows_of_http_unix() -> Vec<Row> {
+    let rows = [
+        Row::protocol(
+            "http+unix",
+            "answer",
+            "http+unix:PATH:/#header=authorization:Bearer hunter2",
+            answer(Vec::new()),
+        ),
+        Row::expectation("http+unix", "body", "http+unix:PATH:/a?b#json=/state=ready", body(Vec::new())),
+        Row::expectation("http+unix", "chunks", "http+unix:PATH:/#json=/state=ready#match=ready", chunks(Vec::new())),
+    ];
+    let connect = Row::socket("http+unix", "connect", "http+unix:PATH:/");
+    [connect].into_iter().chain(rows.map(Row::over_unix)).collect()
 }
 
 pub(super) fn rows_of_https(world: &World) -> Vec<Row> {
     let tls = || vec![Step::Tls(world.server.clone())];
+    let ca = std::fs::read(world.authority.file()).unwrap();
+    let identity: [String; 2] = world.authority.sign(&["app"]).into();
     let rows = [
         Row::resolve("https", "https://ADDR:7002/"),
         Row::connect("https", "https://ADDR/"),
         Row::tls("https", "https://ADDR/", Script::handshake(Vec::new(), &world.server)),
         Row::protocol("https", "answer", "https://app:hunter2@ADDR/", answer(tls())),
         Row::expectation("https", "body", "https://ADDR/#json=/state=ready", body(tls())),
+        Row::read("https", "cert", "https://ADDR/#cert=PATH#key=PATH", identity.concat().as_bytes(), answer(tls())),
     ];
-    rows.into_iter().map(|row| row.trusting(world)).collect()
+    let of_ca = Row::read("https", "ca", "https://ADDR/#ca=PATH", &ca, answer(tls()));
+    rows.into_iter().map(|row| row.trusting(world)).chain([of_ca]).collect()
 }

@@ -37,6 +37,13 @@ pub(super) fn rows() -> Vec<Row> {
             "kafka",
             "login",
             "kafka://app:hunter2@ADDR#mechanism=PLAIN",
+            script(plain.clone(), 3, &authenticated(0, "", "")).then([hear(), say(frame(4, &one))]),
+        ),
+        Row::read(
+            "kafka",
+            "password file",
+            "kafka:ADDR#user=app#password=@PATH#mechanism=PLAIN",
+            b"hunter2\n",
             script(plain, 3, &authenticated(0, "", "")).then([hear(), say(frame(4, &one))]),
         ),
         Row::expectation("kafka", "topic", "kafka:ADDR#topic=orders", script(before, 2, &topic)),

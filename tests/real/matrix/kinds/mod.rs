@@ -27,6 +27,7 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
         file::rows(),
         http::rows(),
         http::rows_of_https(world),
+        http::rows_of_http_unix(),
         k8s::rows(world),
         postgres::rows(world),
         mysql::rows(),

@@ -41,7 +41,17 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
             Script::handshake(vec![], &world.server).then([hear(), say(hello())]),
         )
         .trusting(world),
-        Row::protocol("mongodb", "login", plain, script(vec![tls(), hear(), say(hello()), hear()], login))
+        Row::protocol("mongodb", "login", plain, script(vec![tls(), hear(), say(hello()), hear()], login.clone()))
             .trusting(world),
+        Row::socket("mongodb", "socket", "mongodb://%2FPATH/"),
+        Row::protocol("mongodb", "hello, socket", "mongodb://%2FPATH/", script(vec![hear()], hello())).over_unix(),
+        Row::read(
+            "mongodb",
+            "password file",
+            "mongodb://app@ADDR/?tls=true&authMechanism=PLAIN#password=@PATH",
+            b"hunter2\n",
+            script(vec![tls(), hear(), say(hello()), hear()], login),
+        )
+        .trusting(world),
     ]
 }

@@ -42,6 +42,21 @@ pub(super) fn rows() -> Vec<Row> {
             "mysql://app:hunter2@ADDR?ssl-mode=DISABLED",
             script(vec![greeted(), hear()], packet(2, OK)),
         ),
+        Row::socket("mysql", "socket", "mysql://localhost/?socket=PATH"),
+        Row::protocol(
+            "mysql",
+            "login, socket",
+            "mysql://app:hunter2@localhost/?socket=PATH",
+            script(vec![greeted(), hear()], packet(2, OK)),
+        )
+        .over_unix(),
+        Row::read(
+            "mysql",
+            "password file",
+            "mysql://app@ADDR?ssl-mode=DISABLED#password=@PATH",
+            b"hunter2\n",
+            script(vec![greeted(), hear()], packet(2, OK)),
+        ),
         Row::expectation("mysql", "query", query, script(before_the_answer, result(8, &[b"\x011"]))),
     ]
 }

@@ -38,6 +38,9 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
         [&b"\0\x01?column?\0"[..], &[0; 6], &23_u32.to_be_bytes(), &[0, 4, 0xff, 0xff, 0xff, 0xff, 0, 0]].concat();
     let row = [message(b'1', b""), message(b'2', b""), message(b'T', &column), message(b'D', b"\0\x01\0\0\0\x011")];
     let row = [row.concat(), message(b'C', b"SELECT 1\0"), ready(b'T')].concat();
+    let ca = std::fs::read(world.authority.file()).unwrap();
+    let tls = vec![hear(), say("S"), Step::Tls(world.server.clone()), hear()];
+    let encrypted = script(tls, message(b'R', &[0, 0, 0, 3]));
     vec![
         Row::resolve("postgres", "postgres:ADDR:7002"),
         Row::connect("postgres", "postgres:ADDR"),
@@ -58,6 +61,35 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
             "login",
             "postgres://app:hunter2@ADDR/shop?sslmode=disable",
             script(login(), welcome()).then(after()),
+        ),
+        Row::socket("postgres", "socket", "postgres:///shop?host=FOLDER"),
+        Row::protocol(
+            "postgres",
+            "login, socket",
+            "postgres://app:hunter2@/shop?host=FOLDER",
+            script(login(), welcome()).then(after()),
+        )
+        .over_unix(),
+        Row::read(
+            "postgres",
+            "password file",
+            "postgres://app@ADDR/shop?sslmode=disable#password=@PATH",
+            b"hunter2\n",
+            script(login(), welcome()).then(after()),
+        ),
+        Row::read(
+            "postgres",
+            "passfile",
+            "postgres://app@ADDR/shop?sslmode=disable&passfile=PATH",
+            b"*:*:*:*:hunter2\n",
+            script(login(), welcome()).then(after()),
+        ),
+        Row::read(
+            "postgres",
+            "sslrootcert",
+            "postgres://ADDR/shop?sslmode=verify-full&sslrootcert=PATH",
+            &ca,
+            encrypted,
         ),
         Row::expectation(
             "postgres",

@@ -29,6 +29,21 @@ pub(super) fn rows() -> Vec<Row> {
             "redis://app:hunter2@ADDR",
             script(vec![hear()], "+OK\r\n").then([hear(), say("+PONG\r\n")]),
         ),
+        Row::socket("redis", "socket", "redis+unix://PATH"),
+        Row::protocol(
+            "redis",
+            "login, socket",
+            "redis+unix://app:hunter2@PATH",
+            script(vec![hear()], "+OK\r\n").then([hear(), say("+PONG\r\n")]),
+        )
+        .over_unix(),
+        Row::read(
+            "redis",
+            "password file",
+            "redis://app@ADDR#password=@PATH",
+            b"hunter2\n",
+            script(vec![hear()], "+OK\r\n").then([hear(), say("+PONG\r\n")]),
+        ),
         Row::expectation(
             "redis",
             "role",
