@@ -12,7 +12,7 @@ from lib.nameserver import Nameserver, use
 from lib.page import say
 from lib.process import ROOT, Run
 
-HEALTH = [ROOT / "target/grpc-tools/bin/python", Path(__file__).with_name("grpc_health.py")]
+HEALTH = [ROOT / "target/grpc-tools/bin/python", Path(__file__).with_name("health_of_grpc.py")]
 KUBECTL = ROOT / "target/kube-tools/bin/kubectl"
 
 
@@ -79,7 +79,7 @@ def postgres(folder):
     asks = {"pg_isready": [server.programs() / "pg_isready", "-q", "-h", host, "-p", port]}
     yield f"postgres:{host}:{port}", {}, asks
     query = [server.programs() / "psql", "-X", "-h", host, "-p", port, "-U", "postgres", "-c", "SELECT 1"]
-    yield f"postgres://postgres@{host}:{port}/postgres#query=SELECT 1", {}, {"psql -c 'SELECT 1'": query}
+    yield f"postgres://postgres@{host}:{port}/postgres#query=SELECT 1", {}, {"psql -c 'SELECT 1'": query}, "`postgres:` with a query"
     server.crash()
 
 
@@ -116,7 +116,7 @@ KINDS = (tcp, tls, unix, file, dns, http, k8s, postgres, mysql, redis, grpc)
 
 
 def pairs(folder):
-    """Of each server: the kind, the target, the environment of the clients, and their commands by name.
+    """Of each server: the row's name, the target, the environment of the clients, and their commands by name.
 
     A server that does not start is left out, and the others follow."""
     for kind in KINDS:
@@ -124,11 +124,11 @@ def pairs(folder):
         home.mkdir()
         home.chmod(0o755)
         try:
-            for target, environment, clients in kind(home):
+            for target, environment, clients, *label in kind(home):
                 there = {name: argv for name, argv in clients.items() if shutil.which(argv[0])}
                 for missing in clients.keys() - there.keys():
                     say(f"{kind.__name__}: {missing} is not here and is left out")
-                yield kind.__name__, target, environment, there
+                yield label[0] if label else f"`{kind.__name__}:`", target, environment, there
         except (OSError, RuntimeError) as why:
             say(f"failed: {kind.__name__}: {why}")
-            yield kind.__name__, None, {}, {}
+            yield f"`{kind.__name__}:`", None, {}, {}

@@ -1,4 +1,4 @@
-"""grpc_health.py serve PORT: a gRPC server whose health is SERVING. grpc_health.py ask HOST:PORT: one question to it.
+"""health_of_grpc.py serve PORT: a gRPC server whose health is SERVING. health_of_grpc.py ask HOST:PORT: one question to it.
 
 It runs in the Python of target/grpc-tools (tests/grpc-tools installs it), which has grpcio and its health service."""
 
