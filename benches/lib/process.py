@@ -69,14 +69,15 @@ class Run:
         return self
 
     def kill(self):
-        """Ends the tool with its children. Returns the seconds of CPU of the tool and of the children that had ended."""
+        """Ends the tool with its children. Returns their seconds of CPU, or None if the tool had ended by itself."""
         if self.process.poll() is not None:
             return None
+        children = cpu(*tree(self.process.pid)[1:])
         os.killpg(self.process.pid, signal.SIGKILL)
         # wait4 counts in microseconds; /proc/PID/stat in hundredths of a second.
         _, status, used = os.wait4(self.process.pid, 0)
         self.process.returncode = os.waitstatus_to_exitcode(status)
-        return used.ru_utime + used.ru_stime
+        return used.ru_utime + used.ru_stime + children
 
     def output(self, since=0):
         self.log.seek(since)
@@ -132,10 +133,10 @@ def resident(pid, field="VmRSS"):
     return total / 1024
 
 
-def cpu(pid):
-    """Seconds of a process and its descendants, those that have ended too."""
+def cpu(*pids):
+    """Seconds of these processes, and of their children that have ended."""
     ticks = 0
-    for one in tree(pid):
+    for one in pids:
         try:
             ticks += sum(map(int, Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()[11:15]))
         except OSError:

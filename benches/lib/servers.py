@@ -78,7 +78,7 @@ class Server:
 
     def cpu(self):
         """Seconds of the server and of its children, those that have ended too."""
-        return process.cpu(self.process.pid)
+        return process.cpu(*process.tree(self.process.pid))
 
     def sockets(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
