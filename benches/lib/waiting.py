@@ -4,7 +4,6 @@ import time
 
 from lib.kube import Api
 from lib.loopback import at, bound
-from lib.nameserver import Nameserver, use
 from lib.page import columns, row, say, wanted
 from lib.process import Run, resident
 from lib.tools import Waitgate, nc, waiters
@@ -12,7 +11,7 @@ from lib.tools import Waitgate, nc, waiters
 SECONDS = 20
 
 
-def waiting(binary, folder):
+def waiting(binary, folder, names):
     """All contenders wait at the same time, each for a port of its own."""
     tools = [Waitgate(binary), *waiters(), nc(1), nc(2)]
     held, runs = [], []
@@ -41,10 +40,8 @@ def waiting(binary, folder):
            ("memory", 2.5, None if gone else most["waitgate"], "MB"))
 
 
-def unready(binary, folder):
+def unready(binary, folder, names):
     """1,000 targets of one kind, none of them ready: nothing listens, no name exists, no Job is complete."""
-    use(folder)
-    Nameserver()  # without a name
     api, port = Api(folder), bound()
     number = at(port).split(":")[1]
     every = [f"127.0.{count // 250}.{count % 250 + 1}:{number}" for count in range(1000)]
