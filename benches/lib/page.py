@@ -36,7 +36,7 @@ def wanted(of, *wishes):
     """One line below a table. A wish is what is measured, the most that is wanted, the figure (None: no run), and its unit."""
     parts = []
     for what, most, figure, unit in wishes:
-        digits = 2 if unit in ("s", "ms") and most < 5 else 1 if unit == "MB" else 0
+        digits = 2 if most < 2 else 1 if most < 100 else 0
         got = "failed, not met" if figure is None else f"{figure:.{digits}f}, {'met' if figure <= most else 'not met'}"
         parts.append(f"{what} at most {round(most, digits):g} {unit}: {got}")
     print(f"\nWanted of {of}: {'; '.join(parts)}.", flush=True)

@@ -20,21 +20,23 @@ def waiting(binary, folder, names):
             held.append(bound())
             runs.append((tool.name, Run(tool.tcp(at(held[-1])))))
     most = dict.fromkeys((name for name, _ in runs), 0.0)
+    own = dict(most)
     end = time.monotonic() + SECONDS
     while (left := end - time.monotonic()) > 0:
         for name, run in runs:
             most[name] = max(most[name], resident(run.process.pid))
+            own[name] = max(own[name], resident(run.process.pid, "RssAnon"))
         time.sleep(min(left, 0.2))
     used = {name: run.kill() for name, run in runs}
     ended = {name for name, seconds in used.items() if seconds is None}
     print(f"\n### {SECONDS} s on a port that refuses")
-    columns("", "CPU", "most memory")
+    columns("", "CPU", "most memory", "of it not from files")
     for name, _ in runs:
         if name in ended:
             say(f"failed: {name} did not wait {SECONDS} s")
-            row(name, "failed", "failed")
+            row(name, *["failed"] * 3)
         else:
-            row(name, f"{used[name] * 1000:.0f} ms", f"{most[name]:.1f} MB")
+            row(name, f"{used[name] * 1000:.0f} ms", f"{most[name]:.1f} MB", f"{own[name]:.1f} MB")
     gone = "waitgate" in ended
     wanted("waitgate", ("CPU", 16, None if gone else used["waitgate"] * 1000, "ms"),
            ("memory", 2.5, None if gone else most["waitgate"], "MB"))
