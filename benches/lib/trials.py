@@ -79,11 +79,12 @@ class Results:
 
 
 def run_all(trials, rounds, results):
-    """Each round starts all trials at the same time; the moments are 3 to 15 s later, each at random."""
+    """Each round starts all trials at the same time; the moments are 4 to 15 s later, each at random: by then
+    node has started, also when eight start at once."""
     for number in range(rounds):
         began = time.monotonic()
         with ThreadPoolExecutor(len(trials)) as pool:
-            waiting = [(trial, pool.submit(trial.run, random.uniform(3, 15))) for trial in trials]
+            waiting = [(trial, pool.submit(trial.run, random.uniform(4, 15))) for trial in trials]
             for trial, future in waiting:
                 key = (trial.group, trial.tool.name)
                 try:
