@@ -28,6 +28,10 @@ const AT_ONCE: Duration = Duration::from_millis(100);
 /// The key of the reason "host is unreachable".
 pub(crate) const HOST: &str = "host";
 
+/// After this much silence, an address that has not refused gets another socket. Packets that a rule dropped may flow
+/// again, and a packet that the kernel sends again, after a second, belongs to the old connection attempt.
+const RENEW_UNHEARD: Duration = Duration::from_millis(400);
+
 /// How many addresses are remembered.
 const ADDRESSES_MAX: usize = 4096;
 
@@ -101,7 +105,8 @@ impl Refusals {
 
     /// Connects to `address` by `connect`.
     ///
-    /// If the address refused earlier, a new socket joins every 250 ms, and silence is still a refusal.
+    /// In silence a new socket joins, every 250 ms if the address refused earlier, or else every 400 ms. After a refusal,
+    /// silence is still one.
     pub(crate) async fn heed<T>(
         &self,
         address: SocketAddr,
@@ -131,7 +136,8 @@ impl Refusals {
     ) -> Result<T, Reason> {
         let refused = self.explain(address);
         let began = Instant::now();
-        let outcome = if renews { self.renewed(attempt, connect).await } else { connect().await };
+        let apart = if renews { RENEW_AFTER } else { RENEW_UNHEARD };
+        let outcome = self.renewed(attempt, apart, connect).await;
         match &outcome {
             Err(reason) if reason.code() == Code::ConnectRefused => self.add(address),
             Err(reason) if refused && reason.code() == Code::ConnectTimeout => return Err(still_refused(&[address])),
@@ -147,13 +153,18 @@ impl Refusals {
         outcome
     }
 
-    /// The first outcome of `connect`, which starts again every 250 ms.
-    async fn renewed<T>(&self, attempt: &Attempt, connect: impl AsyncFn() -> Result<T, Reason>) -> Result<T, Reason> {
+    /// The first outcome of `connect`, which starts again after each `apart` without one.
+    async fn renewed<T>(
+        &self,
+        attempt: &Attempt,
+        apart: Duration,
+        connect: impl AsyncFn() -> Result<T, Reason>,
+    ) -> Result<T, Reason> {
         let mut running = FuturesUnordered::new();
         let mut extra = Extra { of: self, count: 0 };
         running.push(connect());
         loop {
-            match time::timeout(RENEW_AFTER, running.next()).await {
+            match time::timeout(apart, running.next()).await {
                 // This machine has nothing left for another socket. The older ones may still get an answer.
                 Ok(Some(Err(reason))) if reason.stage() == Stage::Local && !running.is_empty() => {}
                 Ok(Some(outcome)) => return outcome,
@@ -253,7 +264,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_new_socket_joins_every_250_ms_and_the_old_ones_stay() {
+    async fn in_silence_a_new_socket_joins_and_the_old_ones_stay() {
         let (refusals, attempt) = (Refusals::default(), Attempt::new(BOUNDS, false));
         let begun = RefCell::new(Vec::new());
         let start = Instant::now();
@@ -262,7 +273,7 @@ mod tests {
             silence().await
         };
         let _ = refusals.heed(address(), &attempt, connect).await;
-        assert_eq!(*begun.borrow(), [0], "it has not refused");
+        assert_eq!(*begun.borrow(), [0, 400, 800], "it has not refused");
         refusals.add(address());
         begun.borrow_mut().clear();
         let outcome = refusals.heed(address(), &attempt, connect).await;
