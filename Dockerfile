@@ -32,7 +32,7 @@ RUN case "$TARGETARCH" in \
 
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
-COPY release/build release/no-unwind.ld release/
+COPY release/build release/no-unwind.ld release/hot.ld release/
 COPY src src
 
 # The caches hold the downloaded crates and the compiled dependencies between two

@@ -114,7 +114,8 @@ def fingerprint(files, *more):
 
 
 def image_inputs(architecture):
-    files = [ROOT / name for name in ("Dockerfile", ".dockerignore", "Cargo.toml", "Cargo.lock", "release/build", "release/no-unwind.ld")]
+    names = ("Dockerfile", ".dockerignore", "Cargo.toml", "Cargo.lock", "release/build", "release/no-unwind.ld", "release/hot.ld")
+    files = [ROOT / name for name in names]
     files += sorted(path for path in (ROOT / "src").rglob("*") if path.is_file())
     return fingerprint(files, architecture, subprocess.check_output(["rustc", "--version"], text=True))
 
