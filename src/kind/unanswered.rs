@@ -1,5 +1,4 @@
-//! When a server gives no answer that a kind can use: why, and the reason, alike for every kind that asks in a protocol of its
-//! own.
+//! Why a server gave no answer that a kind can use, and the reason for that. The kinds have the same words for it.
 
 use std::io;
 use std::net::SocketAddr;
