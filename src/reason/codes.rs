@@ -39,7 +39,7 @@ impl Stage {
 /// What a failed attempt costs the other side. The longest pause depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cost {
-    /// One SYN, which the node often answers itself, or a look at a file.
+    /// One SYN, which the node often answers itself, a look at a file, or an answer that costs a server next to nothing.
     Cheap,
     /// DNS queries, a backend process, a server's work.
     Work,

@@ -17,7 +17,7 @@ use crate::net::Net;
 use crate::net::connect;
 use crate::net::race::race;
 use crate::net::stream::{Peer, Stream};
-use crate::reason::{Code, Reason};
+use crate::reason::{Code, Cost, Reason};
 use crate::secret::Secret;
 
 /// What one attempt works with.
@@ -205,7 +205,9 @@ impl Context<'_> {
                 // It answers INFO while it loads, if the user may ask.
                 let info = session.ask(&["INFO", "persistence"], "an INFO").await;
                 let progress = info.ok().and_then(Result::ok).and_then(|info| role::progress(&info));
-                Err(errors::loading(&peer, &words, progress.as_deref()))
+                let reason = errors::loading(&peer, &words, progress.as_deref());
+                // These two answers cost Redis less than 0.1 ms, a TLS handshake much more (docs/fleet.md).
+                Err(if self.target.location.tls { reason } else { reason.with_cost(Cost::Cheap) })
             }
             Err(said) => Err(errors::reason(&peer, said.meaning, &said.words, DID)),
         }
