@@ -3,6 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
+use serde_json::Value;
+
 use crate::support::{Fake, Run, fake::linger, run::Ended};
 
 /// A server that answers each command with the next reply, and then keeps the connection open.
@@ -102,6 +104,22 @@ fn not_ready_answers() {
         let json = Run::new(["--once", "--log-format=json", &target]).end();
         json.stderr_has(code);
     }
+}
+
+/// LOADING costs Redis next to nothing. So waitgate asks as often as a port that refuses, and less often after BUSY.
+#[test]
+fn a_server_that_loads_is_asked_often() {
+    let longest_pause = |replies: &'static [&'static str]| {
+        let fake = replying(replies);
+        let target = PING.replace("ADDR", &fake.addr.to_string());
+        let ended = Run::new(["-v", "--log-format=json", "-t", "3s", &target]).end();
+        let lines = ended.failure().stderr.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter_map(|line| line["pause"].as_f64()).reduce(f64::max).expect("a pause")
+    };
+    let loading = longest_pause(&["-LOADING Redis is loading\r\n", "-NOPERM no\r\n"]);
+    assert!(loading <= 0.25, "{loading}");
+    let busy = longest_pause(&["-BUSY Redis is busy\r\n"]);
+    assert!(busy > 0.25, "{busy}");
 }
 
 /// The server says that it is full before it reads, and resets what comes after.
