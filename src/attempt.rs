@@ -13,6 +13,9 @@ use crate::reason::{Code, Hint, Reason, Stage};
 use crate::secret::{Form, Mask, Secret};
 use crate::text;
 
+/// How many round trips the first answer of a server may need: those of PostgreSQL with TLS 1.2.
+const ROUND_TRIPS: u32 = 4;
+
 /// The bounds of one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bounds {
@@ -30,7 +33,8 @@ pub(crate) struct Attempt {
     started: Instant,
     fresh: bool,
     stage: Cell<Stage>,
-    accepted: Cell<bool>,
+    /// When a server accepted a connection.
+    accepted: Cell<Option<Instant>>,
     awaited: RefCell<String>,
     silent: Cell<Option<Hint>>,
     /// What a cut-off in this stage means, if that is known better than "no answer".
@@ -58,7 +62,7 @@ impl Attempt {
             started: Instant::now(),
             fresh,
             stage: Cell::new(Stage::Local),
-            accepted: Cell::new(false),
+            accepted: Cell::new(None),
             awaited: RefCell::default(),
             silent: Cell::new(None),
             cut: RefCell::default(),
@@ -198,12 +202,21 @@ impl Attempt {
 
     /// A server accepted the connection. From now on the attempt costs it work.
     pub(crate) fn accept(&self) {
-        self.accepted.set(true);
+        self.accepted.set(Some(Instant::now()));
     }
 
     /// Whether a server accepted a connection.
     pub(crate) fn accepted(&self) -> bool {
-        self.accepted.get()
+        self.accepted.get().is_some()
+    }
+
+    /// How long the server has needed for its answer, if it has just come: the time since it accepted the connection, without
+    /// the packets' way. What connecting took is one round trip, or more.
+    pub(crate) fn answered(&self) -> Duration {
+        let Some(accepted) = self.accepted.get() else { return Duration::ZERO };
+        let connecting = self.entered.borrow().iter().find(|(stage, _)| *stage == Stage::Connect).map(|(_, at)| *at);
+        let round_trip = connecting.map(|at| accepted.saturating_duration_since(at)).unwrap_or_default();
+        accepted.elapsed().saturating_sub(ROUND_TRIPS * round_trip)
     }
 
     /// The stage that the attempt has reached.
@@ -324,6 +337,19 @@ mod tests {
         attempt.enter(Stage::Resolve, "again");
         tokio::time::advance(Duration::from_millis(60)).await;
         assert_eq!(attempt.timings()[0], (Stage::Resolve, Duration::from_millis(1300)), "a repeated stage is summed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_packets_way_is_no_work_of_the_server() {
+        let attempt = Attempt::new(BOUNDS, false);
+        attempt.enter(Stage::Connect, "10.0.0.1:5432");
+        tokio::time::advance(Duration::from_millis(30)).await;
+        assert_eq!(attempt.answered(), Duration::ZERO);
+        attempt.accept();
+        tokio::time::advance(Duration::from_millis(115)).await;
+        assert_eq!(attempt.answered(), Duration::ZERO);
+        tokio::time::advance(Duration::from_millis(400)).await;
+        assert_eq!(attempt.answered(), Duration::from_millis(395));
     }
 
     #[tokio::test(start_paused = true)]

@@ -30,8 +30,9 @@ impl Pauses {
     }
 
     /// From the start of an attempt, which took `took`, until the start of the next one. `accepted` is whether a server
-    /// accepted a connection, and `random` has 64 random bits for the jitter.
+    /// accepted a connection, and then it needed all of this time for its answer. `random` has 64 random bits for the jitter.
     pub fn after(&mut self, failure: &Failure, took: Duration, accepted: bool, random: u64) -> Duration {
-        to_next_start(took, accepted, jitter(self.0.base(&failure.0), random))
+        let answered = if accepted { took } else { Duration::ZERO };
+        to_next_start(took, accepted, jitter(self.0.base(&failure.0, answered), random))
     }
 }

@@ -216,7 +216,7 @@ impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
                 }
                 Err(reason) => {
                     // Linux has getrandom since 3.17. Without it, the pause has its full length.
-                    jitter(backoff.base(reason), getrandom::u64().unwrap_or(u64::MAX))
+                    jitter(backoff.base(reason, attempt.answered()), getrandom::u64().unwrap_or(u64::MAX))
                 }
             };
             let asked = outcome.as_ref().err().map(Reason::pause).unwrap_or_default();

@@ -137,6 +137,20 @@ async fn half_the_pause_follows_an_attempt_that_a_server_accepted() {
     assert!(gaps.iter().all(|gap| *gap > 2000 && *gap <= 2500), "{gaps:?}");
 }
 
+/// A server that needs 100 ms to say "not yet", twice in a row, is asked again after 5 s, less the jitter.
+#[tokio::test(start_paused = true)]
+async fn the_pause_follows_the_time_that_a_server_needs_to_say_not_yet() {
+    let (_, _, log) = run("tcp:a:1#timeout=60s", async |_, attempt| {
+        attempt.accept();
+        time::sleep(Duration::from_millis(100)).await;
+        Err(Reason::new(Code::ProtocolNotAccepting, "it starts"))
+    })
+    .await;
+    let gaps: Vec<_> = log.windows(2).map(|pair| pair[1].1 - pair[0].1).collect();
+    assert!(gaps[0] <= 250 && gaps.len() > 10, "{gaps:?}");
+    assert!(gaps[1..].iter().all(|gap| (2500..=5000).contains(gap)), "{gaps:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn once_stops_at_the_first_target_that_is_not_ready() {
     let fail = async |planned: &Planned, _: &Attempt| {

@@ -41,8 +41,11 @@ impl Stage {
 pub(crate) enum Cost {
     /// One SYN, which the node often answers itself, a look at a file, or an answer that costs a server next to nothing.
     Cheap,
-    /// DNS queries, a backend process, a server's work.
+    /// DNS queries, a handshake, a server's work.
     Work,
+    /// A session that the server begins only to say that it takes none (PostgreSQL: a process). It has this answer ready, so
+    /// the time that it needs for it tells how busy it is.
+    Session,
     /// A failed login: the server logs it, and may lock the account.
     Credentials,
 }
@@ -174,10 +177,10 @@ codes! {
     ProtocolTooLarge = Protocol Work "protocol.too-large",
         "The answer is larger than waitgate reads.",
         "A readiness answer does not have to be this large: ask for a smaller one.";
-    ProtocolNotAccepting = Protocol Work "protocol.not-accepting",
+    ProtocolNotAccepting = Protocol Session "protocol.not-accepting",
         "The server is there and does not accept sessions: it starts, recovers or shuts down.",
         "The reason repeats the server's own words. The server's log has more.";
-    ProtocolTooManyClients = Protocol Work "protocol.too-many-clients",
+    ProtocolTooManyClients = Protocol Session "protocol.too-many-clients",
         "The server has no connection left for this client.",
         "All connections of the server are in use: find out which clients hold them, raise the limit, or use a pooler.";
     ProtocolBlocked = Protocol Work "protocol.blocked",

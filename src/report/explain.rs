@@ -24,9 +24,14 @@ pub(crate) fn explain(code: Code, columns: usize) -> String {
 
 /// How long the pauses become after this reason.
 fn pause(code: Code) -> String {
-    let Caps { early, late } = caps(code.cost(), code.stage());
+    let Caps { early, late, busy, .. } = caps(code.cost(), code.stage());
     let later = if late > early { format!(", and in a long wait up to {}", duration(late)) } else { String::new() };
-    format!("The pause between attempts grows up to {}{later}.", duration(early))
+    let busiest = if busy > late {
+        format!(", or up to {} if the server needs long for this answer", duration(busy))
+    } else {
+        String::new()
+    };
+    format!("The pause between attempts grows up to {}{later}{busiest}.", duration(early))
 }
 
 /// A paragraph with an indent, in lines of at most `columns`.

@@ -10,7 +10,7 @@ use plotters::prelude::*;
 use crate::simulation::bins;
 use crate::simulation::rules::Rule;
 use crate::simulation::target::Until;
-use crate::tables::{self, ALONE, PAUSES, READY, SETTLES, STEADY, recovered, s};
+use crate::tables::{self, ALONE, PAUSES, READY, SETTLES, STEADY, restarted, s};
 
 type Done = Result<(), Box<dyn Error>>;
 type Points = Vec<(f64, f64)>;
@@ -135,7 +135,7 @@ fn recovery(path: &Path) -> Done {
     ];
     let line = |rule: Rule| {
         let pods = (0..=20).map(|step| step * 25);
-        let point = |pods: u32| (f64::from(pods), recovered(pods.max(1), rule, ALONE, 1).0.as_secs_f64());
+        let point = |pods: u32| (f64::from(pods), restarted(pods.max(1), rule, ALONE, 1).0.as_secs_f64());
         (plain(rule), pods.map(point).collect())
     };
     draw(path, &axes, 0.0..500.0, 0.0..60.0, &rules.map(line), &[])

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::simulation::rules::{Rule, text};
-use super::simulation::target::{Flapping, Recovering, Target, Until};
+use super::simulation::target::{Flapping, Recovering, Restarting, Target, Until};
 use super::simulation::{BIN, Fleet, Outcome, bins};
 
 pub(crate) const fn s(seconds: u64) -> Duration {
@@ -46,13 +46,14 @@ pub(crate) struct Block {
     pub(crate) tested: bool,
 }
 
-pub(crate) const BLOCKS: [Block; 8] = [
+pub(crate) const BLOCKS: [Block; 9] = [
     Block { name: "at-once", table: at_once, tested: false },
     Block { name: "rollout", table: || rollout(10_000), tested: false },
     Block { name: "rollout-large", table: || rollout(100_000), tested: false },
     Block { name: "dns", table: dns, tested: false },
     Block { name: "flapping", table: flapping, tested: false },
     Block { name: "recovery", table: recovery, tested: false },
+    Block { name: "restart", table: restart, tested: false },
     Block { name: "frontier", table: frontier, tested: true },
     Block { name: "release", table: release, tested: true },
 ];
@@ -154,7 +155,24 @@ pub(crate) fn recovered(pods: u32, rule: Rule, alone: Duration, cores: u32) -> (
     (outcome.ready, outcome.delay(50))
 }
 
+/// How long a server is down before it recovers. All Pods have started, and wait for it.
+const DOWN: Duration = s(5);
+
+/// The same if the server was down before.
+pub(crate) fn restarted(pods: u32, rule: Rule, alone: Duration, cores: u32) -> (Duration, Duration) {
+    let outcome = run(pods, rule, s(2), &mut Restarting::new(DOWN, Recovering::new(alone, cores, COST)));
+    (outcome.ready.saturating_sub(DOWN), outcome.delay(50))
+}
+
 fn recovery() -> String {
+    recoveries(recovered)
+}
+
+fn restart() -> String {
+    recoveries(restarted)
+}
+
+fn recoveries(run: impl Fn(u32, Rule, Duration, u32) -> (Duration, Duration)) -> String {
     let mut columns = vec!["Pods".to_owned()];
     columns.extend(GATES.map(|pods| whole(pods.into())));
     let mut out = String::new();
@@ -164,7 +182,7 @@ fn recovery() -> String {
         let _ = writeln!(out, "{}", head(&columns.iter().map(String::as_str).collect::<Vec<_>>()).trim_end());
         for rule in RULES {
             let cells = GATES.map(|pods| {
-                let (ready, delay) = recovered(pods, rule, alone, cores);
+                let (ready, delay) = run(pods, rule, alone, cores);
                 format!("{:.1} s + {:.2} s", ready.as_secs_f64(), delay.as_secs_f64())
             });
             row(&mut out, &rule.name(), &cells);

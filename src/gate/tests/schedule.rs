@@ -16,7 +16,7 @@ fn max_pause(numbers: &mut Numbers) -> Option<Duration> {
 fn reason(numbers: &mut Numbers) -> Reason {
     let reason = Reason::new(numbers.one_of(Code::ALL), "");
     match numbers.below(4) {
-        0 => reason.with_cost(numbers.one_of(&[Cost::Cheap, Cost::Work, Cost::Credentials])),
+        0 => reason.with_cost(numbers.one_of(&[Cost::Cheap, Cost::Work, Cost::Session, Cost::Credentials])),
         _ => reason,
     }
 }
@@ -32,13 +32,13 @@ fn a_pause_is_never_zero_never_above_its_cap_and_starts_again_on_progress() {
         for _ in 0..numbers.below(60) {
             let repeat = last.clone().filter(|_| numbers.below(2) == 0);
             let reason = repeat.as_ref().map_or_else(|| reason(&mut numbers), |(reason, _)| reason.clone());
-            let base = backoff.base(&reason);
+            let base = backoff.base(&reason, Duration::ZERO);
             let cap = max_pause.unwrap_or(caps(reason.cost(), reason.stage()).late);
             assert!(!base.is_zero() && base <= cap, "{base:?} of {cap:?} after {reason:?}");
             if furthest.is_some_and(|furthest| reason.stage() > furthest) {
                 let start = match reason.cost() {
                     Cost::Cheap => 50,
-                    Cost::Work => 250,
+                    Cost::Work | Cost::Session => 250,
                     Cost::Credentials => 4000,
                 };
                 assert_eq!(base, cap.min(Duration::from_millis(start)), "progress: {reason:?}");
@@ -55,7 +55,7 @@ fn a_pause_is_never_zero_never_above_its_cap_and_starts_again_on_progress() {
 fn a_day_of_attempts_and_a_pause_of_a_day_do_not_overflow() {
     for code in [Code::ConnectRefused, Code::ExpectStatus, Code::ProtocolPassword] {
         let mut backoff = Backoff::new(Some(DAY));
-        let bases: Vec<_> = (0..100_000).map(|_| backoff.base(&Reason::new(code, ""))).collect();
+        let bases: Vec<_> = (0..100_000).map(|_| backoff.base(&Reason::new(code, ""), Duration::ZERO)).collect();
         assert_eq!(bases.last(), Some(&DAY));
         assert!(bases.is_sorted());
     }
@@ -102,7 +102,7 @@ async fn the_gate_pauses_within_the_bounds() {
     .await;
     assert_eq!(log.len(), 300);
     for (at, pair) in log.windows(2).enumerate() {
-        let cap = caps(reasons[at].cost(), reasons[at].stage()).late.as_millis();
+        let cap = caps(reasons[at].cost(), reasons[at].stage()).busy.as_millis();
         let (gap, took) = (pair[1].1 - pair[0].1, took[at].as_millis());
         // A timer of tokio fires up to a millisecond late.
         assert!(gap >= took && gap >= 25 && gap <= took + cap + 2, "{gap} ms after {took} ms: {:?}", reasons[at]);

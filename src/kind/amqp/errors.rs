@@ -6,7 +6,7 @@ use crate::attempt::Attempt;
 use crate::kind::unanswered::{self, Spoken};
 use crate::net::sniff::Protocol;
 use crate::net::stream::Peer;
-use crate::reason::{Code, Cost, Hint, Reason};
+use crate::reason::{Code, Hint, Reason};
 
 /// The most characters of a server's words in a reason.
 pub(super) const WORDS_MAX: usize = 300;
@@ -71,7 +71,7 @@ impl Refusal {
             }
             // RabbitMQ's limits on a vhost and on a user have the code of a vhost that is refused.
             (530 | 506, _) if has("connection limit") || has("user limit") => {
-                there(Code::ProtocolTooManyClients, "it has no connection left for us").with_cost(Cost::Work)
+                there(Code::ProtocolTooManyClients, "it has no connection left for us")
             }
             (541 | 530, Doing::OpenVhost) if has(" is down") => {
                 there(Code::ProtocolNotAccepting, "the vhost is down").with_key("vhost")
@@ -154,6 +154,7 @@ fn other_version(peer: &Peer, version: [u8; 4]) -> Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reason::Cost;
 
     fn of(number: u16, words: &str, doing: Doing) -> Reason {
         let second = std::time::Duration::from_secs(1);

@@ -100,8 +100,11 @@ fn refused(target: &Grpc, number: u16, answer: &Answer, end: &HeaderMap, peer: &
             reason.with_cost(Cost::Work).with_hint(Hint::Credentials)
         }
         status::UNAUTHENTICATED => reason.with_hint(Hint::Credentials),
-        // A server of gRPC does not name itself so.
-        status::UNAVAILABLE if is_proxy(&answer.headers) => reason.with_hint(Hint::Gateway),
+        // A proxy says so too, and how long it tried its server tells nothing about how busy that is. (A server of gRPC
+        // does not name itself like a proxy.)
+        status::UNAVAILABLE => {
+            reason.with_cost(Cost::Work).with_hint(is_proxy(&answer.headers).then_some(Hint::Gateway))
+        }
         _ => reason,
     }
 }

@@ -16,7 +16,7 @@ use super::resource::Resource;
 use super::scope::Scope;
 use crate::attempt::Attempt;
 use crate::net::Net;
-use crate::reason::{Code, Reason};
+use crate::reason::{Code, Cost, Reason};
 
 const JSON: &str = "application/json";
 
@@ -219,7 +219,8 @@ impl K8s {
                 self.held.borrow_mut().resource = None;
                 not_served(&format!("{} in {}", scope.resource.plural, scope.resource.base()))
             }
-            410 => Reason::new(Code::ProtocolNotAccepting, "the list expired before its last page: it begins again"),
+            410 => Reason::new(Code::ProtocolNotAccepting, "the list expired before its last page: it begins again")
+                .with_cost(Cost::Work),
             _ => api.refused(refusal, &scope.words()),
         }
     }

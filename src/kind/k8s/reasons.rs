@@ -32,12 +32,12 @@ pub(super) fn refused(refusal: &Refusal, what: &str, peer: &Peer, with_token: bo
         }
         403 => Reason::new(Code::ProtocolForbidden, format!("{peer} forbids it (403): {said}")).with_key(403),
         404 => Reason::new(Code::ExpectMissing, format!("{peer} does not serve {what} (404): {said}")).with_key(404),
-        429 => {
-            Reason::new(Code::ProtocolNotAccepting, format!("{peer} has too many requests (429): {said}")).with_key(429)
-        }
-        500..=599 => {
-            Reason::new(Code::ProtocolNotAccepting, format!("{peer} answers {status}: {said}")).with_key(status)
-        }
+        429 => Reason::new(Code::ProtocolNotAccepting, format!("{peer} has too many requests (429): {said}"))
+            .with_key(429)
+            .with_cost(Cost::Work),
+        500..=599 => Reason::new(Code::ProtocolNotAccepting, format!("{peer} answers {status}: {said}"))
+            .with_key(status)
+            .with_cost(Cost::Work),
         _ => Reason::new(Code::ProtocolError, format!("{peer} answers {status}: {said}")).with_key(status),
     }
 }

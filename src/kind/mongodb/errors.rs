@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(reason(8000, "something else").code(), Code::ProtocolError);
         assert_eq!(reason(2, "Unsupported mechanism SCRAM-SHA-256").code(), Code::ProtocolAuthMethod);
         assert_eq!(reason(2, "bad value").code(), Code::ProtocolError);
-        assert_eq!(reason(91, "The server is in quiesce mode and will shut down").cost(), Cost::Work);
+        assert_eq!(reason(91, "The server is in quiesce mode and will shut down").cost(), Cost::Session);
         assert_eq!(reason(18, "x").cost(), Cost::Credentials);
         let text = reason(91, "The server is in quiesce mode and will shut down");
         assert_eq!(

@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn a_refused_login_costs_more_than_a_full_server() {
         assert_eq!(reason(&peer(), &error(1045, "28000", "x"), &attempt()).cost(), Cost::Credentials);
-        assert_eq!(reason(&peer(), &error(1040, "", "x"), &attempt()).cost(), Cost::Work);
+        assert_eq!(reason(&peer(), &error(1040, "", "x"), &attempt()).cost(), Cost::Session);
         assert_eq!(reason(&peer(), &error(4151, "HY000", "x"), &attempt()).cost(), Cost::Credentials);
         let full = reason(&peer(), &error(1040, "", "Too many connections"), &attempt());
         assert_eq!(full.text(), "10.0.0.1:3306 has no connection left for us: Too many connections (1040)");

@@ -162,8 +162,11 @@ mod tests {
         let peer = Peer::Tcp(([10, 0, 0, 1], 6379).into());
         let of = |meaning| reason(&peer, meaning, "SAID so", "a PING");
         assert_eq!(of(Meaning::WrongPassword).cost(), Cost::Credentials);
-        for work in [Meaning::NoAuth, Meaning::Denied, Meaning::Loading, Meaning::TooManyClients, Meaning::Other] {
+        for work in [Meaning::NoAuth, Meaning::Denied, Meaning::Other] {
             assert_eq!(of(work).cost(), Cost::Work, "{work:?}");
+        }
+        for session in [Meaning::Loading, Meaning::TooManyClients] {
+            assert_eq!(of(session).cost(), Cost::Session, "{session:?}");
         }
         assert_eq!(of(Meaning::Other).text(), "10.0.0.1:6379 answered a PING with an error: SAID so");
         assert_eq!(of(Meaning::Other).key(), "SAID");

@@ -70,7 +70,7 @@ async fn no_success_is_missed_for_longer_than_a_pause_and_the_log_stays_short() 
             if numbers.below(2) == 0 {
                 attempt.accept();
             }
-            *last.borrow_mut() = backoff::caps(state.1.cost(), state.1.stage()).late;
+            *last.borrow_mut() = backoff::caps(state.1.cost(), state.1.stage()).busy;
             Err(state.1.clone())
         };
         let tell = |event: Event<'_>| report.tell(&event);

@@ -1,6 +1,13 @@
 //! `postgres:` at a port that is closed, speaks something else or hangs up.
 
-use std::time::Duration;
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    thread,
+    time::Duration,
+};
+
+use serde_json::Value;
 
 use crate::support::{Fake, Run, free_port, web::Web};
 
@@ -48,6 +55,27 @@ fn lengths_of_a_hostile_server_are_bounded() {
 fn refused_names_the_address() {
     let addr = free_port();
     unready(&format!("postgres:{addr}")).stderr_has("refused").stderr_has(&addr.to_string());
+}
+
+/// How long a server needs to say that it starts tells how busy it is. So after two such answers the next attempt comes fifty
+/// times as much later, less the jitter.
+#[test]
+fn a_busy_server_is_asked_less_often() {
+    let fake = Fake::new(|mut stream: TcpStream| {
+        // The server's work for a new session, and its place in the queue.
+        thread::sleep(Duration::from_millis(150));
+        let _ = stream.read(&mut [0; 8]);
+        let _ = stream.write_all(b"N");
+        let _ = stream.read(&mut [0; 1024]);
+        let _ = stream.write_all(b"E\0\0\0\x3eSFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0");
+        crate::support::fake::linger(stream);
+    });
+    let target = format!("postgres:{}", fake.addr);
+    let ended = Run::new(["-v", "--log-format=json", "-t", "2s", &target]).end();
+    ended.failure().stderr_has("the database system is starting up");
+    let lines = ended.stderr.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let pauses: Vec<_> = lines.filter_map(|line| line["pause"].as_f64()).collect();
+    assert!(matches!(pauses[..], [first, second] if first <= 0.25 && (3.75..=10.0).contains(&second)), "{pauses:?}");
 }
 
 /// `connect_timeout=` lengthens an attempt, and the run's own deadline still holds. What the user says about the attempt

@@ -170,3 +170,28 @@ impl Target for Recovering {
         self.ready
     }
 }
+
+/// A server that is down, and refuses connections. Then it starts and recovers.
+pub(crate) struct Restarting {
+    down: Duration,
+    then: Recovering,
+}
+
+impl Restarting {
+    pub(crate) fn new(down: Duration, then: Recovering) -> Self {
+        Self { down, then }
+    }
+}
+
+impl Target for Restarting {
+    fn attempt(&mut self, now: Duration, took: Duration) -> Answer {
+        match now.checked_sub(self.down) {
+            None => Until::refused(self.down).attempt(now, took),
+            Some(since) => self.then.attempt(since, took),
+        }
+    }
+
+    fn ready(&self) -> Option<Duration> {
+        self.then.ready().map(|ready| self.down + ready)
+    }
+}
