@@ -72,6 +72,8 @@ struct Done {
     number: u32,
     attempt: Rc<Attempt>,
     outcome: Result<Ready, Reason>,
+    /// How long the server needed for its answer.
+    answered: Duration,
     in_a_row: u32,
 }
 
@@ -202,7 +204,7 @@ impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
         let planned = &self.plan.targets[at];
         let mut backoff = Backoff::new(planned.max_pause);
         loop {
-            let Done { number, attempt, outcome, in_a_row } = match next {
+            let Done { number, attempt, outcome, answered, in_a_row } = match next {
                 Next::Try(permit) => self.attempt(at, self.begin(at, planned.successes > 1), permit).await,
                 Next::Tried(done) => done,
             };
@@ -216,7 +218,7 @@ impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
                 }
                 Err(reason) => {
                     // Linux has getrandom since 3.17. Without it, the pause has its full length.
-                    jitter(backoff.base(reason, attempt.answered()), getrandom::u64().unwrap_or(u64::MAX))
+                    jitter(backoff.base(reason, answered), getrandom::u64().unwrap_or(u64::MAX))
                 }
             };
             let asked = outcome.as_ref().err().map(Reason::pause).unwrap_or_default();
@@ -260,6 +262,7 @@ impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
                 }
             }
         };
+        let answered = attempt.answered();
         drop(probe);
         // The last net: what a server says may hold what waitgate has sent.
         let outcome = match outcome {
@@ -267,7 +270,7 @@ impl<'a, P: AsyncFn(&Planned, &Attempt) -> Result<Ready, Reason>> Gate<'a, P> {
             Err(reason) => Err(reason.with_text(attempt.screen(reason.text()))),
         };
         let in_a_row = self.board.end(at, &attempt, &outcome);
-        Done { number, attempt, outcome, in_a_row }
+        Done { number, attempt, outcome, answered, in_a_row }
     }
 
     fn ready(&self, at: usize, ready: &Ready) {

@@ -30,6 +30,11 @@ async fn run(
     (verdict, begun.elapsed(), log.into_inner())
 }
 
+/// The milliseconds from each attempt to the next one.
+fn gaps(log: &[(String, u128)]) -> Vec<u128> {
+    log.windows(2).map(|pair| pair[1].1 - pair[0].1).collect()
+}
+
 fn refused() -> Reason {
     Reason::new(Code::ConnectRefused, "refused")
 }
@@ -133,7 +138,7 @@ async fn half_the_pause_follows_an_attempt_that_a_server_accepted() {
         Err(Reason::new(Code::ExpectStatus, "503"))
     })
     .await;
-    let gaps: Vec<_> = log.windows(2).map(|pair| pair[1].1 - pair[0].1).collect();
+    let gaps = gaps(&log);
     assert!(gaps.iter().all(|gap| *gap > 2000 && *gap <= 2500), "{gaps:?}");
 }
 
@@ -146,7 +151,7 @@ async fn the_pause_follows_the_time_that_a_server_needs_to_say_not_yet() {
         Err(Reason::new(Code::ProtocolNotAccepting, "it starts"))
     })
     .await;
-    let gaps: Vec<_> = log.windows(2).map(|pair| pair[1].1 - pair[0].1).collect();
+    let gaps = gaps(&log);
     assert!(gaps[0] <= 250 && gaps.len() > 10, "{gaps:?}");
     assert!(gaps[1..].iter().all(|gap| (2500..=5000).contains(gap)), "{gaps:?}");
 }
