@@ -1,19 +1,35 @@
 """What it costs to wait: CPU and memory on a port that refuses, and the memory of one process with many targets."""
 
+import subprocess
 import time
+from pathlib import Path
 
 from lib.kube import Api
 from lib.loopback import at, bound
 from lib.page import columns, row, say, wanted
 from lib.process import Run, resident
-from lib.tools import Waitgate, nc, waiters
+from lib.tools import Tool, Waitgate, nc, waiters
 
 SECONDS = 20
 
 
+class Floor(Tool):
+    """lib/floor.c: the system calls of waitgate's attempts, and nothing else."""
+
+    name = "the system calls alone, in C"
+
+    def __init__(self, folder):
+        self.binary = folder / "floor"
+        source = Path(__file__).with_name("floor.c")
+        subprocess.run(["cc", "-O2", "-static", "-o", self.binary, source], check=True)
+
+    def tcp(self, address, limit=None):
+        return [self.binary, address.split(":")[1]]
+
+
 def waiting(binary, folder, names):
     """All contenders wait at the same time, each for a port of its own."""
-    tools = [Waitgate(binary), *waiters(), nc(1), nc(2)]
+    tools = [Waitgate(binary), Floor(folder), *waiters(), nc(1), nc(2)]
     held, runs = [], []
     for tool in tools:
         if tool.here():
