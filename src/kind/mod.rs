@@ -31,6 +31,15 @@ pub(crate) mod kafka;
 mod mongodb;
 #[cfg(feature = "mysql")]
 mod mysql;
+#[cfg(any(
+    feature = "amqp",
+    feature = "kafka",
+    feature = "mongodb",
+    feature = "mysql",
+    feature = "postgres",
+    feature = "redis"
+))]
+mod no_answer;
 mod parse;
 pub(crate) mod path;
 #[cfg(feature = "postgres")]

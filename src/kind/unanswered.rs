@@ -1,37 +1,13 @@
-//! Why a server gave no answer that a kind can use, and the reason for that. The kinds have the same words for it.
+//! The reason when a server gave no answer that a kind can use. The kinds have the same words for it.
 
-use std::io;
 use std::net::SocketAddr;
 
+use super::no_answer::{NoAnswer, failed};
 use super::other_protocol;
 use crate::attempt::Attempt;
 use crate::net::sniff::{self, Protocol};
 use crate::net::stream::{Peer, Stream};
 use crate::reason::{Code, Hint, Reason};
-use crate::text::os_error;
-
-/// Why there is no answer.
-#[derive(Debug)]
-pub(super) enum NoAnswer {
-    /// The connection ended, before an answer or within one.
-    Closed,
-    /// The bytes are not what the protocol has in this place.
-    Malformed,
-    /// The answer is longer than the bound.
-    TooLarge,
-    /// Reading or writing failed.
-    Failed(io::Error),
-}
-
-impl From<io::Error> for NoAnswer {
-    fn from(error: io::Error) -> Self {
-        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-        match error.kind() {
-            BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof => Self::Closed,
-            _ => Self::Failed(error),
-        }
-    }
-}
 
 /// Why a session failed.
 pub(super) struct Failed {
@@ -143,14 +119,4 @@ fn too_large(peer: &Peer, did: &str) -> Reason {
 /// The reason when a port speaks TLS, and `kind` is the one for it.
 pub(super) fn wants_tls(peer: &Peer, kind: &'static str) -> Reason {
     Reason::new(Code::ProtocolTlsWanted, format!("{peer} wants TLS on this port")).with_hint(Hint::UseKind(kind))
-}
-
-/// The reason when reading or writing failed.
-pub(super) fn failed(peer: &Peer, error: &io::Error) -> Reason {
-    #[cfg(feature = "tls")]
-    if let Some(error) = crate::net::tls::cause(error) {
-        return crate::net::tls::reason(error, "this host", peer);
-    }
-    let words = if error.raw_os_error().is_some() { format!(": {}", os_error(error)) } else { String::new() };
-    Reason::new(Code::ProtocolClosed, format!("the connection to {peer} failed{words}")).with_key("failed")
 }

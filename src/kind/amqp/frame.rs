@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time;
 
-use crate::kind::unanswered::NoAnswer;
+use crate::kind::no_answer::NoAnswer;
 use crate::net::sniff::Protocol;
 use crate::net::stream::{Peer, Stream};
 

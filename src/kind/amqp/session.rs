@@ -9,7 +9,8 @@ use super::frame::{self, FRAME_MAX, Fields, HEADER, Id, NoMethod, Out, Wire, fie
 use super::mechanism::{self, Login};
 use crate::attempt::Attempt;
 use crate::kind::Ready;
-use crate::kind::unanswered::{Failed, NoAnswer};
+use crate::kind::no_answer::NoAnswer;
+use crate::kind::unanswered::Failed;
 use crate::net::stream::Stream;
 use crate::reason::{Code, Reason, Stage};
 

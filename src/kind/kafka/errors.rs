@@ -1,7 +1,8 @@
 //! From what a broker says, or does not say, to a reason. Pure.
 
 use super::wire::Unread;
-use crate::kind::unanswered::{self, NoAnswer, Spoken};
+use crate::kind::no_answer::NoAnswer;
+use crate::kind::unanswered::{self, Spoken};
 
 /// The most characters of a broker's words in a reason.
 pub(super) const WORDS_MAX: usize = 200;

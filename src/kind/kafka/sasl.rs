@@ -3,8 +3,8 @@
 use super::errors::{self, AUTHENTICATION_FAILED, ILLEGAL_SASL_STATE, UNSUPPORTED_MECHANISM};
 use super::session::Session;
 use super::wire::{Fields, Request, SASL_AUTHENTICATE, SASL_HANDSHAKE, Unread};
+use crate::kind::no_answer::NoAnswer;
 use crate::kind::scram::{Failed as ScramFailed, Hash, Scram};
-use crate::kind::unanswered::NoAnswer;
 use crate::net::stream::Peer;
 use crate::reason::{Code, Hint, Reason};
 use crate::secret::Secret;

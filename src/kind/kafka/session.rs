@@ -8,7 +8,7 @@ use super::errors::KAFKA;
 use super::metadata::Metadata;
 use super::wire::Request;
 use crate::attempt::Attempt;
-use crate::kind::unanswered::NoAnswer;
+use crate::kind::no_answer::NoAnswer;
 use crate::net::stream::{Peer, Stream};
 use crate::reason::{Reason, Stage};
 

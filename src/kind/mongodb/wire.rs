@@ -9,7 +9,7 @@ use super::bson::Writer;
 use super::errors::MONGODB;
 use super::message::{self, Answer, HEADER, OP_MSG, OP_REPLY, Way};
 use crate::attempt::Attempt;
-use crate::kind::unanswered::NoAnswer;
+use crate::kind::no_answer::NoAnswer;
 use crate::net::sniff::Protocol;
 use crate::net::stream::{Peer, Stream};
 use crate::reason::{Reason, Stage};

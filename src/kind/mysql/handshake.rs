@@ -6,8 +6,9 @@
 use super::auth::{Channel, Plugin, Refused};
 use super::errors::ServerError;
 use super::greeting::{Greeting, NONCE_LEN, capability};
-use super::packet::{ERR, Fields, NoPacket, Wire};
+use super::packet::{ERR, Fields, Wire};
 use crate::attempt::Attempt;
+use crate::kind::no_answer::NoAnswer;
 use crate::net::stream::Peer;
 use crate::reason::{Code, Cost, Hint, Reason};
 use crate::secret::Secret;
@@ -68,7 +69,7 @@ fn head(capabilities: u32) -> Vec<u8> {
 
 /// Asks for TLS (MySQL's manual: Protocol::SSLRequest), and returns the capabilities. The handshake of TLS follows.
 #[cfg(feature = "tls")]
-pub(super) async fn ask_for_tls(wire: &mut Wire, greeting: &Greeting, who: Who<'_>) -> Result<u32, NoPacket> {
+pub(super) async fn ask_for_tls(wire: &mut Wire, greeting: &Greeting, who: Who<'_>) -> Result<u32, NoAnswer> {
     let capabilities = capabilities(greeting, who, true);
     wire.write(&head(capabilities)).await?;
     Ok(capabilities)
@@ -82,7 +83,7 @@ pub(super) async fn finish(
     who: Who<'_>,
     channel: Channel,
     declared: Option<u32>,
-) -> Result<End, NoPacket> {
+) -> Result<End, NoAnswer> {
     let (name, password, database) = match who {
         Who::NoOne => (NO_USER, None, None),
         Who::User { user, password, database } => (user, Some(password.map_or("", Secret::expose)), database),
@@ -115,17 +116,17 @@ pub(super) async fn finish(
     wire.write(&packet).await?;
     for _ in 0..ROUNDS_MAX {
         let body = wire.read().await?;
-        let answer = match body.split_first().ok_or(NoPacket::Malformed)? {
+        let answer = match body.split_first().ok_or(NoAnswer::Malformed)? {
             (&OK, _) => return Ok(End { refused, last: Ok(()) }),
             (&ERR, _) => {
-                let error = ServerError::parse(&body).ok_or(NoPacket::Malformed)?;
+                let error = ServerError::parse(&body).ok_or(NoAnswer::Malformed)?;
                 return Ok(End { refused, last: Err(error) });
             }
             (&SWITCH, data) => {
                 let mut data = Fields(data);
                 // Without a name it is the way of servers before 4.1.
                 let name =
-                    if data.0.is_empty() { b"mysql_old_password" } else { data.text().ok_or(NoPacket::Malformed)? };
+                    if data.0.is_empty() { b"mysql_old_password" } else { data.text().ok_or(NoAnswer::Malformed)? };
                 plugin = Plugin::of(name);
                 let nonce = &data.0[..data.0.len().min(NONCE_LEN)];
                 password.map(|password| plugin.answer(password, nonce, channel))
@@ -135,7 +136,7 @@ pub(super) async fn finish(
                 password.map(|password| Plugin::full_answer(password, channel))
             }
             (&MORE_DATA, _) => password.map(|_| Err(Refused::Unknown)),
-            _ => return Err(NoPacket::Malformed),
+            _ => return Err(NoAnswer::Malformed),
         };
         let nothing = plugin.nothing(body[0] == MORE_DATA);
         let answer = match answer {
@@ -148,7 +149,7 @@ pub(super) async fn finish(
         };
         wire.write(&answer).await?;
     }
-    Err(NoPacket::Malformed)
+    Err(NoAnswer::Malformed)
 }
 
 /// The reason if the server asked for something that waitgate did not answer.

@@ -3,12 +3,12 @@
 //! MySQL's manual (dev.mysql.com/doc/dev/mysql-server: Client/Server Protocol) calls the fields `int<1>`, `string<NUL>`,
 //! `string<lenenc>` and so on.
 
-use std::io;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time;
 
+use crate::kind::no_answer::NoAnswer;
 use crate::net::stream::{Peer, Stream};
 
 /// One session reads at most this much from a server, in bytes.
@@ -19,29 +19,6 @@ const CHUNK: usize = 8 * 1024;
 
 /// The first byte of an error packet.
 pub(super) const ERR: u8 = 0xff;
-
-/// Why there is no packet.
-#[derive(Debug)]
-pub(super) enum NoPacket {
-    /// The connection ended, before a packet or within one.
-    Closed,
-    /// The bytes are not what MySQL's protocol has in this place.
-    Malformed,
-    /// The packet is longer than the bound.
-    TooLong,
-    /// Reading or writing failed.
-    Failed(io::Error),
-}
-
-impl From<io::Error> for NoPacket {
-    fn from(error: io::Error) -> Self {
-        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-        match error.kind() {
-            BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof => Self::Closed,
-            _ => Self::Failed(error),
-        }
-    }
-}
 
 /// One connection, packet by packet.
 pub(super) struct Wire {
@@ -85,7 +62,7 @@ impl Wire {
     }
 
     /// The body of the next packet. No byte after it is read: a TLS handshake may follow.
-    pub(super) async fn read(&mut self) -> Result<Vec<u8>, NoPacket> {
+    pub(super) async fn read(&mut self) -> Result<Vec<u8>, NoAnswer> {
         let mut header = [0; 4];
         self.stream.read_exact(&mut header).await?;
         let [a, b, c, sequence] = header;
@@ -94,7 +71,7 @@ impl Wire {
             // A server that ends an idle session numbers its error from zero.
             let mut first = [0];
             if sequence != 0 || length == 0 || self.stream.read_exact(&mut first).await.is_err() || first != [ERR] {
-                return Err(NoPacket::Malformed);
+                return Err(NoAnswer::Malformed);
             }
             return self.body(vec![ERR], length).await;
         }
@@ -103,9 +80,9 @@ impl Wire {
     }
 
     /// Reads up to `length` bytes in all.
-    async fn body(&mut self, mut body: Vec<u8>, length: usize) -> Result<Vec<u8>, NoPacket> {
+    async fn body(&mut self, mut body: Vec<u8>, length: usize) -> Result<Vec<u8>, NoAnswer> {
         if length as u64 > SESSION_MAX {
-            return Err(NoPacket::TooLong);
+            return Err(NoAnswer::TooLarge);
         }
         while body.len() < length {
             let from = body.len();
@@ -116,9 +93,9 @@ impl Wire {
     }
 
     /// Sends a packet of fewer than 16 MiB.
-    pub(super) async fn write(&mut self, body: &[u8]) -> Result<(), NoPacket> {
+    pub(super) async fn write(&mut self, body: &[u8]) -> Result<(), NoAnswer> {
         let Some([a, b, c, 0]) = u32::try_from(body.len()).ok().map(u32::to_le_bytes) else {
-            return Err(NoPacket::TooLong);
+            return Err(NoAnswer::TooLarge);
         };
         let mut packet = vec![a, b, c, self.sequence];
         packet.extend_from_slice(body);
@@ -129,7 +106,7 @@ impl Wire {
     }
 
     /// Sends a command, with which the numbers begin again.
-    pub(super) async fn command(&mut self, command: u8, text: &[u8]) -> Result<(), NoPacket> {
+    pub(super) async fn command(&mut self, command: u8, text: &[u8]) -> Result<(), NoAnswer> {
         self.sequence = 0;
         self.write(&[&[command], text].concat()).await
     }

@@ -3,9 +3,10 @@
 use super::Role;
 use super::context::Context;
 use super::errors::{self, ServerError};
-use super::packet::{ERR, Fields, NoPacket, Wire};
+use super::packet::{ERR, Fields, Wire};
 use super::session::{Session, no_packet};
 use crate::kind::answer::{Sort, why_not};
+use crate::kind::no_answer::NoAnswer;
 use crate::reason::{Code, Reason, Stage};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -44,7 +45,7 @@ async fn role(context: &Context<'_>, session: &mut Session, wanted: Role) -> Res
     let value = rows(&mut session.wire, "SELECT @@global.read_only").await?;
     let value = value.map_err(|error| errors::of_query(&peer, &error, context.attempt))?;
     let Answer::Row(Value { text: Some(text), .. }) = value else {
-        return Err(no_packet(&NoPacket::Malformed, &session.wire, AFTER));
+        return Err(no_packet(&NoAnswer::Malformed, &session.wire, AFTER));
     };
     // MariaDB 12 has words: OFF, ON, NO_LOCK, NO_LOCK_NO_ADMIN.
     let found = if text == b"0" || text.eq_ignore_ascii_case(b"OFF") { Role::Primary } else { Role::Replica };
@@ -137,16 +138,16 @@ async fn rows(wire: &mut Wire, sql: &str) -> Result<Result<Answer, ServerError>,
             Some(0) => return Ok(Ok(Answer::Done)),
             Some(&ERR) => return error(&head),
             // A request for a local file has another first byte, and waitgate does not offer that.
-            _ => Fields(&head).number().filter(|count| *count > 0).ok_or(NoPacket::Malformed)?,
+            _ => Fields(&head).number().filter(|count| *count > 0).ok_or(NoAnswer::Malformed)?,
         };
         let mut kind = None;
         for _ in 0..columns {
             let column = wire.read().await?;
-            kind.get_or_insert(column_type(&column).ok_or(NoPacket::Malformed)?);
+            kind.get_or_insert(column_type(&column).ok_or(NoAnswer::Malformed)?);
         }
-        let kind = kind.ok_or(NoPacket::Malformed)?;
+        let kind = kind.ok_or(NoAnswer::Malformed)?;
         if !is_eof(&wire.read().await?) {
-            return Err(NoPacket::Malformed);
+            return Err(NoAnswer::Malformed);
         }
         let mut answer = Answer::NoRow;
         loop {
@@ -158,11 +159,11 @@ async fn rows(wire: &mut Wire, sql: &str) -> Result<Result<Answer, ServerError>,
                 return Ok(Ok(answer));
             }
             if answer == Answer::NoRow {
-                answer = Answer::Row(first_value(kind, &row).ok_or(NoPacket::Malformed)?);
+                answer = Answer::Row(first_value(kind, &row).ok_or(NoAnswer::Malformed)?);
             }
         }
     };
-    let answer: Result<_, NoPacket> = answer.await;
+    let answer: Result<_, NoAnswer> = answer.await;
     answer.map_err(|why| no_packet(&why, wire, AFTER))
 }
 
@@ -176,7 +177,7 @@ async fn prepared_columns(wire: &mut Wire, sql: &str) -> Result<Result<u16, Serv
         }
         let mut fields = Fields(&head);
         let prepared = (fields.byte(), fields.bytes(4), fields.short(), fields.short());
-        let (Some(0), Some(id), Some(columns), Some(parameters)) = prepared else { return Err(NoPacket::Malformed) };
+        let (Some(0), Some(id), Some(columns), Some(parameters)) = prepared else { return Err(NoAnswer::Malformed) };
         // The descriptions of each list, and its end.
         for count in [parameters, columns] {
             for _ in 0..if count > 0 { u32::from(count) + 1 } else { 0 } {
@@ -187,12 +188,12 @@ async fn prepared_columns(wire: &mut Wire, sql: &str) -> Result<Result<u16, Serv
         wire.command(CLOSE, id).await?;
         Ok(Ok(columns))
     };
-    let answer: Result<_, NoPacket> = answer.await;
+    let answer: Result<_, NoAnswer> = answer.await;
     answer.map_err(|why| no_packet(&why, wire, AFTER))
 }
 
-fn error<T>(body: &[u8]) -> Result<Result<T, ServerError>, NoPacket> {
-    ServerError::parse(body).map(Err).ok_or(NoPacket::Malformed)
+fn error<T>(body: &[u8]) -> Result<Result<T, ServerError>, NoAnswer> {
+    ServerError::parse(body).map(Err).ok_or(NoAnswer::Malformed)
 }
 
 /// The end of a list. A row that begins with this byte is longer.

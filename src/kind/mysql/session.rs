@@ -10,14 +10,14 @@ use super::errors::{self, ServerError};
 use super::greeting::{self, Greeting, capability};
 use super::handshake::{self, End, Who};
 use super::mode::Mode;
-use super::packet::{ERR, NoPacket, Wire};
+use super::packet::{ERR, Wire};
 use super::uri::Server;
 use crate::attempt::Attempt;
 use crate::kind;
+use crate::kind::no_answer::{self, NoAnswer};
 use crate::net::sniff::Protocol;
 use crate::net::stream::Stream;
 use crate::reason::{Code, Reason, Stage};
-use crate::text::os_error;
 
 /// How long the farewell may take. It only keeps the server's log quiet.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -47,21 +47,21 @@ pub(super) async fn open(context: &Context<'_>, server: &Server, stream: Stream)
     let body = match wire.read().await {
         Ok(body) => body,
         Err(why) => {
-            if matches!(why, NoPacket::Malformed | NoPacket::TooLong) {
+            if matches!(why, NoAnswer::Malformed | NoAnswer::TooLarge) {
                 wire.look_further().await;
             }
             return Err(no_packet(&why, &wire, AFTER));
         }
     };
     if body.first() == Some(&ERR) {
-        let error = ServerError::parse(&body).ok_or_else(|| no_packet(&NoPacket::Malformed, &wire, AFTER))?;
+        let error = ServerError::parse(&body).ok_or_else(|| no_packet(&NoAnswer::Malformed, &wire, AFTER))?;
         return Err(errors::reason(&peer, &error, context.attempt));
     }
     if greeting::is_x_protocol(&body) {
         let text = format!("{peer} answered in MySQL's X Protocol: give the port of the classic one (3306)");
         return Err(Reason::new(Code::ProtocolOther, text).with_key("x"));
     }
-    let greeting = Greeting::parse(&body).ok_or_else(|| no_packet(&NoPacket::Malformed, &wire, AFTER))?;
+    let greeting = Greeting::parse(&body).ok_or_else(|| no_packet(&NoAnswer::Malformed, &wire, AFTER))?;
     wire.greeted = true;
     let channel = if matches!(server, Server::Socket(_)) { Channel::Local } else { Channel::Plain };
     let session = Session { wire, greeting, channel, declared: None };
@@ -137,7 +137,7 @@ async fn encrypt(context: &Context<'_>, server: &Server, session: Session) -> Re
 
 impl Session {
     /// Answers the greeting, up to the server's last word.
-    pub(super) async fn finish(&mut self, who: Who<'_>) -> Result<End, NoPacket> {
+    pub(super) async fn finish(&mut self, who: Who<'_>) -> Result<End, NoAnswer> {
         handshake::finish(&mut self.wire, &self.greeting, who, self.channel, self.declared).await
     }
 
@@ -168,7 +168,7 @@ pub(super) async fn farewell(mut wire: Wire, logged_in: bool) {
 }
 
 /// The reason when no packet came. `after` says what happened before.
-pub(super) fn no_packet(why: &NoPacket, wire: &Wire, after: &str) -> Reason {
+pub(super) fn no_packet(why: &NoAnswer, wire: &Wire, after: &str) -> Reason {
     let peer = &wire.peer();
     let first = wire.stream().first();
     let other = Protocol::of(first).filter(|protocol| !wire.greeted && *protocol != Protocol::MySql);
@@ -176,26 +176,19 @@ pub(super) fn no_packet(why: &NoPacket, wire: &Wire, after: &str) -> Reason {
         // Even a part of a greeting may show another protocol.
         _ if other.is_some() => kind::other_protocol(peer, "MySQL's protocol", other),
         _ if wire.stream().over_limit() => too_large(peer),
-        NoPacket::TooLong if wire.greeted => too_large(peer),
-        NoPacket::Malformed | NoPacket::TooLong if !wire.greeted => {
+        NoAnswer::TooLarge if wire.greeted => too_large(peer),
+        NoAnswer::Malformed | NoAnswer::TooLarge if !wire.greeted => {
             kind::other_protocol(peer, "MySQL's protocol", None)
         }
-        NoPacket::Malformed | NoPacket::TooLong => Reason::new(
+        NoAnswer::Malformed | NoAnswer::TooLarge => Reason::new(
             Code::ProtocolError,
             format!("{peer} sent a packet that MySQL's protocol does not have {after}"),
         )
         .with_key("malformed"),
-        NoPacket::Closed => {
+        NoAnswer::Closed => {
             Reason::new(Code::ProtocolClosed, format!("{peer} accepted the connection and closed it {after}"))
         }
-        NoPacket::Failed(error) => {
-            #[cfg(feature = "tls")]
-            if let Some(error) = crate::net::tls::cause(error) {
-                return crate::net::tls::reason(error, "this host", peer);
-            }
-            let words = if error.raw_os_error().is_some() { format!(": {}", os_error(error)) } else { String::new() };
-            Reason::new(Code::ProtocolClosed, format!("the connection to {peer} failed{words}"))
-        }
+        NoAnswer::Failed(error) => no_answer::failed(peer, error),
     }
 }
 

@@ -7,7 +7,8 @@ use postgres_protocol::message::frontend;
 use tokio::io::AsyncWriteExt as _;
 
 use super::context::Context;
-use super::messages::{Messages, NoMessage, ServerError};
+use super::messages::{Messages, ServerError};
+use crate::kind::no_answer::NoAnswer;
 use crate::net::stream::Stream;
 use crate::reason::Stage;
 
@@ -15,37 +16,37 @@ use crate::reason::Stage;
 pub(super) const AFTER: &str = "after it accepted the login";
 
 /// Why the server did not answer the Sync.
-pub(super) enum NoAnswer {
+pub(super) enum NoSync {
     ServerError(ServerError),
-    NoMessage(NoMessage),
+    NoAnswer(NoAnswer),
 }
 
 /// Sends Sync and reads up to ReadyForQuery. `head` has the bytes that are already read.
-pub(super) async fn sync(context: &Context<'_>, stream: &mut Stream, head: &[u8]) -> Result<(), NoAnswer> {
+pub(super) async fn sync(context: &Context<'_>, stream: &mut Stream, head: &[u8]) -> Result<(), NoSync> {
     let peer = stream.peer().clone();
     let awaited = format_args!("{peer} accepted the login and a Sync, as a pooler does while it has no server");
     context.attempt.enter(Stage::Protocol, awaited);
     let mut packet = BytesMut::new();
     frontend::sync(&mut packet);
-    stream.write_all(&packet).await.map_err(|error| NoAnswer::NoMessage(error.into()))?;
+    stream.write_all(&packet).await.map_err(|error| NoSync::NoAnswer(error.into()))?;
     let mut messages = Messages::new(stream, head);
     let mut last_words = None;
     loop {
         let message = match messages.next().await {
             Ok(message) => message,
-            Err(why) => return Err(last_words.map_or(NoAnswer::NoMessage(why), NoAnswer::ServerError)),
+            Err(why) => return Err(last_words.map_or(NoSync::NoAnswer(why), NoSync::ServerError)),
         };
         match message.tag {
             b'Z' => return Ok(()),
             // No statement is running, so an error concerns the session, and often no ReadyForQuery follows.
             b'E' => {
                 let error = ServerError::parse(&message.body, context.attempt);
-                return Err(error.map_or(NoAnswer::NoMessage(NoMessage::OtherProtocol), NoAnswer::ServerError));
+                return Err(error.map_or(NoSync::NoAnswer(NoAnswer::Malformed), NoSync::ServerError));
             }
             // NoticeResponse, ParameterStatus and NotificationResponse come at any time.
             b'N' => last_words = last_words.or(ServerError::last_words(&message.body, context.attempt)),
             b'S' | b'A' => {}
-            _ => return Err(NoAnswer::NoMessage(NoMessage::OtherProtocol)),
+            _ => return Err(NoSync::NoAnswer(NoAnswer::Malformed)),
         }
     }
 }

@@ -13,7 +13,7 @@ use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_postgres::{Config, Error};
 
 use super::Postgres;
-use super::alive::{self, NoAnswer};
+use super::alive::{self, NoSync};
 use super::auth::{self, Rules};
 use super::context::{Context, Failed};
 use super::frame::{Frame, Passed};
@@ -23,7 +23,7 @@ use super::session::Session as WantedSession;
 use super::uri::Binding;
 use super::{errors, query};
 use crate::attempt::Attempt;
-use crate::kind::Ready;
+use crate::kind::{Ready, no_answer};
 use crate::net::stream::{Peer, Stream};
 use crate::reason::{Code, Hint, Reason, Stage};
 use crate::secret::Secret;
@@ -51,8 +51,8 @@ pub(super) async fn login(
     let asked = async {
         if target.info.session == WantedSession::Any && target.query.is_none() {
             return alive::sync(context, &mut stream, &[]).await.map_err(|why| match why {
-                NoAnswer::ServerError(error) => errors::reason(&peer, &error),
-                NoAnswer::NoMessage(why) => messages::reason(&why, &stream, alive::AFTER),
+                NoSync::ServerError(error) => errors::reason(&peer, &error),
+                NoSync::NoAnswer(why) => messages::reason(&why, &stream, alive::AFTER),
             });
         }
         query::role(context, &mut stream).await?;
@@ -224,7 +224,7 @@ fn reason(error: &Error, peer: &Peer, seen: &Seen, password_given: bool, attempt
         && error.to_string() == "error communicating with the server"
     {
         return match io.kind() {
-            _ if messages::hung_up(io) => messages::closed(peer, &first, AFTER),
+            _ if no_answer::hung_up(io) => messages::closed(peer, &first, AFTER),
             // The codec's error for bytes that are not a message.
             io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput if !messages::is_tls(io) => {
                 messages::not_postgres(peer, &first)
@@ -233,7 +233,7 @@ fn reason(error: &Error, peer: &Peer, seen: &Seen, password_given: bool, attempt
             io::ErrorKind::Other if io.raw_os_error().is_none() && io.to_string() == "bytes remaining on stream" => {
                 messages::closed(peer, &first, AFTER)
             }
-            _ => messages::failed(peer, io),
+            _ => no_answer::failed(peer, io),
         };
     }
     match error.to_string().as_str() {

@@ -7,11 +7,11 @@ use tokio_postgres::error::DbError;
 
 use crate::attempt::Attempt;
 use crate::kind;
+use crate::kind::no_answer::{self, NoAnswer};
 use crate::net::sniff::Protocol;
 use crate::net::stream::{Peer, Stream};
 use crate::reason::{Code, Hint, Reason};
 use crate::secret::Secret;
-use crate::text::os_error;
 
 /// One session reads at most this much from a server, in bytes.
 pub(super) const SESSION_MAX: u64 = 1024 * 1024;
@@ -28,25 +28,6 @@ pub(super) const WORDS_MAX: usize = 300;
 pub(super) struct Message {
     pub(super) tag: u8,
     pub(super) body: Vec<u8>,
-}
-
-/// Why there is no message.
-#[derive(Debug)]
-pub(super) enum NoMessage {
-    /// The connection ended, before a message or within one.
-    Closed,
-    /// The bytes are not a message of PostgreSQL's protocol.
-    OtherProtocol,
-    /// The message is longer than the bound.
-    TooLong,
-    /// Reading or writing failed.
-    Failed(io::Error),
-}
-
-impl From<io::Error> for NoMessage {
-    fn from(error: io::Error) -> Self {
-        if hung_up(&error) { Self::Closed } else { Self::Failed(error) }
-    }
 }
 
 /// The messages of one connection.
@@ -69,7 +50,7 @@ impl<'a, S: AsyncRead + Unpin> Messages<'a, S> {
     }
 
     /// The next message. Its length is checked before any memory is allocated for it.
-    pub(super) async fn next(&mut self) -> Result<Message, NoMessage> {
+    pub(super) async fn next(&mut self) -> Result<Message, NoAnswer> {
         const HEADER_LEN: usize = 5;
         self.fill(HEADER_LEN).await?;
         let tag = self.buffer[0];
@@ -77,10 +58,10 @@ impl<'a, S: AsyncRead + Unpin> Messages<'a, S> {
         // Every type byte of a server is a letter or a digit (protocol-message-formats).
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         if !tag.is_ascii_alphanumeric() || length < 4 {
-            return Err(NoMessage::OtherProtocol);
+            return Err(NoAnswer::Malformed);
         }
         if length > self.max {
-            return Err(NoMessage::TooLong);
+            return Err(NoAnswer::TooLarge);
         }
         self.fill(length + 1).await?;
         let rest = self.buffer.split_off(length + 1);
@@ -94,28 +75,17 @@ impl<'a, S: AsyncRead + Unpin> Messages<'a, S> {
         &self.buffer
     }
 
-    async fn fill(&mut self, wanted: usize) -> Result<(), NoMessage> {
+    async fn fill(&mut self, wanted: usize) -> Result<(), NoAnswer> {
         let mut chunk = [0; 4096];
         while self.buffer.len() < wanted {
             match self.stream.read(&mut chunk).await {
-                Ok(0) => return Err(NoMessage::Closed),
+                Ok(0) => return Err(NoAnswer::Closed),
                 Ok(n) => self.buffer.extend_from_slice(&chunk[..n]),
                 Err(error) => return Err(error.into()),
             }
         }
         Ok(())
     }
-}
-
-/// Whether an error means that the peer closed the connection.
-pub(super) fn hung_up(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionReset
-            | io::ErrorKind::BrokenPipe
-            | io::ErrorKind::UnexpectedEof
-            | io::ErrorKind::ConnectionAborted
-    )
 }
 
 /// The fields of an ErrorResponse that waitgate uses.
@@ -242,16 +212,16 @@ pub(super) fn not_postgres(peer: &Peer, first: &[u8]) -> Reason {
 }
 
 /// The reason when no message came. `after` says what waitgate sent last.
-pub(super) fn reason(why: &NoMessage, stream: &Stream, after: &str) -> Reason {
+pub(super) fn reason(why: &NoAnswer, stream: &Stream, after: &str) -> Reason {
     let peer = stream.peer();
     if stream.over_limit() {
         return too_large(peer);
     }
     match why {
         // No message before a login is too long: these bytes are another protocol's.
-        NoMessage::OtherProtocol | NoMessage::TooLong => not_postgres(peer, stream.first()),
-        NoMessage::Closed => closed(peer, stream.first(), after),
-        NoMessage::Failed(error) => failed(peer, error),
+        NoAnswer::Malformed | NoAnswer::TooLarge => not_postgres(peer, stream.first()),
+        NoAnswer::Closed => closed(peer, stream.first(), after),
+        NoAnswer::Failed(error) => no_answer::failed(peer, error),
     }
 }
 
@@ -276,16 +246,6 @@ pub(super) fn is_tls(error: &io::Error) -> bool {
     };
 }
 
-/// The reason when reading or writing failed.
-pub(super) fn failed(peer: &Peer, error: &io::Error) -> Reason {
-    #[cfg(feature = "tls")]
-    if let Some(error) = crate::net::tls::cause(error) {
-        return crate::net::tls::reason(error, "this host", peer);
-    }
-    let words = if error.raw_os_error().is_some() { format!(": {}", os_error(error)) } else { String::new() };
-    Reason::new(Code::ProtocolClosed, format!("the connection to {peer} failed{words}"))
-}
-
 /// The reason when a server sends more than the bound.
 pub(super) fn too_large(peer: &Peer) -> Reason {
     Reason::new(Code::ProtocolTooLarge, format!("{peer} sent more than 1 MiB without finishing"))
@@ -300,7 +260,7 @@ mod tests {
         Attempt::new(crate::attempt::Bounds { attempt: bound, connect: bound }, false)
     }
 
-    async fn read(bytes: &[u8]) -> Result<Message, NoMessage> {
+    async fn read(bytes: &[u8]) -> Result<Message, NoAnswer> {
         let mut stream = bytes;
         Messages::new(&mut stream, &[]).next().await
     }
@@ -311,15 +271,15 @@ mod tests {
         let mut messages = Messages::new(&mut stream, b"R");
         assert_eq!(messages.next().await.unwrap(), Message { tag: b'R', body: vec![0; 4] });
         assert_eq!(messages.next().await.unwrap(), Message { tag: b'Z', body: b"I".to_vec() });
-        assert!(matches!(messages.next().await, Err(NoMessage::Closed)));
+        assert!(matches!(messages.next().await, Err(NoAnswer::Closed)));
 
-        assert!(matches!(read(b"").await, Err(NoMessage::Closed)));
-        assert!(matches!(read(b"R\0\0\0\x08\0").await, Err(NoMessage::Closed)));
+        assert!(matches!(read(b"").await, Err(NoAnswer::Closed)));
+        assert!(matches!(read(b"R\0\0\0\x08\0").await, Err(NoAnswer::Closed)));
         for foreign in [&b"R\0\0\0\0"[..], b"R\0\0\0\x03", b"\0\0\0\0\0", b"\xff\0\0\0\x08"] {
-            assert!(matches!(read(foreign).await, Err(NoMessage::OtherProtocol)), "{foreign:?}");
+            assert!(matches!(read(foreign).await, Err(NoAnswer::Malformed)), "{foreign:?}");
         }
         for long in [&b"HTTP/1.1 400"[..], b"E\x7f\xff\xff\xff", b"R\xff\xff\xff\xff", b"N\0\x01\0\x01"] {
-            assert!(matches!(read(long).await, Err(NoMessage::TooLong)), "{long:?}");
+            assert!(matches!(read(long).await, Err(NoAnswer::TooLarge)), "{long:?}");
         }
     }
 

@@ -8,10 +8,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time;
 
 use super::context::Context;
-use super::messages::{self, Messages, NoMessage, ServerError};
+use super::messages::{self, Messages, ServerError};
 use super::server::Server;
 use super::sslmode::SslMode;
 use crate::attempt::Attempt;
+use crate::kind::no_answer::NoAnswer;
 use crate::net::stream::Stream;
 use crate::reason::{Code, Reason, Stage};
 
@@ -75,7 +76,7 @@ pub(super) async fn open(
     // Read one byte and no more: what follows an 'S' belongs to TLS (CVE-2021-23222).
     let mut answer = [0; 1];
     match stream.read(&mut answer).await {
-        Ok(0) => return Err(OpenFailed::Other(messages::reason(&NoMessage::Closed, &stream, AFTER))),
+        Ok(0) => return Err(OpenFailed::Other(messages::reason(&NoAnswer::Closed, &stream, AFTER))),
         Ok(_) => {}
         Err(error) => return Err(OpenFailed::Other(messages::reason(&error.into(), &stream, AFTER))),
     }

@@ -7,12 +7,13 @@ use postgres_protocol::message::frontend;
 use tokio::io::AsyncWriteExt;
 use tokio::time;
 
-use super::alive::{self, NoAnswer};
+use super::alive::{self, NoSync};
 use super::context::{Context, Failed};
 use super::errors;
-use super::messages::{self, Messages, NoMessage, ServerError};
+use super::messages::{self, Messages, ServerError};
 use super::negotiate;
 use crate::kind::Ready;
+use crate::kind::no_answer::NoAnswer;
 use crate::net::stream::Stream;
 use crate::reason::{Code, Reason, Stage};
 
@@ -46,7 +47,7 @@ pub(super) async fn ping(context: &Context<'_>, mut stream: Stream) -> Result<Re
             None => Ok(Ready::noted(format!("accepting connections at {peer}"))),
             Some(reason) => Err(Failed { reason, by_access_rules: error.by_access_rules() }),
         },
-        Err(NotReady::NoMessage(why, unread)) => {
+        Err(NotReady::NoAnswer(why, unread)) => {
             let reason = negotiate::fork_failure(&stream, &unread, context.attempt);
             Err(reason.unwrap_or_else(|| messages::reason(&why, &stream, AFTER)).into())
         }
@@ -67,14 +68,14 @@ enum NotReady {
     /// It sent an error. Some errors still show that it accepts connections.
     ServerError(ServerError),
     /// No complete message came. The bytes are the part that did come.
-    NoMessage(NoMessage, Vec<u8>),
+    NoAnswer(NoAnswer, Vec<u8>),
 }
 
-impl From<NoAnswer> for NotReady {
-    fn from(why: NoAnswer) -> Self {
+impl From<NoSync> for NotReady {
+    fn from(why: NoSync) -> Self {
         match why {
-            NoAnswer::ServerError(error) => Self::ServerError(error),
-            NoAnswer::NoMessage(why) => Self::NoMessage(why, Vec::new()),
+            NoSync::ServerError(error) => Self::ServerError(error),
+            NoSync::NoAnswer(why) => Self::NoAnswer(why, Vec::new()),
         }
     }
 }
@@ -87,7 +88,7 @@ async fn answer(context: &Context<'_>, stream: &mut Stream) -> Result<Accepts, N
     loop {
         let message = match messages.next().await {
             Ok(message) => message,
-            Err(why) => return Err(NotReady::NoMessage(why, messages.unread().to_vec())),
+            Err(why) => return Err(NotReady::NoAnswer(why, messages.unread().to_vec())),
         };
         match (message.tag, message.body.as_slice()) {
             // AuthenticationOk. Read on, because the session can still fail: a full server checks only now whether the
@@ -109,14 +110,14 @@ async fn answer(context: &Context<'_>, stream: &mut Stream) -> Result<Accepts, N
             (b'E', body) => {
                 return Err(match ServerError::parse(body, context.attempt) {
                     Some(error) => NotReady::ServerError(error),
-                    None => NotReady::NoMessage(NoMessage::OtherProtocol, Vec::new()),
+                    None => NotReady::NoAnswer(NoAnswer::Malformed, Vec::new()),
                 });
             }
             // NoticeResponse and NegotiateProtocolVersion may come at any time, ParameterStatus and BackendKeyData only
             // after the login.
             (b'N' | b'v', _) => {}
             (b'S' | b'K', _) if logged_in => {}
-            _ => return Err(NotReady::NoMessage(NoMessage::OtherProtocol, Vec::new())),
+            _ => return Err(NotReady::NoAnswer(NoAnswer::Malformed, Vec::new())),
         }
     }
 }

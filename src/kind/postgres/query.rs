@@ -15,9 +15,10 @@ use tokio::time::Instant;
 
 use super::context::Context;
 use super::errors;
-use super::messages::{self, Messages, NoMessage, ServerError};
+use super::messages::{self, Messages, ServerError};
 use super::session::Session;
 use crate::kind::answer::{Sort, why_not};
+use crate::kind::no_answer::NoAnswer;
 use crate::net::stream::Stream;
 use crate::reason::{Code, Reason, Stage};
 
@@ -194,7 +195,7 @@ async fn converse(
             b'E' => match ServerError::parse(&message.body, context.attempt) {
                 // Keep the first error: the next one is often only its consequence.
                 Some(error) => failed = failed.or(Some(error)),
-                None => break NoMessage::OtherProtocol,
+                None => break NoAnswer::Malformed,
             },
             // NoticeResponse, ParameterStatus and NotificationResponse come at any time.
             b'N' => last_words = last_words.or(ServerError::last_words(&message.body, context.attempt)),
@@ -205,13 +206,13 @@ async fn converse(
                     return Err(Reason::new(Code::ExpectQuery, why).with_key("form"));
                 }
             }
-            _ => break NoMessage::OtherProtocol,
+            _ => break NoAnswer::Malformed,
         }
     };
     // A server that shuts down sends an error first (57P01), and then no ReadyForQuery.
     match (failed.or(last_words), why) {
-        (Some(error), NoMessage::Closed) => Err(errors::of_query(&peer, &error)),
-        (_, NoMessage::TooLong) => Err(messages::too_large(&peer)),
+        (Some(error), NoAnswer::Closed) => Err(errors::of_query(&peer, &error)),
+        (_, NoAnswer::TooLarge) => Err(messages::too_large(&peer)),
         (_, why) => Err(messages::reason(&why, stream, AFTER)),
     }
 }

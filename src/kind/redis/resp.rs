@@ -5,7 +5,7 @@
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use crate::kind::unanswered::NoAnswer;
+use crate::kind::no_answer::NoAnswer;
 
 /// The longest line, without its end: a simple string, an error or a length.
 const LINE_MAX: usize = 4096;

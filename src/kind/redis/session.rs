@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt as _;
 use super::errors::{self, Meaning, REDIS};
 use super::resp::{Reader, Reply, command};
 use crate::attempt::Attempt;
-use crate::kind::unanswered::NoAnswer;
+use crate::kind::no_answer::NoAnswer;
 use crate::net::stream::{Peer, Stream};
 use crate::reason::{Reason, Stage};
 
