@@ -2,10 +2,6 @@
 
 use std::process::ExitCode;
 
-/// musl's allocator would ask the kernel for the memory of each attempt, and give it back. Cargo.toml has the figures.
-#[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
-
 fn main() -> ExitCode {
     // A panic is a defect of waitgate. The exit status is still 1, not the 134 of an abort.
     std::panic::set_hook(Box::new(|panic| {

@@ -195,8 +195,7 @@ fn nothing_is_unwrapped() {
     }
 }
 
-/// What a run knows is in `Net`, in the gate or in a target, so that two runs in one process do not meet. The allocator knows
-/// nothing of a run.
+/// What a run knows is in `Net`, in the gate or in a target, so that two runs in one process do not meet.
 #[test]
 fn there_is_no_global_state() {
     let mut files = Vec::new();
@@ -204,8 +203,7 @@ fn there_is_no_global_state() {
     for (path, text) in files {
         let global = |line: &&str| {
             let line = line.trim_start().trim_start_matches("pub(crate) ").trim_start_matches("pub(super) ");
-            let allocator = line.starts_with("static ALLOCATOR: dlmalloc::GlobalDlmalloc ");
-            line.starts_with("static ") && !allocator || line.contains("thread_local!")
+            line.starts_with("static ") || line.contains("thread_local!")
         };
         assert_eq!(text.lines().find(global), None, "{}", path.display());
     }
