@@ -1,5 +1,6 @@
 /* floor PORT: what a waiter must do at least. It connects to 127.0.0.1:PORT as often as waitgate does while the port
- * refuses, looks at the outcome, and sleeps: four system calls an attempt, and no name, log, time limit or reason. */
+ * refuses, looks at the outcome, and sleeps: four system calls and a sleep for each attempt. It has no names, log, time
+ * limit or reasons. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdlib.h>
